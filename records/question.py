@@ -1,0 +1,62 @@
+"""A question with a checkable answer, and a row that was turned away."""
+
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from records.identity import content_hash
+
+Task = Literal["perception", "math", "search"]
+AnswerType = Literal["number", "choice", "short_text", "boolean", "expression", "set"]
+TASKS: tuple[Task, ...] = get_args(Task)
+
+
+class Question(BaseModel):
+    """One question. `question_id` is the hash of task, text, image hashes, choices and answer: nothing else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    source_row: str
+    """Where in the source the row came from; only for people, no part of the identity."""
+    task: Task
+    text: str
+    images: list[str] = Field(default_factory=list)
+    """Hashes into the image store."""
+    choices: list[str] = Field(default_factory=list)
+    answer: str
+    answer_type: AnswerType
+    aliases: list[str] = Field(default_factory=list)
+    """Other texts that count as the answer."""
+    licence: str = "unknown"
+    extra: str = "{}"
+    """JSON text."""
+    question_id: str = ""
+
+    def model_post_init(self, _context: object) -> None:
+        identity = content_hash([self.task, self.text, self.images, self.choices, self.answer])
+        object.__setattr__(self, "question_id", identity)
+
+
+class Reject(BaseModel):
+    """A row that a stage turned away. `reason` is a code to count by, `detail` a sentence to read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    row_id: str
+    stage: str
+    reason: str
+    detail: str = ""
+    task: str = ""
+    source: str = ""
+
+
+class Document(BaseModel):
+    """One text of a corpus that a search tool searches."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    document_id: str
+    title: str
+    text: str
+    source: str = ""

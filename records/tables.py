@@ -1,0 +1,122 @@
+"""Tables of rows: a polars schema for each row type, conversion both ways without loss, and where tables are kept.
+
+Scalars and lists of text become columns of their own; anything nested that varies by row (messages, tool calls)
+becomes JSON text, because unifying Arrow structs pads them with nulls that end up in prompts.
+"""
+
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import fsspec
+import polars as pl
+from pydantic import BaseModel, TypeAdapter
+
+SCHEMA_VERSION = 1
+"""Raised when a row type changes in a way that an older reader could not read."""
+
+_SCALARS: dict[Any, pl.DataType] = {str: pl.String(), int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean()}
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class SchemaError(RuntimeError):
+    """A stored table cannot be read by this version, or is no table of ours."""
+
+
+def _plain(annotation: Any) -> Any:
+    """The annotation without `| None` and with Literal read as its values' type."""
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    if typing.get_origin(annotation) is typing.Literal:
+        annotation = type(typing.get_args(annotation)[0])
+    return annotation
+
+
+def _column(annotation: Any) -> tuple[pl.DataType, bool]:
+    """The column type for a field, and whether it is JSON text."""
+    plain = _plain(annotation)
+    if plain in _SCALARS:
+        return _SCALARS[plain], False
+    if typing.get_origin(plain) is list and _plain(typing.get_args(plain)[0]) is str:
+        return pl.List(pl.String()), False
+    return pl.String(), True
+
+
+def schema(model: type[BaseModel]) -> pl.Schema:
+    """The polars schema of a table of `model`."""
+    return pl.Schema({name: _column(field.annotation)[0] for name, field in model.model_fields.items()})
+
+
+def to_frame(rows: Iterable[BaseModel], model: type[BaseModel]) -> pl.DataFrame:
+    """A table of `rows`, with the schema of `model` even when there are none."""
+    nested = {n: TypeAdapter(f.annotation) for n, f in model.model_fields.items() if _column(f.annotation)[1]}
+    records = []
+    for row in rows:
+        record = {name: getattr(row, name) for name in model.model_fields}
+        for name, adapter in nested.items():
+            record[name] = adapter.dump_json(record[name]).decode()
+        records.append(record)
+    return pl.DataFrame(records, schema=schema(model), orient="row")
+
+
+def from_frame(frame: pl.DataFrame, model: type[Row]) -> list[Row]:
+    """The rows of a table; columns that `model` does not know are left out."""
+    nested = {n: TypeAdapter(f.annotation) for n, f in model.model_fields.items() if _column(f.annotation)[1]}
+    rows = []
+    for record in frame.select(n for n in model.model_fields if n in frame.columns).iter_rows(named=True):
+        for name, adapter in nested.items():
+            if record.get(name) is not None:
+                record[name] = adapter.validate_json(record[name])
+        rows.append(model(**record))
+    return rows
+
+
+def stack(frames: Iterable[pl.DataFrame], model: type[BaseModel]) -> pl.DataFrame:
+    """The rows of all `frames` as one table of `model`."""
+    return pl.concat([schema(model).to_frame(), *frames], how="vertical")
+
+
+class TableStore:
+    """Tables as parquet files under one fsspec root; each file carries its schema version."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/")
+
+    def path(self, name: str) -> str:
+        return f"{self.root}/{name}.parquet"
+
+    def exists(self, name: str) -> bool:
+        fs, path = fsspec.url_to_fs(self.path(name))
+        return fs.exists(path)
+
+    def write(self, name: str, frame: pl.DataFrame) -> str:
+        """Write a table whole or not at all, and return its path."""
+        fs, path = fsspec.url_to_fs(self.path(name))
+        fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        with fs.open(path + ".tmp", "wb") as file:
+            frame.write_parquet(file, metadata={"touchstone.schema_version": str(SCHEMA_VERSION)})
+        fs.mv(path + ".tmp", path)
+        return self.path(name)
+
+    def read(self, name: str) -> pl.DataFrame:
+        """Read a table.
+
+        Raises:
+            FileNotFoundError: it was never written; the message says which asset writes it.
+            SchemaError: it was written by a newer version, or is no table of ours.
+        """
+        fs, path = fsspec.url_to_fs(self.path(name))
+        if not fs.exists(path):
+            raise FileNotFoundError(f"there is no table {self.path(name)}: materialize the asset {name!r} first")
+        with fs.open(path, "rb") as file:
+            stored = pl.read_parquet_metadata(file).get("touchstone.schema_version")
+            if stored is None or not stored.isdigit():
+                raise SchemaError(f"{self.path(name)} carries no schema version: it is no table of Touchstone's")
+            if int(stored) > SCHEMA_VERSION:
+                raise SchemaError(
+                    f"{self.path(name)} has schema version {stored}, this Touchstone reads up to {SCHEMA_VERSION}: "
+                    "upgrade Touchstone, or use another data folder"
+                )
+            file.seek(0)
+            return pl.read_parquet(file)

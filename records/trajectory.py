@@ -1,0 +1,132 @@
+"""A conversation in neutral form, and what rolling a model out on a question leaves behind.
+
+Dialects turn messages to and from a model's own text; formats turn them into what a trainer reads.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Role = Literal["system", "user", "assistant", "tool"]
+Arm = Literal["direct", "tools", "call_only", "result_only"]
+Outcome = Literal["ok", "raised", "timed_out", "out_of_memory", "killed", "invalid_call", "infrastructure"]
+StopReason = Literal["answered", "no_answer", "max_turns", "max_tokens", "context_length", "malformed_reply", "unfinished"]
+
+
+class Block(BaseModel):
+    """A piece of content: a text, or an image by its hash."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["text", "image"]
+    text: str = ""
+    image: str = ""
+
+
+class ToolCall(BaseModel):
+    """A call as the model wrote it; `arguments` is JSON text and code in it is byte for byte what runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    arguments: str
+
+
+class ToolResult(BaseModel):
+    """What came back. `outcome` is about the call alone: `infrastructure` is never the model's doing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    outcome: Outcome
+    text: str = ""
+    images: list[str] = Field(default_factory=list)
+    """Hashes into the image store."""
+    seconds: float = 0.0
+
+
+class Message(BaseModel):
+    """One turn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Role
+    content: list[Block] = Field(default_factory=list)
+    reasoning: str = ""
+    tool_calls: list[ToolCall] = Field(default_factory=list)
+    answer: str | None = None
+    """The final answer, when this assistant turn gives one."""
+    raw: str | None = None
+    """The assistant's own text, exactly: what its dialect shows it again, so that history is never rewritten."""
+    name: str = ""
+    """For role `tool`: which tool answered."""
+
+    @property
+    def text(self) -> str:
+        return "".join(block.text for block in self.content if block.type == "text")
+
+    @property
+    def images(self) -> list[str]:
+        return [block.image for block in self.content if block.type == "image"]
+
+
+def text_message(role: Role, text: str, **more: object) -> Message:
+    return Message(role=role, content=[Block(type="text", text=text)], **more)
+
+
+class ExecutedCall(BaseModel):
+    """A tool call with its result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    call: ToolCall
+    result: ToolResult
+
+
+class Rollout(BaseModel):
+    """One attempt of one model at one question in one arm."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rollout_id: str
+    question_id: str
+    arm: str
+    model_fingerprint: str
+    prompt_fingerprint: str
+    sampling: str
+    """JSON text."""
+    tool_versions: str
+    """JSON text."""
+    sample_index: int
+    prompt: list[Message]
+    """System, worked examples and the question."""
+    messages: list[Message]
+    """What came after the prompt."""
+    answer: str | None
+    tool_calls: list[ExecutedCall]
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    """Seconds of model and tool time, as first measured (a call read from the ledger keeps its first time)."""
+    stop_reason: StopReason
+    error_class: str = ""
+    """For `unfinished` rollouts: which failure lasted. Such a rollout counts as no attempt at all."""
+    correct: bool | None = None
+    """The verdict; None until judged, and always None for an unfinished rollout."""
+    verdict: str = ""
+    """How the verdict was reached."""
+
+
+class Trajectory(BaseModel):
+    """A rollout that passed every check, with the record of the checks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trajectory_id: str
+    question_id: str
+    rollout_id: str
+    prompt: list[Message]
+    messages: list[Message]
+    answer: str
+    images: list[str]
+    checks: str
+    """JSON text: check name -> what it found."""
