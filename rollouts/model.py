@@ -1,0 +1,53 @@
+"""The model endpoint: one client for every OpenAI-compatible server."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Request:
+    """One chat completion to ask for; everything in it determines the reply's distribution."""
+
+    messages: list[dict[str, Any]]
+    """OpenAI chat messages; images as image_url blocks holding data URIs."""
+    temperature: float
+    top_p: float
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Further fields of the request body, such as tools or skip_special_tokens."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A reply, as it came."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    tool_calls: list[dict[str, str]] = field(default_factory=list)
+    """Native function calls: name and arguments (JSON text)."""
+
+
+class ModelUnavailable(RuntimeError):
+    """The endpoint kept failing through all retries. Says nothing about the question: never a wrong answer."""
+
+
+class ContextLengthExceeded(RuntimeError):
+    """The endpoint refused the prompt as too long: a recorded outcome of its own."""
+
+
+class MalformedReply(RuntimeError):
+    """The endpoint answered 200 with something that is no chat completion, and kept doing so."""
+
+
+class Completer(Protocol):
+    """Whatever turns a request into a completion: a served model, or the model inside an RL step."""
+
+    fingerprint: str
+
+    async def complete(self, request: Request) -> Completion:
+        """Raises ModelUnavailable, ContextLengthExceeded or MalformedReply."""
+        ...
