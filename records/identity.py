@@ -18,5 +18,3 @@ def content_hash(value: Any) -> str:
 def unit_interval(key: str, salt: str = "") -> float:
     """A number in [0, 1) that depends on `key` and `salt` alone: the basis of splits that never move."""
     return int.from_bytes(hashlib.sha256(f"{salt}\0{key}".encode()).digest()[:8], "big") / 2**64
-
-

@@ -231,7 +231,7 @@ class ColdStart(Section):
     samples: Positive = 8
     keep_per_question: Positive = 1
     sampling: Sampling = Sampling(max_turns=6)
-    checks: list[str] = Field(default_factory=lambda: ["right", "error_free", "uses_tool", "balanced", "replayed"])
+    checks: list[str] = Field(default_factory=lambda: ["right", "uses_tool", "error_free", "well_formed", "replayed"])
     """Names of checks in filters/trajectories.py, in the order they are made."""
 
 

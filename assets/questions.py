@@ -1,0 +1,71 @@
+"""From all sources to one table of questions that can be checked, each once, and split for good."""
+
+import dagster as dg
+import polars as pl
+
+from assets import show
+from assets.resources import Workspace
+from assets.sources import source_keys
+from assets.stage import conservation_check, decided
+from filters import duplicates, verifiable
+from records.identity import unit_interval
+from records.question import Question
+from records.recipe import Recipe
+from records.tables import stack
+
+STAGE = "questions"
+
+
+def split_column(questions: pl.DataFrame, recipe: Recipe) -> pl.Series:
+    """`held_out` or `curation`, by the hash of the first image (of the question itself when it has none).
+
+    Questions about the same image stay on the same side.
+    """
+    unit = [images[0] if len(images) else i for i, images in zip(questions["question_id"], questions["images"])]
+    share, salt = recipe.split.held_out, recipe.split.salt
+    sides = ["held_out" if unit_interval(key, salt) < share else "curation" for key in unit]
+    return pl.Series("split", sides, dtype=pl.String)
+
+
+def questions_assets(recipe: Recipe) -> list:
+    names = [source.name for source in recipe.sources]
+
+    @dg.asset(
+        group_name="questions",
+        kinds={"polars"},
+        ins={name: dg.AssetIn(key) for name, key in zip(names, source_keys(recipe), strict=True)},
+        description="All questions of all sources whose answers can be checked, each once. The column `split` says "
+        "which are held out for the evaluation and never rolled out for curation; it goes by the image (or the "
+        "question), so that no image is on both sides.",
+    )
+    def questions(workspace: Workspace, **sources: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+        table = stack(sources.values(), Question)
+        checked, unverifiable = verifiable.apply(table)
+        unique, repeated = duplicates.apply(checked)
+        kept = unique.with_columns(split_column(unique, recipe))
+        return decided(
+            workspace,
+            STAGE,
+            table.height,
+            kept,
+            pl.concat([unverifiable, repeated]),
+            by_split=show.counts(kept, "task", "split"),
+            samples=show.sample_questions(kept, workspace.images),
+        )
+
+    check = conservation_check(
+        "questions", STAGE, lambda w: [i for name in names for i in w.tables.read(name)["question_id"]]
+    )
+
+    @dg.asset_check(asset=questions, blocking=True, description="No question and no image is on both sides of the split.")
+    def split_disjoint(questions: pl.DataFrame) -> dg.AssetCheckResult:
+        units = pl.concat(
+            [
+                questions.select("split", unit="question_id"),
+                questions.select("split", unit="images").explode("unit").drop_nulls(),
+            ]
+        )
+        straddling = units.group_by("unit").agg(sides=pl.col("split").n_unique()).filter(pl.col("sides") > 1)
+        return dg.AssetCheckResult(passed=straddling.is_empty(), metadata={"on_both_sides": straddling.height})
+
+    return [questions, check, split_disjoint]

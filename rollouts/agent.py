@@ -1,0 +1,230 @@
+"""The loop: one attempt of a model at a question, turn by turn, over the ledger.
+
+A call that the ledger holds is read from it; one that it does not is made and written. Run again after a kill, the
+loop therefore walks the same way up to the first call that had not finished, and goes on from there.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from records.identity import canonical_json, content_hash
+from records.images import ImageStore
+from records.question import Question
+from records.recipe import Sampling
+from records.trajectory import Block, ExecutedCall, Message, Rollout, StopReason, ToolCall, ToolResult
+from rollouts.dialects import Dialect, render
+from rollouts.model import (
+    Completer,
+    Completion,
+    ContextLengthExceeded,
+    MalformedReply,
+    ModelUnavailable,
+    Request,
+)
+from rollouts.tools import Tool, ToolInfrastructureError, ToolSession
+
+TOOL_ATTEMPTS = 3
+"""How often a call is tried on a fresh session when the tool itself fails."""
+
+
+class Calls(Protocol):
+    """Where finished calls are kept: a Ledger, or NoLedger."""
+
+    async def once(self, kind: str, key: str, make: Any) -> dict[str, Any]: ...
+
+
+class NoLedger:
+    """Every call is made: for a model that changes between calls, as in an RL step."""
+
+    async def once(self, kind: str, key: str, make: Any) -> dict[str, Any]:
+        return await make()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the attempts of one arm have in common."""
+
+    arm: str
+    dialect: Dialect
+    tools: Mapping[str, Tool]
+    sampling: Sampling
+    images: ImageStore
+    sees_images: bool = False
+
+    def tool_versions(self) -> dict[str, str]:
+        return {name: tool.version for name, tool in sorted(self.tools.items())}
+
+
+class ToolUser:
+    """The tools in the hands of one rollout: sessions opened at the first call that has to be made.
+
+    A session whose earlier calls came from the ledger is brought to the same state by making them again first.
+    """
+
+    def __init__(self, tools: Mapping[str, Tool], images: list[str], calls: Calls) -> None:
+        self._tools, self._images, self._calls = tools, images, calls
+        self._sessions: dict[str, ToolSession] = {}
+        self._history: dict[str, list[str]] = {}
+        self._performed: dict[str, int] = {}
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Raises ToolInfrastructureError when the tool fails on fresh sessions too."""
+        tool = self._tools.get(call.name)
+        if tool is None:
+            known = ", ".join(self._tools) or "none"
+            return ToolResult(outcome="invalid_call", text=f"There is no tool {call.name!r}. Tools: {known}.")
+        try:
+            arguments = json.loads(call.arguments)
+        except json.JSONDecodeError as error:
+            return ToolResult(outcome="invalid_call", text=f"The arguments are not valid JSON: {error}")
+        if not isinstance(arguments, dict):
+            return ToolResult(outcome="invalid_call", text="The arguments must be a JSON object.")
+        history = self._history.setdefault(call.name, [])
+        key = content_hash(["tool", tool.name, tool.version, self._images, history, call.arguments])
+
+        async def make() -> dict[str, Any]:
+            return (await self._perform(tool, history, arguments)).model_dump()
+
+        result = ToolResult.model_validate(await self._calls.once("tool", key, make))
+        history.append(call.arguments)
+        return result
+
+    async def _perform(self, tool: Tool, history: list[str], arguments: dict[str, Any]) -> ToolResult:
+        for attempt in range(TOOL_ATTEMPTS):
+            try:
+                session = self._sessions.get(tool.name)
+                if session is None:
+                    session = self._sessions[tool.name] = tool.open(self._images)
+                    self._performed[tool.name] = 0
+                for earlier in history[self._performed[tool.name] :]:
+                    await session.call(json.loads(earlier))
+                    self._performed[tool.name] += 1
+                result = await session.call(arguments)
+                self._performed[tool.name] += 1
+                return result
+            except ToolInfrastructureError:
+                if (broken := self._sessions.pop(tool.name, None)) is not None:
+                    await broken.close()
+                if attempt == TOOL_ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the loop returns or raises")
+
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+
+async def _complete(model: Completer, request: Request, sample: int, turn: int, calls: Calls) -> Completion | str:
+    """The completion, or the stop reason that a refused prompt or a malformed reply is recorded as."""
+    key = content_hash(
+        ["model", model.fingerprint, request.messages, request.temperature, request.top_p, request.max_tokens,
+         list(request.stop), request.extra, sample, turn]
+    )  # fmt: skip
+
+    async def make() -> dict[str, Any]:
+        try:
+            reply = await model.complete(request)
+        except ContextLengthExceeded as error:
+            return {"failure": "context_length", "detail": str(error)}
+        except MalformedReply as error:
+            return {"failure": "malformed_reply", "detail": str(error)}
+        return vars(reply)
+
+    value = await calls.once("model", key, make)
+    return value["failure"] if "failure" in value else Completion(**value)
+
+
+async def attempt(
+    question: Question,
+    prompt: Sequence[Message],
+    setting: Setting,
+    sample: int,
+    model: Completer,
+    calls: Calls,
+) -> Rollout:
+    """Roll the model out once. Faults of the server or of a tool leave the rollout `unfinished`, never wrong."""
+    dialect, sampling = setting.dialect, setting.sampling
+    tools = list(setting.tools.values())
+    # the prompt's images enter the fingerprint by hash, never as bytes
+    prompt_fingerprint = content_hash([dialect.name, [m.model_dump() for m in prompt], setting.sees_images])
+    versions = setting.tool_versions()
+    rollout_id = content_hash(
+        [question.question_id, setting.arm, model.fingerprint, prompt_fingerprint, sampling.model_dump(), versions,
+         sample]
+    )  # fmt: skip
+    messages: list[Message] = []
+    executed: list[ExecutedCall] = []
+    prompt_tokens = completion_tokens = 0
+    seconds = 0.0
+    stop: StopReason = "max_turns"
+    error_class = ""
+    user = ToolUser(setting.tools, question.images, calls)
+    try:
+        for turn in range(sampling.max_turns):
+            request = Request(
+                messages=render(dialect, [*prompt, *messages], setting.images if setting.sees_images else None),
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                max_tokens=sampling.max_tokens,
+                stop=dialect.stop(tools),
+                extra=dict(dialect.extra),
+            )
+            reply = await _complete(model, request, sample, turn, calls)
+            if isinstance(reply, str):
+                stop = reply
+                break
+            prompt_tokens += reply.prompt_tokens
+            completion_tokens += reply.completion_tokens
+            seconds += reply.seconds
+            message = dialect.parse(reply.text, reply.finish_reason, tools)
+            messages.append(message)
+            if message.answer is not None:
+                stop = "answered"
+                break
+            if not message.tool_calls:
+                stop = "max_tokens" if reply.finish_reason == "length" else "no_answer"
+                break
+            for call in message.tool_calls:
+                result = await user.call(call)
+                seconds += result.seconds
+                executed.append(ExecutedCall(call=call, result=result))
+                blocks = [Block(type="image", image=image) for image in result.images]
+                messages.append(
+                    Message(role="tool", name=call.name, content=[*blocks, Block(type="text", text=result.text)])
+                )
+    except (ModelUnavailable, ToolInfrastructureError) as error:
+        stop, error_class = "unfinished", f"{type(error).__name__}: {error}"
+    finally:
+        await user.close()
+    answer = messages[-1].answer if messages else None
+    return Rollout(
+        rollout_id=rollout_id,
+        question_id=question.question_id,
+        arm=setting.arm,
+        model_fingerprint=model.fingerprint,
+        prompt_fingerprint=prompt_fingerprint,
+        sampling=canonical_json(sampling.model_dump()),
+        tool_versions=canonical_json(versions),
+        sample_index=sample,
+        prompt=list(prompt),
+        messages=messages,
+        answer=answer if stop == "answered" else None,
+        tool_calls=executed,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        seconds=seconds,
+        stop_reason=stop,
+        error_class=error_class,
+    )
+
+
+async def replay(calls: Sequence[ExecutedCall], tools: Mapping[str, Tool], images: list[str]) -> list[ToolResult]:
+    """Make a rollout's calls again, in order, in fresh sessions; nothing is read from a ledger."""
+    user = ToolUser(tools, images, NoLedger())
+    try:
+        return [await user.call(executed.call) for executed in calls]
+    finally:
+        await user.close()
