@@ -1,0 +1,71 @@
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from records import tables
+from records.question import Question
+from records.trajectory import Block, ExecutedCall, Message, Rollout, ToolCall, ToolResult
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+messages = st.builds(
+    Message,
+    role=st.sampled_from(["system", "user", "assistant", "tool"]),
+    content=st.lists(st.builds(Block, type=st.just("text"), text=texts), max_size=2),
+    reasoning=texts,
+    tool_calls=st.lists(st.builds(ToolCall, name=texts, arguments=texts), max_size=2),
+    answer=st.none() | texts,
+    raw=st.none() | texts,
+)
+rollouts = st.builds(
+    Rollout,
+    prompt=st.lists(messages, max_size=2),
+    messages=st.lists(messages, max_size=3),
+    answer=st.none() | texts,
+    tool_calls=st.lists(st.builds(ExecutedCall, result=st.builds(ToolResult, outcome=st.just("ok"), text=texts))),
+    correct=st.none() | st.booleans(),
+    prompt_tokens=st.integers(0, 10**9),
+    completion_tokens=st.integers(0, 10**9),
+    sample_index=st.integers(0, 99),
+    seconds=st.floats(0, 1e6),
+)
+
+
+@given(st.lists(rollouts, max_size=4))
+def test_rows_survive_a_table_without_loss(rows):
+    frame = tables.to_frame(rows, Rollout)
+    assert frame.schema == tables.schema(Rollout)
+    assert tables.from_frame(frame, Rollout) == rows
+
+
+def question(**more):
+    given = {"source": "s", "source_row": "1", "task": "math", "text": "1+1?", "answer": "2", "answer_type": "number"}
+    return Question(**(given | more))
+
+
+def test_identity_goes_by_content_alone():
+    assert question().question_id == question(source="other", source_row="9", licence="MIT").question_id
+    different = [question(text="1+2?"), question(answer="3"), question(images=["a"]), question(choices=["2", "3"])]
+    assert len({q.question_id for q in [question(), *different]}) == 5
+
+
+@pytest.mark.parametrize("root", ["local", "memory://tables"])
+def test_a_table_is_stored_whole_with_its_version(root, tmp_path):
+    store = tables.TableStore(str(tmp_path) if root == "local" else root)
+    frame = tables.to_frame([question()], Question)
+    store.write("stage/questions", frame)
+    assert store.read("stage/questions").equals(frame)
+
+
+def test_a_newer_version_and_a_foreign_file_are_refused(tmp_path, monkeypatch):
+    store = tables.TableStore(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="materialize the asset 'questions'"):
+        store.read("questions")
+    monkeypatch.setattr(tables, "SCHEMA_VERSION", 99)
+    store.write("questions", pl.DataFrame({"a": [1]}))
+    monkeypatch.undo()
+    with pytest.raises(tables.SchemaError, match="schema version 99"):
+        store.read("questions")
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "foreign.parquet")
+    with pytest.raises(tables.SchemaError, match="no table of Touchstone's"):
+        store.read("foreign")
