@@ -1,11 +1,11 @@
 """The teacher's rollouts, and those that are good enough to learn from."""
 
 import asyncio
+import contextlib
 
 import dagster as dg
 import polars as pl
 
-from assets import show
 from assets.resources import Models, Workspace
 from assets.rolling import roll, task_tools
 from assets.stage import conservation_check, decided
@@ -20,6 +20,7 @@ from rollouts.tools import ToolInfrastructureError
 @dg.asset(
     group_name="cold_start",
     kinds={"vllm"},
+    deps=["search_index"],
     description="The teacher's attempts, with tools, at the questions that a cold start is for.",
 )
 def teacher_rollouts(
@@ -28,7 +29,7 @@ def teacher_rollouts(
     settings = workspace.recipe.cold_start
     rollouts, metadata = roll(
         context, workspace, models.completer("teacher"), cold_start_questions, arm="teacher", tools_of=task_tools,
-        sampling=settings.sampling, waves=[settings.samples],
+        sampling=settings.sampling, waves=[settings.samples], role="teacher",
     )  # fmt: skip
     return dg.Output(rollouts, metadata=metadata)
 
@@ -56,9 +57,7 @@ def trajectories(
         passed = [c for c in candidates if rule.first_failure(c, others)[0] is None]
         context.log.info(f"replaying {len(passed)} of {len(candidates)} rollouts in fresh sandboxes")
         replays = asyncio.run(_replay_all(workspace, passed))
-        candidates = [
-            rule.Candidate(c.rollout, c.question, replays.get(c.rollout.rollout_id)) for c in candidates
-        ]
+        candidates = [rule.Candidate(c.rollout, c.question, replays.get(c.rollout.rollout_id)) for c in candidates]
     kept, rejects = rule.apply(candidates, settings.checks, settings.keep_per_question)
     return decided(
         workspace,
@@ -77,12 +76,11 @@ async def _replay_all(workspace: Workspace, candidates: list[rule.Candidate]) ->
     async def one(candidate: rule.Candidate) -> None:
         tools = task_tools(workspace, candidate.question.task)
         async with limit:
-            try:
+            # one that cannot be replayed stays without results, and is rejected for that
+            with contextlib.suppress(ToolInfrastructureError):
                 results[candidate.rollout.rollout_id] = await replay(
                     candidate.rollout.tool_calls, tools, candidate.question.images
                 )
-            except ToolInfrastructureError:
-                pass  # stays without a replay, and is rejected as one that could not be replayed
 
     await asyncio.gather(*(one(candidate) for candidate in candidates))
     return results

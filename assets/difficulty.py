@@ -43,9 +43,7 @@ def direct_rollouts(
     description="Questions that the policy answers right, without tools, in a number of attempts within the recipe's "
     "keep-band. Counts are kept, the band is applied to them: changing it makes no model call.",
 )
-def difficulty(
-    workspace: Workspace, questions: pl.DataFrame, direct_rollouts: pl.DataFrame
-) -> dg.Output[pl.DataFrame]:
+def difficulty(workspace: Workspace, questions: pl.DataFrame, direct_rollouts: pl.DataFrame) -> dg.Output[pl.DataFrame]:
     settings = workspace.recipe.difficulty
     curation = questions.filter(pl.col("split") == "curation")
     kept, rejects = rule.apply(curation, direct_rollouts, settings.samples, settings.keep)

@@ -16,15 +16,13 @@ from records.tables import stack
 STAGE = "questions"
 
 
-def split_column(questions: pl.DataFrame, recipe: Recipe) -> pl.Series:
-    """`held_out` or `curation`, by the hash of the first image (of the question itself when it has none).
+def draw_split(questions: pl.DataFrame, share: float, salt: str) -> pl.Series:
+    """True for about `share` of the questions, drawn by the hash of the first image (the question if it has none).
 
-    Questions about the same image stay on the same side.
+    Questions about the same image are drawn together, and a question keeps its draw when others come and go.
     """
-    unit = [images[0] if len(images) else i for i, images in zip(questions["question_id"], questions["images"])]
-    share, salt = recipe.split.held_out, recipe.split.salt
-    sides = ["held_out" if unit_interval(key, salt) < share else "curation" for key in unit]
-    return pl.Series("split", sides, dtype=pl.String)
+    unit = questions.select(unit=pl.coalesce(pl.col("images").list.first(), "question_id"))["unit"]
+    return unit.map_elements(lambda key: unit_interval(key, salt) < share, return_dtype=pl.Boolean)
 
 
 def questions_assets(recipe: Recipe) -> list:
@@ -42,7 +40,9 @@ def questions_assets(recipe: Recipe) -> list:
         table = stack(sources.values(), Question)
         checked, unverifiable = verifiable.apply(table)
         unique, repeated = duplicates.apply(checked)
-        kept = unique.with_columns(split_column(unique, recipe))
+        held_out = draw_split(unique, recipe.split.held_out, recipe.split.salt)
+        sides = pl.when(held_out).then(pl.lit("held_out")).otherwise(pl.lit("curation"))
+        kept = unique.with_columns(split=sides)
         return decided(
             workspace,
             STAGE,
@@ -57,7 +57,7 @@ def questions_assets(recipe: Recipe) -> list:
         "questions", STAGE, lambda w: [i for name in names for i in w.tables.read(name)["question_id"]]
     )
 
-    @dg.asset_check(asset=questions, blocking=True, description="No question and no image is on both sides of the split.")
+    @dg.asset_check(asset=questions, blocking=True, description="No question and no image is on both sides.")
     def split_disjoint(questions: pl.DataFrame) -> dg.AssetCheckResult:
         units = pl.concat(
             [

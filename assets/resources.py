@@ -60,7 +60,7 @@ class Workspace(dg.ConfigurableResource):
 
 
 class Models(dg.ConfigurableResource):
-    """The models behind the roles. A local server starts at the first call that has to be made, and stops with the run."""
+    """The models behind the roles. A local server starts when the first call has to be made, and stops with the run."""
 
     workspace: dg.ResourceDependency[Workspace]
 

@@ -36,12 +36,12 @@ ToolsOf = Callable[[Workspace, Task], Mapping[str, Tool]]
 
 
 def preparation(
-    workspace: Workspace, arm: str, tools_of: ToolsOf, sampling: Sampling
+    workspace: Workspace, role: str, arm: str, tools_of: ToolsOf, sampling: Sampling
 ) -> Callable[[Question], tuple[Setting, list[Message]]]:
-    """The setting and the prompt of any question in one arm."""
+    """The setting and the prompt of any question in one arm, for the model of a role."""
     recipe = workspace.recipe
     dialect, examples = get_dialect(recipe.dialect), read_examples(recipe.examples)
-    sees_images = recipe.models.role("policy").sees_images
+    sees_images = recipe.models.role(role).sees_images
     images = workspace.images
 
     def prepare(question: Question) -> tuple[Setting, list[Message]]:
@@ -64,13 +64,14 @@ def roll(
     waves: Sequence[int],
     is_open: Callable[[int, int], bool] = lambda attempts, right: True,
     first_sample: int = 0,
+    role: str = "policy",
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Roll out, and return the table of rollouts with metadata about it.
 
     Raises:
         dg.Failure: the model could not be had. Everything that finished is in the ledger; the next run goes on there.
     """
-    prepare = preparation(workspace, arm, tools_of, sampling)
+    prepare = preparation(workspace, role, arm, tools_of, sampling)
 
     async def run(ledger: Ledger) -> list[Rollout]:
         try:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 from collections.abc import Sequence
 
 import dagster as dg
@@ -52,7 +53,7 @@ def pass_rates(right: pl.Series, attempts: pl.Series, title: str) -> dg.Markdown
     edges = [0.0, 0.25, 0.5, 0.75, 1.0]
     rates = (right / attempts).drop_nulls().drop_nans()
     counts = [int((rates == 0).sum())]
-    counts += [int(((rates > low) & (rates <= high)).sum()) for low, high in zip(edges, edges[1:], strict=False)]
+    counts += [int(((rates > low) & (rates <= high)).sum()) for low, high in itertools.pairwise(edges)]
     labels = ["0", *(f"-{edge:g}" for edge in edges[1:])]
     return dg.MetadataValue.md(bar_chart(labels, counts, title))
 
@@ -66,7 +67,8 @@ def sample_questions(questions: pl.DataFrame, images: ImageStore, columns: Seque
         " ".join(f"![]({images.data_uri(image, THUMBNAIL_SIDE)})" for image in row[:2]) for row in spread["images"]
     ]
     wanted = ["task", "text", "answer", *(c for c in columns if c in questions.columns)]
-    return dg.MetadataValue.md(markdown_table(spread.select(wanted).with_columns(image=pl.Series(pictures, dtype=pl.String))))
+    shown = spread.select(wanted).with_columns(image=pl.Series(pictures, dtype=pl.String))
+    return dg.MetadataValue.md(markdown_table(shown))
 
 
 def counts(frame: pl.DataFrame, *by: str) -> dg.MarkdownMetadataValue:

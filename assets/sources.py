@@ -1,17 +1,15 @@
 """One asset for each source of the recipe, and the corpus that the search tool searches."""
 
-from itertools import islice
-
 import dagster as dg
 import polars as pl
 
 from assets import show
 from assets.resources import Workspace
-from assets.stage import decided, rejects_table
+from assets.stage import decided
 from records.question import Question, Reject
 from records.recipe import Recipe, Source
 from records.tables import to_frame
-from sources import get_loader
+from sources import get_loader, load_source
 
 
 def source_keys(recipe: Recipe) -> list[dg.AssetKey]:
@@ -30,9 +28,8 @@ def _source_asset(spec: Source, recipe: Recipe) -> list:
         f"{recipe.seed}. A row that is no question goes to the rejects with its reason.",
     )
     def source(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Output[pl.DataFrame]:
-        options = loader.Options.model_validate(spec.options)
         questions, rejects = [], []
-        for row in loader.load(spec, options, recipe.seed, workspace.images):
+        for row in load_source(spec, recipe.seed, workspace.images):
             (questions if isinstance(row, Question) else rejects).append(row)
         kept = to_frame(questions, Question)
         return decided(

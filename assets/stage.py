@@ -31,9 +31,7 @@ def decided(
     )
 
 
-def conservation(
-    rows_in: Sequence[str], row_ids: Sequence[str], rejected_ids: Sequence[str]
-) -> dg.AssetCheckResult:
+def conservation(rows_in: Sequence[str], row_ids: Sequence[str], rejected_ids: Sequence[str]) -> dg.AssetCheckResult:
     """Rows in = rows out + rejects, id by id: none lost, none twice, none from nowhere."""
     before = pl.Series(list(rows_in), dtype=pl.String).value_counts(name="n").rename({"": "id"})
     after = pl.Series([*row_ids, *rejected_ids], dtype=pl.String).value_counts(name="m").rename({"": "id"})
@@ -53,7 +51,10 @@ def conservation(
 
 
 def conservation_check(
-    asset: str, stage: str, rows_in: Callable[[Workspace], Sequence[str]], outputs: Sequence[str] = (),
+    asset: str,
+    stage: str,
+    rows_in: Callable[[Workspace], Sequence[str]],
+    outputs: Sequence[str] = (),
     id_column: str = "question_id",
 ) -> dg.AssetChecksDefinition:
     """The blocking check of one stage; `outputs` are its tables when they are several."""

@@ -12,6 +12,7 @@ from filters import tool_benefit as measure
 @dg.asset(
     group_name="tool_benefit",
     kinds={"vllm"},
+    deps=["search_index"],
     description="The policy's attempts at the questions that passed the difficulty filter, in two arms: with the "
     "task's tools offered and executed, and again without. The direct attempts are fresh ones: those that the "
     "difficulty filter chose by would make any tool look good.",
@@ -67,8 +68,8 @@ def tool_benefit(
 
 
 @dg.asset_check(asset=tool_benefit, description="Every question that was rolled out in both arms is measured.")
-def every_question_measured(difficulty: pl.DataFrame, tool_benefit: pl.DataFrame) -> dg.AssetCheckResult:
-    missing = difficulty.join(tool_benefit, on="question_id", how="anti").height
+def every_question_measured(workspace: Workspace, tool_benefit: pl.DataFrame) -> dg.AssetCheckResult:
+    missing = workspace.tables.read("difficulty").join(tool_benefit, on="question_id", how="anti").height
     return dg.AssetCheckResult(
         passed=missing == 0,
         severity=dg.AssetCheckSeverity.WARN,

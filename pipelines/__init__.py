@@ -1,0 +1,1 @@
+"""The wiring: definitions, jobs, schedules, the command line and the recipes."""

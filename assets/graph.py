@@ -1,0 +1,63 @@
+"""All assets and checks of a recipe, and the check of what only the rooms below can check."""
+
+from assets.cold_start import cold_start_assets
+from assets.difficulty import difficulty_assets
+from assets.evaluation import evaluation_assets
+from assets.questions import questions_assets
+from assets.rejects import rejects_assets
+from assets.search_index import search_index
+from assets.selection import selection_assets
+from assets.sources import sources_assets
+from assets.tool_benefit import tool_benefit_assets
+from assets.training import training_assets
+from assets.training_sets import training_sets_assets
+from filters.trajectories import get_checks
+from records.recipe import Recipe, RecipeError
+from rollouts.dialects import get_dialect
+from rollouts.prompts import read_examples
+from rollouts.tools import tool_names
+from sources import check_corpus, check_source
+from training.formats import get_format
+
+
+def check_recipe(recipe: Recipe, file: str) -> None:
+    """Check the names and options that the recipe's own schema cannot know.
+
+    Raises:
+        RecipeError: naming the file and the key.
+    """
+    for index, source in enumerate(recipe.sources):
+        check_source(source, file, index)
+    for index, corpus in enumerate(recipe.search.corpus):
+        check_corpus(corpus, file, index)
+    try:
+        get_dialect(recipe.dialect)
+        read_examples(recipe.examples)
+        get_checks(recipe.cold_start.checks)
+        for task, tools in recipe.tools.items():
+            for tool in tools:
+                if tool not in tool_names():
+                    raise RecipeError(f"tools.{task}: there is no tool {tool!r}; known: {', '.join(tool_names())}")
+        for section, kind in (("sft", recipe.sft), ("rl", recipe.rl)):
+            for name in kind.formats:
+                if section != get_format(name).KIND:
+                    raise RecipeError(f"{section}.formats: {name!r} is no format for {section}")
+    except RecipeError as error:
+        raise RecipeError(f"{file}: {error}") from None
+
+
+def build_assets(recipe: Recipe) -> list:
+    """Assets and asset checks, in the order of the flow."""
+    return [
+        *sources_assets(recipe),
+        search_index,
+        *questions_assets(recipe),
+        *difficulty_assets,
+        *tool_benefit_assets,
+        *selection_assets,
+        *cold_start_assets,
+        *training_sets_assets,
+        *training_assets,
+        *evaluation_assets,
+        *rejects_assets(recipe),
+    ]

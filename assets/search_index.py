@@ -1,0 +1,29 @@
+"""The corpus that the search tool searches."""
+
+import dagster as dg
+import polars as pl
+
+from assets.resources import Workspace
+from rollouts.tools.search import ensure_index
+from sources import corpus_documents
+
+
+@dg.asset(
+    group_name="sources",
+    kinds={"bm25s"},
+    description="The index that the search tool searches, built from the recipe's corpora (empty when it names none). "
+    "Its version is the hash of the texts: a changed page is a changed tool, and the rollouts that could use it are "
+    "made again.",
+)
+def search_index(workspace: Workspace) -> dg.Output[pl.DataFrame]:
+    corpus = workspace.recipe.search.corpus
+    documents = list(corpus_documents(corpus))
+    version = ensure_index(workspace.recipe, workspace.data, documents) if corpus else ""
+    return dg.Output(
+        pl.DataFrame({"version": [version], "documents": [len(documents)]}),
+        metadata={
+            "documents": len(documents),
+            "version": version,
+            "samples": dg.MetadataValue.md("\n\n".join(f"**{d.title}** {d.text[:300]}" for d in documents[:3])),
+        },
+    )

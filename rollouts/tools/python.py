@@ -1,0 +1,138 @@
+"""The Python tool: code runs in a stateful, isolated session; images are preloaded as image_1, image_2, ..."""
+
+import asyncio
+import importlib.metadata
+import json
+import platform
+from typing import Any
+
+from records.identity import content_hash
+from records.images import ImageStore
+from records.trajectory import ToolResult
+from rollouts.sandbox import CellResult, Sandbox, Session, bubblewrap, check_isolation, seccomp
+from rollouts.tools import Tool, ToolContext, ToolInfrastructureError
+
+LIBRARIES = ("numpy", "pillow", "sympy", "matplotlib", "scipy", "pandas")
+MAX_CODE = 100_000
+FORMAT = 1
+"""Count up when the text of a result changes."""
+NO_OUTPUT = "(no output: use print(), or end with an expression, to see a value)"
+
+
+def installed() -> dict[str, str]:
+    """The libraries of LIBRARIES that the code can import, with their versions."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _size(png: bytes) -> str:
+    return f"{int.from_bytes(png[16:20], 'big')}x{int.from_bytes(png[20:24], 'big')}"
+
+
+def render(result: CellResult) -> str:
+    """What the model reads: stdout, the last value, stderr, images, then the error if there was one."""
+    images = [f"[image of {_size(png)} pixels]" for png in result.images]
+    parts = [result.stdout, result.value, result.stderr, *images, *result.notes, result.error]
+    text = "\n".join(part.rstrip("\n") for part in parts if part.strip("\n"))
+    return text or NO_OUTPUT
+
+
+class PythonSession:
+    """The tool in the hands of one rollout; the sandbox is opened by the first call."""
+
+    def __init__(self, sandbox: Sandbox, store: ImageStore, images: list[str]) -> None:
+        self._sandbox, self._store, self._images = sandbox, store, images
+        self._session: Session | None = None
+        self._closed = False
+
+    async def call(self, arguments: dict[str, Any]) -> ToolResult:
+        """Run `arguments["code"]`. Raises ToolInfrastructureError, SandboxUnavailable."""
+        if fault := _fault(arguments):
+            return ToolResult(outcome="invalid_call", text=fault)
+        if self._closed:
+            raise ToolInfrastructureError("python: the session is closed")
+        if self._session is None:
+            self._session = await self._sandbox.open(await asyncio.to_thread(self._load))
+        result = await self._session.run(arguments["code"])
+        try:
+            hashes = [await asyncio.to_thread(self._store.put, png) for png in result.images]
+        except OSError as error:
+            await self.close()  # the cell has run: it must not run again in the same session
+            raise ToolInfrastructureError(f"python: a result image cannot be stored: {error}") from error
+        return ToolResult(outcome=result.outcome, text=render(result), images=hashes, seconds=result.seconds)
+
+    def _load(self) -> list[bytes]:
+        try:
+            return [self._store.get(image) for image in self._images]
+        except OSError as error:
+            raise ToolInfrastructureError(f"python: an image of the question cannot be read: {error}") from error
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _fault(arguments: dict[str, Any]) -> str:
+    """What is wrong with the arguments; empty if nothing is."""
+    if not isinstance(arguments, dict) or "code" not in arguments:
+        return 'Invalid call: the tool python needs the argument "code", a string of Python code.'
+    if unknown := sorted(set(arguments) - {"code"}):
+        return f'Invalid call: unknown argument {unknown[0]!r}; the tool python takes "code" alone.'
+    code = arguments["code"]
+    if not isinstance(code, str):
+        return f'Invalid call: "code" must be a string, not {type(code).__name__}.'
+    if not code.strip():
+        return 'Invalid call: "code" is empty.'
+    if len(code) > MAX_CODE:
+        return f'Invalid call: "code" has {len(code)} characters; at most {MAX_CODE} are taken.'
+    return ""
+
+
+class PythonTool:
+    """Python, as it is offered to a model."""
+
+    name = "python"
+
+    def __init__(self, context: ToolContext) -> None:
+        settings = context.recipe.sandbox
+        self._sandbox, self._store = Sandbox(settings), context.images
+        libraries = installed()
+        self.description = (
+            "Run Python code and see what it prints and the value of its last expression. Variables are kept from one "
+            "call to the next. The images of the question are there as PIL images named image_1, image_2, and so on. "
+            "An image or figure that the code ends with, or gives to display(), comes back. "
+            f"Libraries: {', '.join(libraries) or 'the standard library alone'}. "
+            f"No network; at most {settings.cell_timeout_s:g} seconds a call and {settings.memory_mb} MB of memory."
+        )
+        self.parameters: dict[str, Any] = {
+            "type": "object",
+            "properties": {"code": {"type": "string", "description": "The Python code to run."}},
+            "required": ["code"],
+            "additionalProperties": False,
+        }
+        limits = settings.model_dump(exclude={"sessions"})  # how many run side by side changes no result
+        fixed = [bubblewrap.TMP_MB, bubblewrap.SHM_MB, bubblewrap.FILE_MB, bubblewrap.OPEN_FILES]
+        inside = [bubblewrap.WORKER.read_text(), seccomp.REFUSED, seccomp.ABSENT]
+        libraries["python"] = platform.python_version()
+        self.version = content_hash(json.dumps([FORMAT, limits, fixed, inside, libraries], sort_keys=True))
+
+    def open(self, images: list[str]) -> PythonSession:
+        """A new session. Nothing is started before its first call."""
+        return PythonSession(self._sandbox, self._store, images)
+
+
+def build(context: ToolContext) -> Tool:
+    """The tool, on a machine where the isolation has been proved.
+
+    Raises:
+        SandboxUnavailable: model-written code cannot be isolated here.
+    """
+    check_isolation(context.recipe.sandbox)
+    return PythonTool(context)
