@@ -1,0 +1,125 @@
+"""Verifiable math problems from reasoning-gym, generated from the seed. Math; Apache-2.0; needs no hub.
+
+Source: the package `reasoning-gym` (https://github.com/open-thought/reasoning-gym). The tasks listed in TASKS are
+those whose scorer and our verdict (rollouts/answers.py) agree on what is right; left out are tasks that ask for one
+form among equal ones (fraction_simplification, dice), for lists, or whose scorer gives part marks only.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from records.images import ImageStore
+from records.question import AnswerType, Question, Reject
+from records.recipe import RecipeError, Source
+from sources._draw import allocate, reject, require
+
+LICENCE = "Apache-2.0"
+
+TASKS: dict[str, AnswerType | None] = {
+    "chain_sum": "number",
+    "decimal_chain_sum": "number",
+    "products": "number",
+    "basic_arithmetic": "number",
+    "decimal_arithmetic": "number",
+    "gcd": "number",
+    "lcm": "number",
+    "count_bits": "number",
+    "count_primes": "number",
+    "letter_counting": "number",
+    "leg_counting": "number",
+    "largest_island": "number",
+    "simple_equations": "number",
+    "simple_geometry": "number",
+    "gsm_symbolic": "number",
+    "prime_factorization": "set",
+    "complex_arithmetic": "expression",
+    "polynomial_multiplication": "expression",
+    "spell_backward": "short_text",
+    "calendar_arithmetic": None,
+}
+"""Tasks whose answers our verdict checks, and their answer type; None where it differs from problem to problem."""
+
+
+class TaskOptions(BaseModel):
+    """One task of reasoning-gym."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: Annotated[int, Field(ge=1)] = 8
+    """How many problems are generated; a larger count keeps the problems of a smaller one."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """The task's own settings, such as {max_terms: 3}."""
+    answer_type: AnswerType | None = None
+    """Needed for a task that is not in TASKS."""
+
+
+class Options(BaseModel):
+    """Settings of the loader."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tasks: Annotated[dict[str, TaskOptions], Field(min_length=1)]
+
+
+def check(options: Options, use: str) -> None:
+    for name, task in options.tasks.items():
+        if name not in TASKS and task.answer_type is None:
+            raise ValueError(f"tasks.{name}: give its answer_type, or take one of: {', '.join(TASKS)}")
+        for key in ("seed", "size"):
+            if key in task.config:
+                raise ValueError(f"tasks.{name}.config.{key}: the recipe's seed and count decide this")
+
+
+def task_seed(seed: int, task: str) -> int:
+    """The seed of one task. reasoning-gym makes problem i from seed + i: seeds that lie close would repeat problems."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{task}".encode()).digest()[:4], "big") >> 2
+
+
+def infer_answer_type(answer: str) -> AnswerType:
+    """The type of an answer of a task whose answers differ in type."""
+    if answer.lower() in ("yes", "no", "true", "false"):
+        return "boolean"
+    return "number" if re.fullmatch(r"-?\d+(\.\d+)?", answer) else "short_text"
+
+
+def create(gym: Any, name: str, task: TaskOptions, seed: int, source: str) -> Any:
+    """The dataset of one task. Raises RecipeError for a task or a setting that reasoning-gym does not know."""
+    try:
+        return gym.create_dataset(name, size=task.count, seed=task_seed(seed, name), **task.config)
+    except Exception as error:  # unknown names, unknown settings and values out of range raise all kinds of errors
+        raise RecipeError(f"source {source!r}: tasks.{name}: {type(error).__name__}: {error}") from error
+
+
+def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
+    """One item for each problem, named `<task>/<number>`; a limit is shared out evenly among the tasks."""
+    gym = require("reasoning_gym", "demo", spec.name)
+    sizes = {name: task.count for name, task in options.tasks.items()}
+    counts = sizes if spec.limit is None else allocate(spec.limit, sizes, dict.fromkeys(sizes, 1.0))
+    for name, task in options.tasks.items():
+        dataset = create(gym, name, task, seed, spec.name)
+        for number in range(counts[name]):
+            row = f"{name}/{number}"
+            try:
+                entry = dataset[number]
+                text, answer = entry["question"].strip(), str(entry["answer"]).strip()
+            except Exception as error:  # a generator of ours may fail on a setting that its config let pass
+                yield reject(spec, row, "math", "generation_failed", f"{type(error).__name__}: {error}")
+                continue
+            if not text or not answer:
+                yield reject(spec, row, "math", "empty_answer" if text else "empty_text", f"{name}: {text[:200]}")
+                continue
+            yield Question(
+                source=spec.name,
+                source_row=row,
+                task="math",
+                text=text,
+                answer=answer,
+                answer_type=task.answer_type or TASKS.get(name) or infer_answer_type(answer),
+                licence=LICENCE,
+                extra=json.dumps({"reasoning_gym_task": name}),
+            )

