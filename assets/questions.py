@@ -7,11 +7,12 @@ from assets import show
 from assets.resources import Workspace
 from assets.sources import source_keys
 from assets.stage import conservation_check, decided
-from filters import duplicates, verifiable
+from filters import contamination, duplicates, verifiable
 from records.identity import unit_interval
-from records.question import Question
+from records.question import TASKS, Question
 from records.recipe import Recipe
 from records.tables import stack
+from rollouts.prompts import read_examples
 
 STAGE = "questions"
 
@@ -40,6 +41,9 @@ def questions_assets(recipe: Recipe) -> list:
         table = stack(sources.values(), Question)
         checked, unverifiable = verifiable.apply(table)
         unique, repeated = duplicates.apply(checked)
+        examples = read_examples(workspace.recipe.examples)
+        shown = [example.question for task in TASKS for example in examples.of(task)]
+        unique, leaked = contamination.apply(unique, shown)
         held_out = draw_split(unique, recipe.split.held_out, recipe.split.salt)
         sides = pl.when(held_out).then(pl.lit("held_out")).otherwise(pl.lit("curation"))
         kept = unique.with_columns(split=sides)
@@ -48,7 +52,7 @@ def questions_assets(recipe: Recipe) -> list:
             STAGE,
             table.height,
             kept,
-            pl.concat([unverifiable, repeated]),
+            pl.concat([unverifiable, repeated, leaked]),
             by_split=show.counts(kept, "task", "split"),
             samples=show.sample_questions(kept, workspace.images),
         )

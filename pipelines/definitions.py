@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.graph import build_assets, check_recipe
 from assets.resources import Models, TableIOManager, Workspace
+from pipelines.console import console
 from pipelines.jobs import curation, refresh
 from pipelines.schedules import nightly
 from records.recipe import read_recipe, recipe_path
@@ -33,4 +34,5 @@ defs = dg.Definitions(
     },
     # One process a run: all its steps share one model server, and what is heavy runs in processes of its own anyway.
     executor=dg.in_process_executor,
+    loggers={"console": console},
 )

@@ -1,0 +1,89 @@
+"""The `touchstone` command: what Dagster's own commands do not do."""
+
+import argparse
+import os
+import sys
+import time
+import warnings
+
+from records.recipe import RecipeError
+
+
+def _model() -> int:
+    """Get the policy's weights, with progress."""
+    from records.recipe import read_recipe, recipe_path
+    from rollouts.weights import WeightsError, resolve_weights
+
+    policy = read_recipe(recipe_path()).models.policy
+    if policy.weights is None:
+        print(f"the policy is served at {policy.url}: there are no weights to get")
+        return 0
+    try:
+        print(f"model: {resolve_weights(policy.weights, say=lambda text: print(text, flush=True)).path}")
+    except WeightsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _report() -> int:
+    from pipelines.definitions import workspace
+    from pipelines.report import report
+
+    try:
+        for text in report(workspace):
+            print(f"\n{text}")
+    except FileNotFoundError as error:
+        print(f"nothing to report yet: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run() -> int:
+    """The whole graph, as a Dagster run of the job `curation`, and what came out."""
+    import dagster as dg
+
+    from pipelines.definitions import defs, workspace
+
+    start = time.monotonic()
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_job_def("curation").execute_in_process(instance=instance, raise_on_error=False)
+        if not result.success:
+            print(f"\nThe run failed; what finished is kept. Run again to go on. Logs: {workspace.data}/logs")
+            return 1
+        made = {
+            event.asset_key.path[-1]: entry.value
+            for event in result.get_asset_materialization_events()
+            for label, entry in event.materialization.metadata.items()
+            if label.endswith("model_calls_made") and event.asset_key
+        }
+    _report()
+    calls = ", ".join(f"{name} {count}" for name, count in made.items())
+    print(f"\nDone in {time.monotonic() - start:.0f} s. Model calls made: {calls}.")
+    print(f"Tables, training sets, checkpoints, logs: {workspace.data}")
+    print("The run with all its metadata: make ui, then http://127.0.0.1:3000")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="touchstone",
+        description="TOUCHSTONE_RECIPE chooses the recipe (a name in pipelines/recipes/, or a path), "
+        "TOUCHSTONE_DATA the data folder (data/<recipe> by default).",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("model", help="get the policy's weights, and print where they are")
+    commands.add_parser("run", help="run the whole graph through Dagster and report")
+    commands.add_parser("report", help="print the tables of the last run")
+    command = parser.parse_args(arguments).command
+    warnings.simplefilter("ignore")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    try:
+        return {"model": _model, "run": _run, "report": _report}[command]()
+    except RecipeError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
