@@ -1,5 +1,6 @@
 """Base, SFT and RL checkpoints on the questions that curation never saw."""
 
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -32,17 +33,18 @@ def evaluation(
     if settings.limit_per_task is not None:
         held_out = held_out.group_by("task", maintain_order=True).head(settings.limit_per_task)
     checkpoints = pl.concat([sft_checkpoint, rl_checkpoint])
-    folders = dict(checkpoints.select("checkpoint", "folder").iter_rows())
-    clients = models.checkpoints({name: Path(folder) for name, folder in folders.items()})
+    clients = {"base": lambda: models.completer("policy")}
+    for name, folder in checkpoints.select("checkpoint", "folder").iter_rows():
+        clients[name] = partial(models.checkpoint, name, Path(folder))
     judged, calls = [], 0
-    for name, client in clients.items():
+    for name, client_of in clients.items():
         for arm, tools_of, sampling in (
             ("direct", direct_tools, settings.direct),
             ("tools", task_tools, settings.tools),
         ):
             context.log.info(f"evaluating {name}, {arm}")
             rollouts, about = roll(
-                context, workspace, client, held_out, arm=arm, tools_of=tools_of, sampling=sampling,
+                context, workspace, client_of(), held_out, arm=arm, tools_of=tools_of, sampling=sampling,
                 waves=[settings.samples],
             )  # fmt: skip
             calls += about["model_calls_made"]

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import polars as pl
 from pydantic import PrivateAttr
 
 from records.images import ImageStore
-from records.recipe import Recipe, read_recipe
+from records.recipe import Model, Recipe, read_recipe
 from records.tables import TableStore
 from rollouts.endpoint import Endpoint, remote_fingerprint
+from rollouts.merge import merged
 from rollouts.server import LocalServer
 from rollouts.tools import Tool, ToolContext, build_tool
-from rollouts.weights import ModelFiles, resolve_weights
+from rollouts.weights import ModelFiles, identity_of_directory, resolve_weights
 
 _read_recipe = lru_cache(maxsize=8)(read_recipe)
 
@@ -63,6 +63,8 @@ class Models(dg.ConfigurableResource):
     """The models behind the roles. A local server starts when the first call has to be made, and stops with the run."""
 
     workspace: dg.ResourceDependency[Workspace]
+    one_server_at_a_time: bool = True
+    """Stop a local server before another model's is started; without this they share the machine's memory."""
 
     _servers: dict[str, LocalServer] = PrivateAttr(default_factory=dict)
     _say: object = PrivateAttr(default=None)
@@ -88,41 +90,39 @@ class Models(dg.ConfigurableResource):
     def completer(self, role: str) -> Endpoint:
         """The client of a role's model."""
         model = self.workspace.recipe.models.role(role)
-        limits = {"concurrency": model.concurrency, "timeout_s": model.timeout_s, "max_retries": model.max_retries}
-        if model.url is not None:
-            key = os.environ.get(model.api_key_env) if model.api_key_env else None
-            if model.api_key_env and not key:
-                raise dg.Failure(f"models.{role}: the environment variable {model.api_key_env} is not set")
-            fingerprint = remote_fingerprint(model.url, model.model, model.revision, key)
-            return Endpoint(model.url, model.model, fingerprint, api_key=key, **limits)
-        server = self._server(role)
-        return Endpoint(server.start, server.name, server.fingerprint(), vllm=True, **limits)
+        if model.url is None:
+            return self._client(getattr(self.workspace.recipe.models, role).same_as or role, self.files(role))
+        key = os.environ.get(model.api_key_env) if model.api_key_env else None
+        if model.api_key_env and not key:
+            raise dg.Failure(f"models.{role}: the environment variable {model.api_key_env} is not set")
+        fingerprint = remote_fingerprint(model.url, model.model, model.revision, key)
+        return Endpoint(model.url, model.model, fingerprint, api_key=key, **_limits(model))
 
-    def checkpoints(self, adapters: Mapping[str, Path]) -> dict[str, Endpoint]:
-        """Clients of the policy (`base`) and of LoRA adapters of it, all behind one local server."""
-        model = self.workspace.recipe.models.role("policy")
-        server = self._server("policy", adapters)
-        limits = {"concurrency": model.concurrency, "timeout_s": model.timeout_s, "max_retries": model.max_retries}
-        clients = {"base": Endpoint(server.start, server.name, server.fingerprint(), vllm=True, **limits)}
-        for name in adapters:
-            clients[name] = Endpoint(server.start, name, server.fingerprint(name), vllm=True, **limits)
-        return clients
+    def checkpoint(self, name: str, folder: Path) -> Endpoint:
+        """The client of a checkpoint of the policy: a LoRA adapter, merged before it is served, or whole weights."""
+        base = self.files("policy")
+        if (folder / "adapter_config.json").exists():
+            return self._client(name, merged(base, folder, cache=self.workspace.folder("models")))
+        return self._client(name, ModelFiles(folder, identity_of_directory(folder)))
 
-    def _server(self, role: str, adapters: Mapping[str, Path] | None = None) -> LocalServer:
-        models = self.workspace.recipe.models
-        shared = getattr(models, role).same_as or role
-        key = shared if not adapters else f"{shared} with {', '.join(f'{k}={v}' for k, v in adapters.items())}"
-        if key not in self._servers:
-            model = models.role(role)
-            self._servers[key] = LocalServer(
-                self.files(role),
-                model.serve,
-                log=self.workspace.folder("logs") / f"{shared}-server.log",
-                name=shared,
-                lora=adapters,
-                say=self._say,
-            )
-        return self._servers[key]
+    def _client(self, name: str, files: ModelFiles) -> Endpoint:
+        model = self.workspace.recipe.models.role("policy" if name not in ("teacher", "judge") else name)
+        if files.identity not in self._servers:
+            log = self.workspace.folder("logs") / f"{name}-server.log"
+            self._servers[files.identity] = LocalServer(files, model.serve, log=log, name=name, say=self._say)
+        server = self._servers[files.identity]
+
+        def start() -> str:
+            for other in self._servers.values():
+                if other is not server and other.alive() and self.one_server_at_a_time:
+                    other.stop()
+            return server.start()
+
+        return Endpoint(start, server.name, server.fingerprint(), vllm=True, **_limits(model))
+
+
+def _limits(model: Model) -> dict[str, int]:
+    return {"concurrency": model.concurrency, "timeout_s": model.timeout_s, "max_retries": model.max_retries}
 
 
 class TableIOManager(dg.ConfigurableIOManager):

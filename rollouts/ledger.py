@@ -77,7 +77,9 @@ class Ledger:
         self._fs.mv(path, aside)
         self.set_aside.append(aside)
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many calls it holds."""
         return len(self._values)
 
     def get(self, key: str) -> dict[str, Any] | None:

@@ -68,7 +68,7 @@ def test_two_writers_lose_nothing_and_merge_their_own_segments(tmp_path):
     second.close()
     assert len(segments(tmp_path)) == 2
     with Ledger(str(tmp_path)) as ledger:
-        assert len(ledger) == 6 and ledger.get("b2") == {"n": 2}
+        assert ledger.size == 6 and ledger.get("b2") == {"n": 2}
 
 
 def test_damaged_and_foreign_segments_are_set_aside_and_the_rest_is_read(tmp_path):

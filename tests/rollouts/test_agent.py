@@ -1,0 +1,219 @@
+"""The loop over the ledger. The model is scripted: the subject is what the loop does with what a model says."""
+
+import asyncio
+import json
+
+import pytest
+
+from records.images import ImageStore
+from records.question import Question
+from records.recipe import Sampling
+from records.trajectory import ToolResult
+from rollouts.agent import NoLedger, Setting, attempt, replay
+from rollouts.dialects import get_dialect
+from rollouts.ledger import Ledger
+from rollouts.model import Completion, ContextLengthExceeded, MalformedReply, ModelUnavailable
+from rollouts.prompts import build_prompt, read_examples
+from rollouts.sampling import roll_out
+from rollouts.tools import ToolInfrastructureError
+
+QUESTION = Question(source="s", source_row="1", task="math", text="2+2?", answer="4", answer_type="number")
+
+
+class Scripted:
+    """Says its lines, one a call; a line that is an exception is raised."""
+
+    fingerprint = "scripted"
+
+    def __init__(self, *lines):
+        self.lines, self.requests = list(lines), []
+
+    async def complete(self, request):
+        self.requests.append(request)
+        line = self.lines.pop(0)
+        if isinstance(line, Exception):
+            raise line
+        text, finish = line if isinstance(line, tuple) else (line, "stop")
+        return Completion(text, finish, prompt_tokens=10, completion_tokens=5, seconds=0.5)
+
+
+class Counter:
+    """A stateful tool: `n` more on each call. Fails as often as it is told to."""
+
+    name, description, version = "python", "Counts.", "1"
+    parameters = {"type": "object", "properties": {"code": {"type": "string"}}}  # noqa: RUF012
+
+    def __init__(self, faults=0):
+        self.faults, self.performed, self.opened = faults, 0, 0
+
+    def open(self, images):
+        self.opened += 1
+        return CounterSession(self)
+
+
+class CounterSession:
+    def __init__(self, tool):
+        self.tool, self.total = tool, 0
+
+    async def call(self, arguments):
+        if self.tool.faults:
+            self.tool.faults -= 1
+            raise ToolInfrastructureError("broken")
+        self.tool.performed += 1
+        self.total += int(arguments["code"])
+        return ToolResult(outcome="ok", text=str(self.total))
+
+    async def close(self):
+        pass
+
+
+def setting(tmp_path, tool, turns=5):
+    sampling = Sampling(temperature=0.5, max_tokens=50, max_turns=turns)
+    tools = {} if tool is None else {"python": tool}
+    return Setting("tools", get_dialect("plain_tags"), tools, sampling, ImageStore(str(tmp_path / "images")))
+
+
+async def once(tmp_path, model, tool=None, calls=None, turns=5, sample=0):
+    use = setting(tmp_path, tool, turns)
+    prompt = build_prompt(QUESTION, use.dialect, list(use.tools.values()), read_examples(), False)
+    return await attempt(QUESTION, prompt, use, sample, model, calls or NoLedger())
+
+
+CALL, ANSWER = "<python>2</python>", "<answer>4</answer>"
+
+
+async def test_turns_calls_tokens_and_state_are_recorded(tmp_path):
+    rollout = await once(tmp_path, Scripted(CALL, CALL, ANSWER), Counter())
+    assert [c.result.text for c in rollout.tool_calls] == ["2", "4"]
+    assert [m.role for m in rollout.messages] == ["assistant", "tool", "assistant", "tool", "assistant"]
+    assert (rollout.answer, rollout.stop_reason) == ("4", "answered")
+    assert (rollout.prompt_tokens, rollout.completion_tokens, rollout.seconds) == (30, 15, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["I do not know."], "no_answer"),
+        ([("<python>2", "length")], "max_tokens"),
+        ([CALL] * 5, "max_turns"),
+        ([ContextLengthExceeded("long")], "context_length"),
+        ([MalformedReply("odd")], "malformed_reply"),
+        ([CALL, ModelUnavailable("gone")], "unfinished"),
+    ],
+)
+async def test_every_end_has_its_reason(tmp_path, lines, reason):
+    rollout = await once(tmp_path, Scripted(*lines), Counter())
+    assert rollout.stop_reason == reason and rollout.answer is None
+    assert bool(rollout.error_class) == (reason == "unfinished")
+
+
+async def test_a_finished_rollout_is_read_from_the_ledger_whole(tmp_path):
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        first = await once(tmp_path, Scripted(CALL, ANSWER), Counter(), ledger)
+    tool, model = Counter(), Scripted()
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        assert await once(tmp_path, model, tool, ledger) == first
+    assert model.requests == [] and tool.performed == 0
+
+
+async def test_an_interrupted_rollout_goes_on_where_it_stopped_with_the_same_state(tmp_path):
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        broken = await once(tmp_path, Scripted(CALL, CALL, ModelUnavailable("killed")), Counter(), ledger)
+    assert broken.stop_reason == "unfinished"
+    model, tool = Scripted("<python>10</python>", ANSWER), Counter()
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        rollout = await once(tmp_path, model, tool, ledger)
+    # two calls are made again in a fresh session, silently, to bring back its state
+    assert [c.result.text for c in rollout.tool_calls] == ["2", "4", "14"] and tool.performed == 3
+    assert len(model.requests) == 2
+
+
+async def test_another_sample_is_another_call(tmp_path):
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        model = Scripted(ANSWER, ANSWER)
+        one, two = [await once(tmp_path, model, None, ledger, sample=n) for n in (0, 1)]
+    assert one.rollout_id != two.rollout_id and len(model.requests) == 2
+
+
+async def test_a_broken_tool_is_tried_on_fresh_sessions_and_never_blamed_on_the_model(tmp_path):
+    tool = Counter(faults=2)
+    rollout = await once(tmp_path, Scripted(CALL, ANSWER), tool)
+    assert rollout.tool_calls[0].result.outcome == "ok" and tool.opened == 3
+    rollout = await once(tmp_path, Scripted(CALL, ANSWER), Counter(faults=3))
+    assert rollout.stop_reason == "unfinished" and rollout.error_class.startswith("ToolInfrastructureError")
+
+
+async def test_calls_that_are_none_are_answered(tmp_path):
+    use = setting(tmp_path, Counter())
+    deepeyes = Setting("tools", get_dialect("deepeyes_v2"), use.tools, use.sampling, use.images)
+    lines = ["<tool_call>{</tool_call>", '<tool_call>{"name": "nope"}</tool_call>', ANSWER]
+    prompt = build_prompt(QUESTION, deepeyes.dialect, list(use.tools.values()), read_examples(), False)
+    rollout = await attempt(QUESTION, prompt, deepeyes, 0, Scripted(*lines), NoLedger())
+    assert [c.result.outcome for c in rollout.tool_calls] == ["invalid_call", "invalid_call"]
+    assert "no tool 'nope'" in rollout.tool_calls[1].result.text
+
+
+async def test_replay_makes_the_calls_again(tmp_path):
+    rollout = await once(tmp_path, Scripted(CALL, CALL, ANSWER), Counter())
+    tool = Counter()
+    again = await replay(rollout.tool_calls, {"python": tool}, [])
+    assert [r.text for r in again] == ["2", "4"] and tool.performed == 2
+
+
+async def test_waves_stop_when_the_decision_is_certain_and_failures_do_not_count(tmp_path):
+    use = setting(tmp_path, None, turns=1)
+    prompt = build_prompt(QUESTION, use.dialect, [], read_examples(), False)
+    lines = [ANSWER, "<answer>5</answer>", ModelUnavailable("down"), "<answer>5</answer>"]
+    seen = []
+
+    def is_open(attempts, right):
+        seen.append((attempts, right))
+        return attempts < 3
+
+    rollouts = await roll_out(
+        [QUESTION], lambda q: (use, prompt), [2, 2, 2], is_open, Scripted(*lines), NoLedger(), 4, print, "test"
+    )
+    assert seen == [(2, 1), (3, 1)]
+    assert [r.correct for r in rollouts] == [True, False, None, False]
+
+
+def test_the_arms_show_the_same_examples():
+    examples, tool = read_examples(), Counter()
+    dialect = get_dialect("plain_tags")
+    direct, tools = (build_prompt(QUESTION, dialect, offered, examples, False) for offered in ([], [tool]))
+    assert len(examples.of("math")) >= 2
+    for task in ("perception", "math", "search"):
+        assert all(example.steps and example.direct for example in examples.of(task))
+    for messages in (direct, tools):
+        asked = [m.text for m in messages if m.role == "user"]
+        answers = [m.answer for m in messages if m.answer is not None]
+        assert asked == [*(e.question for e in examples.math), QUESTION.text]
+        assert answers == [e.answer for e in examples.math]
+    assert not any(m.tool_calls for m in direct) and json.dumps([m.text for m in direct]).find("<python>") < 0
+
+
+async def test_questions_do_not_wait_for_each_other(tmp_path):
+    """A question that is not answered before all others are holds up none of them."""
+    use = setting(tmp_path, None, turns=1)
+    order, rest_done = [], asyncio.Event()
+
+    class Slow:
+        fingerprint = "slow"
+
+        async def complete(self, request):
+            text = request.messages[-1]["content"]
+            if text == "slow":
+                await rest_done.wait()
+            order.append(text)
+            if order.count("e") == 2:
+                rest_done.set()
+            return Completion(ANSWER, "stop", 1, 1, 0.1)
+
+    names = ["slow", "a", "b", "c", "d", "e"]
+    questions = [QUESTION.model_copy(update={"text": name}) for name in names]
+    await roll_out(
+        questions,
+        lambda q: (use, build_prompt(q, use.dialect, [], read_examples(), False)),
+        [1, 1], lambda n, s: True, Slow(), NoLedger(), 2, print, "test",
+    )  # fmt: skip
+    assert order[:10] == [n for n in "abcde" for _ in range(2)] and order[10:] == ["slow", "slow"]
