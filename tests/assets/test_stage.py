@@ -1,0 +1,40 @@
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.questions import draw_split
+from assets.stage import conservation
+
+ids = st.lists(st.sampled_from("abcdefgh"), max_size=12)
+
+
+@given(ids, st.integers(0, 12))
+def test_a_split_of_all_rows_passes_in_any_order(rows, cut):
+    assert conservation(rows, rows[cut:][::-1], rows[:cut]).passed
+
+
+@given(ids, ids, ids)
+def test_conservation_holds_exactly_when_the_ids_are_the_same(before, kept, rejected):
+    assert conservation(before, kept, rejected).passed == (sorted(before) == sorted(kept + rejected))
+
+
+def test_what_is_lost_or_doubled_is_counted():
+    result = conservation(["a", "b", "c"], ["a", "a"], ["c"])
+    assert not result.passed
+    assert (result.metadata["lost"].value, result.metadata["too_many"].value) == (1, 1)
+
+
+def test_questions_about_one_image_are_drawn_together_and_stay_where_they_are():
+    questions = pl.DataFrame(
+        {
+            "question_id": [f"q{n}" for n in range(400)],
+            "images": [[f"i{n // 4}"] if n < 200 else [] for n in range(400)],
+        }
+    )
+    drawn = draw_split(questions, 0.3, "salt")
+    by_image = questions.with_columns(drawn=drawn).head(200).group_by(pl.col("images").list.first())
+    assert by_image.agg(pl.col("drawn").n_unique())["drawn"].max() == 1
+    assert 0.2 < drawn.mean() < 0.4
+    later = draw_split(questions.tail(100), 0.3, "salt")
+    assert later.to_list() == drawn.tail(100).to_list()
+    assert draw_split(questions, 0.3, "other").to_list() != drawn.to_list()

@@ -1,0 +1,139 @@
+"""Runs in LLaMA-Factory's environment, not in ours: loads and tokenises datasets with its get_dataset, prints JSON."""
+
+import contextlib
+import hashlib
+import importlib.machinery
+import json
+import sys
+import tempfile
+import types
+
+
+def stub_media_libraries() -> None:
+    """Stand-ins for torchvision and torchaudio, when they are not installed.
+
+    LLaMA-Factory imports both at the top of its modules, and uses them only for video and sound, which an export never
+    holds; the published wheels are linked against CUDA and do not import beside a CPU build of torch.
+    """
+    from importlib.util import find_spec
+
+    for name in ("torchvision", "torchaudio"):
+        if find_spec(name) is None:
+            module = types.ModuleType(name)
+            module.__spec__ = importlib.machinery.ModuleSpec(name, loader=None)
+            module.__version__ = "0.0"
+            sys.modules[name] = module
+
+
+def digest(rows: list) -> dict:
+    value = hashlib.sha256()
+    for row in rows:
+        value.update(json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
+    return {"rows": len(rows), "digest": value.hexdigest()}
+
+
+def segments(labels: list[int], tokenizer: object) -> list[list[str]]:
+    """The runs of tokens that carry loss, as text."""
+    runs, current = [], []
+    for label in [*labels, -100]:
+        if label != -100:
+            current.append(label)
+        elif current:
+            runs.append(["assistant", tokenizer.decode(current, skip_special_tokens=False)])
+            current = []
+    return runs
+
+
+def read(request: dict) -> dict:
+    # transformers looks at what is installed while it is imported, so it must come before the stand-ins.
+    import transformers  # noqa: F401
+
+    stub_media_libraries()
+    from importlib.metadata import version
+
+    from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.data.loader import _get_merged_dataset
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_tokenizer
+
+    result = {"splits": {}, "learnt": {}, "loss_tokens": 0}
+    images_seen, sees = 0, False
+    for split, name in request["datasets"].items():
+        with tempfile.TemporaryDirectory() as output:
+            arguments = {
+                "stage": "sft",
+                "do_train": True,
+                "model_name_or_path": request["tokenizer"],
+                "dataset": name,
+                "dataset_dir": request["folder"],
+                "template": request["template"],
+                "cutoff_len": 1 << 20,
+                "output_dir": output,
+                "cache_dir": output,
+                "overwrite_cache": True,
+                "use_cpu": True,
+                "report_to": "none",
+            }
+            model_args, data_args, training_args, _, _ = get_train_args(arguments)
+            loaded = load_tokenizer(model_args)
+            tokenizer = loaded["tokenizer"]
+            template = get_template_and_fix_tokenizer(tokenizer, data_args)
+            # The converter skips a row it finds abnormal with a warning, leaving an empty one: found by the digest.
+            aligned = _get_merged_dataset([name], model_args, data_args, training_args, "sft")
+            rows, texts_only = [], True
+            for row in aligned:
+                turns = [["system", row["_system"]]] if row["_system"] else []
+                turns += [[turn["role"], turn["content"]] for turn in [*row["_prompt"], *row["_response"]]]
+                hashes = []
+                for path in row["_images"] or []:
+                    with open(path, "rb") as file:
+                        hashes.append(hashlib.sha256(file.read()).hexdigest())
+                if hashes:
+                    texts_only = False
+                    images_seen += len(hashes)
+                    messages = [{"role": r, "content": c} for r, c in turns]
+                    template.mm_plugin._validate_messages(messages, row["_images"], [], [])
+                    template.mm_plugin._regularize_images(
+                        row["_images"], image_max_pixels=768 * 768, image_min_pixels=1
+                    )
+                rows.append([turns, hashes])
+            result["splits"][split] = digest(rows)
+            sees = loaded["processor"] is not None and hasattr(loaded["processor"], "image_processor")
+            if texts_only or sees:
+                dataset = get_dataset(template, model_args, data_args, training_args, stage="sft", **loaded)
+                labels = [row["labels"] for row in dataset["train_dataset"]]
+            else:
+                # A text tokenizer's folder has no image processor: tokenised with the placeholders as they stand.
+                labels = []
+                for turns, _ in rows:
+                    system = turns[0][1] if turns[0][0] == "system" else None
+                    messages = [{"role": r, "content": c} for r, c in turns if r != "system"]
+                    pairs = template.encode_multiturn(tokenizer, messages, system)
+                    labels.append([label for ask, reply in pairs for label in [-100] * len(ask) + reply])
+            result["loss_tokens"] += sum(label != -100 for row in labels for label in row)
+            learnt = []
+            for row in labels:
+                runs = segments(row, tokenizer)
+                learnt.append([[[role, end_cut(text, tokenizer)] for role, text in runs], []])
+            result["learnt"][split] = digest(learnt)
+    result["loader"] = f"LLaMA-Factory {version('llamafactory')} get_dataset, template {request['template']}"
+    if images_seen:
+        expanded = "" if sees else ", not expanded to image tokens (the tokenizer has no image processor)"
+        result["loader"] += f", {images_seen} images opened{expanded}"
+    return result
+
+
+def end_cut(text: str, tokenizer: object) -> str:
+    """A learnt turn without the token that ends it."""
+    return text.rstrip().removesuffix(tokenizer.eos_token or "").strip()
+
+
+def main() -> None:
+    request = json.loads(sys.argv[1])
+    with contextlib.redirect_stdout(sys.stderr):  # the loader prints; stdout is for the result
+        result = read(request)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Rows of a training set: conversations as the policy sees them, checked for everything that trips a trainer's loader.
+
+A turn's text holds one `<image>` for each of its images, in order. A row that a loader would drop, mask wrongly or
+misread becomes a reject with a reason, here and not in the trainer.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from records.images import ImageStore
+from records.question import Question, Reject
+from records.trajectory import Message, Trajectory
+from rollouts.dialects import Dialect, render
+
+SplitName = Literal["train", "validation"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation")
+PLACEHOLDER = "<image>"
+
+_MEDIA = re.compile(r"<(image|video|audio)>")
+# A tokenizer reads such text as its own control tokens, wherever it stands: a page that holds <|im_start|>assistant
+# would open a turn of its own inside an observation, and be trained on.
+_CONTROL = re.compile(r"<\|[A-Za-z0-9_]+\|>")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One chat turn; `images` are hashes into the image store, one for each placeholder in `text`."""
+
+    role: str
+    text: str
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SftRow:
+    """A conversation to imitate: the prompt is context (worked examples included), the completion is learnt."""
+
+    row_id: str
+    question_id: str
+    task: str
+    split: SplitName
+    prompt: tuple[Turn, ...]
+    completion: tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
+class RlRow:
+    """A question to practise on, with the prompt that the policy gets."""
+
+    index: int
+    split: SplitName
+    prompt: tuple[Turn, ...]
+    question: Question
+    dialect: str
+    tools: tuple[str, ...]
+
+
+class BadRow(ValueError):
+    """A row that cannot leave; `reason` is the code to count by."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+def plain_turns(chat: Sequence[Mapping[str, Any]], images: ImageStore | None) -> tuple[Turn, ...]:
+    """Chat messages of a dialect as turns; image blocks become placeholders.
+
+    Raises:
+        BadRow: `placeholder_in_text`, `control_token_in_text` or `image_missing`.
+    """
+    turns = []
+    for message in chat:
+        content = message["content"]
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        text, hashes = "", []
+        for block in blocks:
+            if block["type"] == "text":
+                if found := _MEDIA.search(block["text"]):
+                    raise BadRow("placeholder_in_text", f"a {message['role']} turn holds the text {found.group()}")
+                if found := _CONTROL.search(block["text"]):
+                    raise BadRow("control_token_in_text", f"a {message['role']} turn holds the text {found.group()}")
+                text += block["text"]
+            else:
+                data = base64.b64decode(block["image_url"]["url"].partition(",")[2])
+                text += PLACEHOLDER
+                hashes.append(hashlib.sha256(data).hexdigest())
+        turns.append(Turn(message["role"], text, tuple(hashes)))
+    return tuple(turns)
+
+
+def check_alternation(turns: Sequence[Turn], last: str) -> None:
+    """An optional system turn, then user and assistant in turn, up to a turn of role `last`.
+
+    Raises:
+        BadRow: `turns_not_alternating` or `empty_turn`.
+    """
+    rest = turns[1:] if turns and turns[0].role == "system" else turns
+    for position, turn in enumerate(rest):
+        wanted = ("user", "assistant")[position % 2]
+        if turn.role != wanted:
+            raise BadRow("turns_not_alternating", f"turn {position} is a {turn.role} turn, not a {wanted} turn")
+        if not turn.text.strip():
+            raise BadRow("empty_turn", f"turn {position}, a {turn.role} turn, is empty")
+    if not rest or rest[-1].role != last:
+        raise BadRow("turns_not_alternating", f"the last turn is no {last} turn")
+
+
+def _render(dialect: Dialect, messages: Sequence[Message], images: ImageStore | None) -> tuple[Turn, ...]:
+    try:
+        return plain_turns(render(dialect, messages, images), images)
+    except FileNotFoundError as error:
+        raise BadRow("image_missing", str(error)) from error
+
+
+def sft_rows(
+    trajectories: Iterable[Trajectory],
+    dialect: Dialect,
+    images: ImageStore | None,
+    split_of: Callable[[str], SplitName],
+    tasks: Mapping[str, str],
+    rejects: list[Reject],
+) -> Iterator[SftRow]:
+    """A row for each trajectory, one at a time; those that cannot leave are added to `rejects`.
+
+    Args:
+        images: where images are, when the policy sees them; None when it does not, and then no image leaves.
+        split_of: the split of a question_id.
+        tasks: question_id -> task.
+    """
+    for trajectory in trajectories:
+        task = tasks.get(trajectory.question_id, "")
+        try:
+            prompt = _render(dialect, trajectory.prompt, images)
+            completion = _render(dialect, trajectory.messages, images)
+            check_alternation(prompt, "user")
+            check_alternation((*prompt, *completion), "assistant")
+        except BadRow as bad:
+            where = {"row_id": trajectory.trajectory_id, "stage": "sft_training_set", "task": task}
+            rejects.append(Reject(reason=bad.reason, detail=bad.detail, **where))
+            continue
+        split = split_of(trajectory.question_id)
+        yield SftRow(trajectory.trajectory_id, trajectory.question_id, task, split, prompt, completion)
+
+
+def rl_rows(
+    prompts: Iterable[tuple[Question, Sequence[Message]]],
+    dialect: Dialect,
+    images: ImageStore | None,
+    split_of: Callable[[str], SplitName],
+    tools: Mapping[str, Sequence[str]],
+    rejects: list[Reject],
+) -> Iterator[RlRow]:
+    """A row for each question with its prompt (system, worked examples, question); see `sft_rows`.
+
+    Args:
+        tools: task -> names of the tools that its questions are offered.
+    """
+    for index, (question, messages) in enumerate(prompts):
+        try:
+            prompt = _render(dialect, messages, images)
+            check_alternation(prompt, "user")
+        except BadRow as bad:
+            where = {"row_id": question.question_id, "task": question.task, "source": question.source}
+            rejects.append(Reject(stage="rl_training_set", reason=bad.reason, detail=bad.detail, **where))
+            continue
+        split = split_of(question.question_id)
+        yield RlRow(index, split, prompt, question, dialect.name, tuple(tools.get(question.task, ())))
