@@ -66,6 +66,7 @@ class Models(dg.ConfigurableResource):
     one_server_at_a_time: bool = True
     """Stop a local server before another model's is started; without this they share the machine's memory."""
 
+    _files: dict[str, ModelFiles] = PrivateAttr(default_factory=dict)
     _servers: dict[str, LocalServer] = PrivateAttr(default_factory=dict)
     _say: object = PrivateAttr(default=None)
 
@@ -85,7 +86,10 @@ class Models(dg.ConfigurableResource):
         model = self.workspace.recipe.models.role(role)
         if model.weights is None:
             raise dg.Failure(f"models.{role} is a URL: training and checkpoint evaluation need weights")
-        return resolve_weights(model.weights, say=self._say)
+        key = model.weights.model_dump_json()
+        if key not in self._files:
+            self._files[key] = resolve_weights(model.weights, say=self._say)
+        return self._files[key]
 
     def completer(self, role: str) -> Endpoint:
         """The client of a role's model."""

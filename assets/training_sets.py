@@ -13,11 +13,13 @@ from assets.resources import Models, Workspace
 from assets.rolling import preparation, task_tools
 from assets.stage import conservation_check, decided
 from records.identity import content_hash
+from records.images import ImageStore
 from records.question import Question, Reject
 from records.tables import from_frame, to_frame
 from records.trajectory import Trajectory
 from rollouts.dialects import get_dialect
 from training.formats import Readback, get_format
+from training.job import Clock, Heartbeat
 from training.rows import SplitName, rl_rows, sft_rows
 
 _SCHEMA = {"row_id": pl.String, "question_id": pl.String, "task": pl.String, "split": pl.String}
@@ -38,6 +40,7 @@ def _export(
     kind: str,
     formats: list[str],
     rows: list,
+    images: ImageStore | None,
     tokenizer: str | None,
 ) -> tuple[str, list[dict[str, Any]]]:
     """Write `rows` in every format and read each back. Returns the folder and what was read."""
@@ -50,8 +53,10 @@ def _export(
         folder = part / name
         folder.mkdir(parents=True)
         writer = get_format(name)
-        writer.write(rows, folder, images=workspace.images, tokenizer=tokenizer)
-        back: Readback = writer.read_back(folder, tokenizer=tokenizer)
+        clock = Clock()
+        with Heartbeat(lambda: f"{name}: {clock.seconds} s", context.log.info):  # noqa: B023
+            writer.write(rows, folder, images=images, tokenizer=tokenizer)
+            back: Readback = writer.read_back(folder, tokenizer=tokenizer)
         read.append({"format": name, "rows": back.rows, "loss_tokens": back.loss_tokens, "read by": back.loader})
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
@@ -100,7 +105,7 @@ def sft_training_set(
             refused,
         )
     )
-    folder, read = _export(context, workspace, "sft", recipe.sft.formats, rows, _tokenizer(workspace, models))
+    folder, read = _export(context, workspace, "sft", recipe.sft.formats, rows, images, _tokenizer(workspace, models))
     table = pl.DataFrame([(r.row_id, r.question_id, r.task, r.split) for r in rows], schema=_SCHEMA, orient="row")
     rejects = to_frame(refused, Reject)
     return decided(workspace, "sft_training_set", trajectories.height, table, rejects, **_metadata(folder, read, table))
@@ -129,7 +134,7 @@ def rl_training_set(
             refused,
         )
     )
-    folder, read = _export(context, workspace, "rl", recipe.rl.formats, rows, _tokenizer(workspace, models))
+    folder, read = _export(context, workspace, "rl", recipe.rl.formats, rows, images, _tokenizer(workspace, models))
     table = pl.DataFrame(
         [(r.question.question_id, r.question.question_id, r.question.task, r.split) for r in rows],
         schema=_SCHEMA,

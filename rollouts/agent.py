@@ -63,8 +63,8 @@ class ToolUser:
     A session whose earlier calls came from the ledger is brought to the same state by making them again first.
     """
 
-    def __init__(self, tools: Mapping[str, Tool], images: list[str], calls: Calls) -> None:
-        self._tools, self._images, self._calls = tools, images, calls
+    def __init__(self, tools: Mapping[str, Tool], images: list[str], calls: Calls, rollout_id: str = "") -> None:
+        self._tools, self._images, self._calls, self._rollout_id = tools, images, calls, rollout_id
         self._sessions: dict[str, ToolSession] = {}
         self._history: dict[str, list[str]] = {}
         self._performed: dict[str, int] = {}
@@ -82,7 +82,7 @@ class ToolUser:
         if not isinstance(arguments, dict):
             return ToolResult(outcome="invalid_call", text="The arguments must be a JSON object.")
         history = self._history.setdefault(call.name, [])
-        key = content_hash(["tool", tool.name, tool.version, self._images, history, call.arguments])
+        key = content_hash(["tool", self._rollout_id, tool.name, tool.version, self._images, history, call.arguments])
 
         async def make() -> dict[str, Any]:
             return (await self._perform(tool, history, arguments)).model_dump()
@@ -117,11 +117,13 @@ class ToolUser:
         self._sessions.clear()
 
 
-async def _complete(model: Completer, request: Request, sample: int, turn: int, calls: Calls) -> Completion | str:
+async def _complete(model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls) -> Completion | str:
     """The completion, or the stop reason that a refused prompt or a malformed reply is recorded as."""
+    # The rollout's identity is part of it: questions about different images can ask the very same words, and each is
+    # owed draws of its own.
     key = content_hash(
-        ["model", model.fingerprint, request.messages, request.temperature, request.top_p, request.max_tokens,
-         list(request.stop), request.extra, sample, turn]
+        ["model", rollout_id, model.fingerprint, request.messages, request.temperature, request.top_p,
+         request.max_tokens, list(request.stop), request.extra, turn]
     )  # fmt: skip
 
     async def make() -> dict[str, Any]:
@@ -161,7 +163,7 @@ async def attempt(
     seconds = 0.0
     stop: StopReason = "max_turns"
     error_class = ""
-    user = ToolUser(setting.tools, question.images, calls)
+    user = ToolUser(setting.tools, question.images, calls, rollout_id)
     try:
         for turn in range(sampling.max_turns):
             request = Request(
@@ -172,7 +174,7 @@ async def attempt(
                 stop=dialect.stop(tools),
                 extra=dict(dialect.extra),
             )
-            reply = await _complete(model, request, sample, turn, calls)
+            reply = await _complete(model, request, rollout_id, turn, calls)
             if isinstance(reply, str):
                 stop = reply
                 break

@@ -14,6 +14,8 @@ from typing import Any
 from rollouts.model import Completion, ContextLengthExceeded, ModelUnavailable, Request
 from training.masking import template_text, token_ids
 
+SHARED_TOKENS = 256
+"""Prompts that begin with the same so many tokens are generated together."""
 GATHER_SECONDS = 0.05
 """How long a batch waits for further requests after the last one came."""
 
@@ -72,7 +74,9 @@ class PolicyCompleter:
                 count = len(self._waiting)
                 await asyncio.sleep(GATHER_SECONDS)
             first = self._waiting[0].request
-            alike = [job for job in self._waiting if _settings(job.request) == _settings(first)]
+            # Prompts that begin alike go together, and their common beginning is computed once for all of them.
+            kind = _kind(self._waiting[0])
+            alike = [job for job in self._waiting if _kind(job) == kind]
             # Prompts of like length together: padding is computed too.
             batch = sorted(alike, key=lambda job: len(job.ids))[: self.max_batch]
             self._waiting = [job for job in self._waiting if job not in batch]
@@ -101,8 +105,13 @@ class PolicyCompleter:
         tokenizer, width = self.tokenizer, max(map(len, prompts))
         pad = tokenizer.pad_token_id
         device = next(self.model.parameters()).device
-        ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=device)
-        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        # Padding stands between the common beginning and the rest; it is masked, so positions do not count it.
+        shared = min(_common(prompts), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+        head, cached = prompts[0][:shared], {}
+        ids = torch.tensor([head + [pad] * (width - len(p)) + p[shared:] for p in prompts], device=device)
+        mask = torch.tensor(
+            [[1] * shared + [0] * (width - len(p)) + [1] * (len(p) - shared) for p in prompts], device=device
+        )
         sampled = request.temperature > 0
         config = GenerationConfig(
             max_new_tokens=request.max_tokens,
@@ -115,14 +124,32 @@ class PolicyCompleter:
             eos_token_id=sorted(self.ends),
         )
         with torch.no_grad():
+            if shared:
+                cache = self.model(input_ids=torch.tensor([head], device=device), use_cache=True).past_key_values
+                cache.batch_repeat_interleave(len(prompts))
+                cached = {"past_key_values": cache}
             out = self.model.generate(
-                input_ids=ids, attention_mask=mask, generation_config=config, tokenizer=tokenizer, use_cache=True
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=config,
+                tokenizer=tokenizer,
+                use_cache=True,
+                **cached,
             )
         return [_until_end(row[width:].tolist(), tokenizer, request.stop, self.ends) for row in out]
 
 
-def _settings(request: Request) -> tuple[Any, ...]:
-    return request.temperature, request.top_p, request.max_tokens, request.stop
+def _common(prompts: list[list[int]]) -> int:
+    """How many tokens all prompts begin with alike."""
+    shortest, longest = min(prompts), max(prompts)  # in dictionary order: what these two share, all share
+    return next((n for n, (a, b) in enumerate(zip(shortest, longest, strict=False)) if a != b), len(shortest))
+
+
+def _kind(job: _Job) -> tuple[Any, ...]:
+    """What jobs of one batch have in common: the settings, and the beginning of a long prompt."""
+    request = job.request
+    head = tuple(job.ids[:SHARED_TOKENS]) if len(job.ids) > SHARED_TOKENS else ()
+    return request.temperature, request.top_p, request.max_tokens, request.stop, head
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:

@@ -21,8 +21,8 @@ from rollouts.agent import NoLedger, Setting, attempt
 from rollouts.dialects import get_dialect
 from rollouts.sampling import NOT_AN_ATTEMPT
 from rollouts.tools import Tool, ToolContext, build_tool
-from training._job import Clock, Heartbeat, Job, JobError, adapter, load, read_job, save, say, trainer_settings
-from training._job import write_result as write
+from training.job import Clock, Heartbeat, Job, JobError, adapter, load, read_job, save, say, trainer_settings
+from training.job import write_result as write
 from training.masking import template_text, token_ids
 from training.policy_completer import PolicyCompleter, PolicySession
 from training.reward import trl_reward

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from records.recipe import Sft
-from training._job import Clock, Heartbeat, Job, JobError, adapter, load, read_job, save, say, trainer_settings
-from training._job import write_result as write
+from training.job import Clock, Heartbeat, Job, JobError, adapter, load, read_job, save, say, trainer_settings
+from training.job import write_result as write
 from training.masking import IGNORED, encode
 
 

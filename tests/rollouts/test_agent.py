@@ -135,6 +135,17 @@ async def test_another_sample_is_another_call(tmp_path):
     assert one.rollout_id != two.rollout_id and len(model.requests) == 2
 
 
+async def test_equal_words_about_another_image_are_another_call(tmp_path):
+    use = setting(tmp_path, None, turns=1)
+    model = Scripted(ANSWER, "<answer>5</answer>")
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        for image in ("a", "b"):
+            question = QUESTION.model_copy(update={"images": [image], "question_id": image})
+            prompt = build_prompt(question, use.dialect, [], read_examples(), False)
+            await attempt(question, prompt, use, 0, model, ledger)
+    assert model.requests[0] == model.requests[1]
+
+
 async def test_a_broken_tool_is_tried_on_fresh_sessions_and_never_blamed_on_the_model(tmp_path):
     tool = Counter(faults=2)
     rollout = await once(tmp_path, Scripted(CALL, ANSWER), tool)

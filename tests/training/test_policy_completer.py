@@ -41,10 +41,17 @@ def asking(text: str, **more: Any) -> Request:
     return Request(messages=[{"role": "user", "content": text}], **values)
 
 
-async def test_batched_is_single(loaded: tuple[Any, Any]) -> None:
+ALIKE = "print(1) is the answer to this? " * 60
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["a", "what is the answer to this?", "print(1) " * 20], [ALIKE, ALIKE + "a", ALIKE + "what is the answer?"]],
+    ids=["short", "with a long common beginning"],
+)
+async def test_batched_is_single(loaded: tuple[Any, Any], texts: list[str]) -> None:
     model, tokenizer = loaded
-    texts = ["a", "what is the answer to this?", "print(1) " * 20]
-    policy = PolicyCompleter(model, tokenizer, 1000)
+    policy = PolicyCompleter(model, tokenizer, 2000)
     batches = []
     original = policy._generate
     policy._generate = lambda prompts, request: batches.append(len(prompts)) or original(prompts, request)
@@ -63,7 +70,7 @@ async def test_batched_is_single(loaded: tuple[Any, Any]) -> None:
 
 async def test_it_stops_where_a_server_stops(loaded: tuple[Any, Any]) -> None:
     model, tokenizer = loaded
-    policy = PolicyCompleter(model, tokenizer, 1000)
+    policy = PolicyCompleter(model, tokenizer, 2000)
     first = policy.session()
     whole = await first.complete(asking("a", max_tokens=30))
     assert whole.finish_reason == "length"

@@ -13,8 +13,8 @@ from records.images import ImageStore
 from records.recipe import Model, Recipe, Rl, Route, Sft, Source
 from rollouts.model import Request
 from training import rl, sft
-from training._job import JobError
 from training.formats import get_format
+from training.job import JobError
 from training.policy_completer import PolicyCompleter
 from training.rows import rl_rows, sft_rows
 

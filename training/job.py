@@ -68,15 +68,15 @@ def say(text: str) -> None:
 
 
 class Heartbeat:
-    """Says where the job stands at least every ten seconds, also in the middle of a long step."""
+    """Says where a job stands at least every ten seconds, also in the middle of a long step."""
 
-    def __init__(self, line: Callable[[], str]) -> None:
-        self._line, self._stop = line, threading.Event()
+    def __init__(self, line: Callable[[], str], say: Callable[[str], None] = say) -> None:
+        self._line, self._say, self._stop = line, say, threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def _beat(self) -> None:
         while not self._stop.wait(PROGRESS_SECONDS):
-            say(self._line())
+            self._say(self._line())
 
     def __enter__(self) -> "Heartbeat":
         self._thread.start()
