@@ -16,6 +16,8 @@ from assets import show
 from assets.resources import Models, Workspace
 from records.identity import content_hash
 
+# After everything that calls the policy: its server is stopped for the training, and takes a minute to start again.
+_LAST = {"dagster/priority": "-1"}
 _CHECKPOINT = {"checkpoint": pl.String, "folder": pl.String, "key": pl.String, "trained_on": pl.Int64}
 
 
@@ -110,6 +112,7 @@ def _checkpoint(
 @dg.asset(
     group_name="training",
     kinds={"trl"},
+    op_tags=_LAST,
     description="The SFT checkpoint: TRL's SFTTrainer on the cold-start trajectories, loss on the model's own turns "
     "only. The same rows and settings are not trained twice.",
 )
@@ -124,6 +127,7 @@ def sft_checkpoint(
 @dg.asset(
     group_name="training",
     kinds={"trl"},
+    op_tags=_LAST,
     deps=["search_index"],
     description="The RL checkpoint: TRL's GRPOTrainer on the RL questions, in the same agent loop and with the same "
     "tools and verifier that curated them. Trained from the policy itself, so that the two jobs can be compared.",

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dagster as dg
@@ -43,21 +44,27 @@ def _export(
     images: ImageStore | None,
     tokenizer: str | None,
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Write `rows` in every format and read each back. Returns the folder and what was read."""
+    """Write `rows` in every format and read each back, the formats side by side (their loaders are processes of their
+    own, and slow to start). Returns the folder and what was read.
+    """
     target = workspace.folder("training_sets") / kind
     part = target.with_name(f"{kind}.part")
     shutil.rmtree(part, ignore_errors=True)
-    read: list[dict[str, Any]] = []
-    for name in formats:
-        context.log.info(f"writing {len(rows)} rows as {name} and reading them back")
+
+    def one(name: str) -> dict[str, Any]:
         folder = part / name
         folder.mkdir(parents=True)
         writer = get_format(name)
-        clock = Clock()
-        with Heartbeat(lambda: f"{name}: {clock.seconds} s", context.log.info):  # noqa: B023
-            writer.write(rows, folder, images=images, tokenizer=tokenizer)
-            back: Readback = writer.read_back(folder, tokenizer=tokenizer)
-        read.append({"format": name, "rows": back.rows, "loss_tokens": back.loss_tokens, "read by": back.loader})
+        writer.write(rows, folder, images=images, tokenizer=tokenizer)
+        back: Readback = writer.read_back(folder, tokenizer=tokenizer)
+        return {"format": name, "rows": back.rows, "loss_tokens": back.loss_tokens, "read by": back.loader}
+
+    clock = Clock()
+    with Heartbeat(lambda: f"reading {', '.join(formats)} back: {clock.seconds} s", context.log.info):
+        with ThreadPoolExecutor(len(formats)) as pool:
+            read = list(pool.map(one, formats))
+    for row in read:
+        context.log.info(f"{row['format']}: {row['rows']} rows, read by {row['read by']}")
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
     return str(target), read

@@ -48,6 +48,17 @@ def _pass_rates(workspace: Workspace) -> pl.DataFrame:
     return pl.concat([rates.sort("task"), overall]).join(benefit, on="task", how="left")
 
 
+def _evaluation(table: pl.DataFrame) -> pl.DataFrame:
+    """One row for each checkpoint and arm, one column for each task."""
+    cells = table.with_columns(cell=pl.format("{}/{}", "right", "attempts"))
+    wide = cells.pivot(on="task", index=["checkpoint", "arm"], values="cell")
+    interval = pl.format("{} to {}", pl.col("low").round(2), pl.col("high").round(2)).alias("interval")
+    overall = table.filter(pl.col("task") == "all").select(
+        "checkpoint", "arm", pl.col("rate").alias("rate, all"), interval
+    )
+    return wide.join(overall, on=["checkpoint", "arm"]).select(pl.exclude("all"), "all").sort("arm", "checkpoint")
+
+
 def report(workspace: Workspace) -> Iterator[str]:
     """The tables of a finished run, one text at a time."""
     tables = workspace.tables
@@ -66,5 +77,5 @@ def report(workspace: Workspace) -> Iterator[str]:
         sizes += [(f"{name}, {split}", by_split.get(split, 0)) for split in ("train", "validation")]
     yield "Sizes"
     yield _text(pl.DataFrame(sizes, schema=["what", "rows"], orient="row"))
-    yield "Held-out questions, base against checkpoints (95 % intervals; the evaluation asset has the pairs)"
-    yield _text(tables.read("evaluation"))
+    yield "Held-out questions: right of asked, the 95 % interval over all (paired comparisons: the evaluation asset)"
+    yield _text(_evaluation(tables.read("evaluation")))
