@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from rollouts.merge import merged
 from rollouts.server import LocalServer
 from rollouts.tools import Tool, ToolContext, build_tool
 from rollouts.weights import ModelFiles, identity_of_directory, resolve_weights
+from training.job import Clock, Heartbeat
 
 _read_recipe = lru_cache(maxsize=8)(read_recipe)
 
@@ -68,7 +70,7 @@ class Models(dg.ConfigurableResource):
 
     _files: dict[str, ModelFiles] = PrivateAttr(default_factory=dict)
     _servers: dict[str, LocalServer] = PrivateAttr(default_factory=dict)
-    _say: object = PrivateAttr(default=None)
+    _say: Callable[[str], None] | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         self._say = context.log.info if context.log else None
@@ -104,13 +106,14 @@ class Models(dg.ConfigurableResource):
 
     def checkpoint(self, name: str, folder: Path) -> Endpoint:
         """The client of a checkpoint of the policy: a LoRA adapter, merged before it is served, or whole weights."""
-        base = self.files("policy")
+        base, clock, say = self.files("policy"), Clock(), self._say or print
         if (folder / "adapter_config.json").exists():
-            return self._client(name, merged(base, folder, cache=self.workspace.folder("models")))
+            with Heartbeat(lambda: f"{name}: merging the adapter into the policy, {clock.seconds} s", say):
+                return self._client(name, merged(base, folder, cache=self.workspace.folder("models")))
         return self._client(name, ModelFiles(folder, identity_of_directory(folder)))
 
     def _client(self, name: str, files: ModelFiles) -> Endpoint:
-        model = self.workspace.recipe.models.role("policy" if name not in ("teacher", "judge") else name)
+        model = self.workspace.recipe.models.role("teacher" if name == "teacher" else "policy")
         if files.identity not in self._servers:
             log = self.workspace.folder("logs") / f"{name}-server.log"
             self._servers[files.identity] = LocalServer(files, model.serve, log=log, name=name, say=self._say)

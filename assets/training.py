@@ -31,6 +31,7 @@ def _run(context: dg.AssetExecutionContext, module: str, job: dict[str, Any], fo
     job_file.write_text(json.dumps(job, indent=1))
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
+    context.log.info(f"{module} starts; its log: {folder / 'log.txt'}")
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", module, str(job_file)],

@@ -60,9 +60,9 @@ def _export(
         return {"format": name, "rows": back.rows, "loss_tokens": back.loss_tokens, "read by": back.loader}
 
     clock = Clock()
-    with Heartbeat(lambda: f"reading {', '.join(formats)} back: {clock.seconds} s", context.log.info):
-        with ThreadPoolExecutor(len(formats)) as pool:
-            read = list(pool.map(one, formats))
+    progress = Heartbeat(lambda: f"reading {', '.join(formats)} back: {clock.seconds} s", context.log.info)
+    with progress, ThreadPoolExecutor(len(formats)) as pool:
+        read = list(pool.map(one, formats))
     for row in read:
         context.log.info(f"{row['format']}: {row['rows']} rows, read by {row['read by']}")
     shutil.rmtree(target, ignore_errors=True)

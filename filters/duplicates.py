@@ -46,7 +46,11 @@ def apply(questions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     keyed = questions.with_row_index("row").with_columns(
         key_text=comparable_text(pl.col("text")),
         key_images=pl.col("images").fill_null([]).list.join("\n"),
-        key_choices=pl.col("choices").fill_null([]).list.eval(comparable_text(pl.element())).list.sort().list.join("\n"),
+        key_choices=pl.col("choices")
+        .fill_null([])
+        .list.eval(comparable_text(pl.element()))
+        .list.sort()
+        .list.join("\n"),
         accepted=_accepted(),
     )
     key = ["key_text", "key_images", "key_choices"]

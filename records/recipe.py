@@ -78,7 +78,7 @@ class Serve(Section):
 
 
 class Model(Section):
-    """An OpenAI-compatible endpoint: a URL, a server we start from weights, or another role's server."""
+    """An OpenAI-compatible endpoint: a URL, a server we start from weights, or (for the teacher) the policy's."""
 
     url: str | None = None
     """For example http://host:8000/v1."""
@@ -90,7 +90,7 @@ class Model(Section):
     """The environment variable that holds the key of the endpoint."""
     weights: Weights | None = None
     serve: Serve = Serve()
-    same_as: Literal["policy", "teacher", "judge"] | None = None
+    same_as: Literal["policy"] | None = None
     sees_images: bool = False
     """Whether image blocks are sent; otherwise the prompt says that images can be read from Python."""
     concurrency: Positive = 32
@@ -114,9 +114,7 @@ class Models(Section):
     @model_validator(mode="after")
     def _no_circle(self) -> Self:
         if self.policy.same_as:
-            raise ValueError("policy: same_as is for the other roles; the policy needs url or weights")
-        if self.teacher.same_as not in (None, "policy"):
-            raise ValueError("teacher: same_as can only be policy")
+            raise ValueError("policy: same_as is for the teacher; the policy needs url or weights")
         return self
 
     def role(self, name: str) -> Model:

@@ -6,9 +6,12 @@ form among equal ones (fraction_simplification, dice), for lists, or whose score
 """
 
 import hashlib
+import importlib.util
 import json
 import re
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -87,6 +90,19 @@ def infer_answer_type(answer: str) -> AnswerType:
     return "number" if re.fullmatch(r"-?\d+(\.\d+)?", answer) else "short_text"
 
 
+class _NotInstalled(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what Python itself asks any module for
+            raise AttributeError(name)
+        raise RecipeError(f"this task of reasoning-gym needs the library {self.__name__}: install {self.__name__}")
+
+
+def _without_pycosat() -> None:
+    """Let reasoning-gym be imported without pycosat, which needs a C compiler and serves its zebra_puzzles alone."""
+    if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
+        sys.modules["pycosat"] = _NotInstalled("pycosat")
+
+
 def create(gym: Any, name: str, task: TaskOptions, seed: int, source: str) -> Any:
     """The dataset of one task. Raises RecipeError for a task or a setting that reasoning-gym does not know."""
     try:
@@ -97,6 +113,7 @@ def create(gym: Any, name: str, task: TaskOptions, seed: int, source: str) -> An
 
 def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
     """One item for each problem, named `<task>/<number>`; a limit is shared out evenly among the tasks."""
+    _without_pycosat()
     gym = require("reasoning_gym", "demo", spec.name)
     sizes = {name: task.count for name, task in options.tasks.items()}
     counts = sizes if spec.limit is None else allocate(spec.limit, sizes, dict.fromkeys(sizes, 1.0))
