@@ -21,6 +21,9 @@ from rollouts.prompts import build_prompt, read_examples
 from rollouts.sampling import roll_out
 from rollouts.tools import Tool
 
+MOST_BROKEN = 0.05
+"""Share of rollouts that faults of our own tools may leave unfinished before a stage fails."""
+
 
 def direct_tools(workspace: Workspace, task: Task) -> Mapping[str, Tool]:
     """The direct arm offers none."""
@@ -93,6 +96,15 @@ def roll(
             f"{len(lost)} of {len(rollouts)} rollouts could not be finished, because the model could not be had: "
             f"{lost[0].error_class}\nAll finished calls are kept: run again to go on from here."
         )
+    broken = [r for r in rollouts if r.stop_reason == "unfinished"]
+    if len(broken) > MOST_BROKEN * len(rollouts):
+        raise dg.Failure(
+            f"{len(broken)} of {len(rollouts)} rollouts could not be finished, because a tool failed: "
+            f"{broken[0].error_class}\nThat is no fault of the model's, and too many to go on. All finished calls are "
+            "kept: mend the tool and run again."
+        )
+    if broken:
+        context.log.warning(f"{len(broken)} rollouts stay unfinished: {broken[0].error_class}")
     table = to_frame(rollouts, Rollout)
     metadata = {
         **show.rollout_metadata(table),

@@ -156,7 +156,10 @@ class Sampling(Section):
     max_tokens: Positive = 512
     """Per turn."""
     max_turns: Positive = 1
-    """Assistant turns."""
+    """Assistant turns; a turn asked for by a reminder is not counted."""
+    reminders: Annotated[int, Field(ge=0)] = 1
+    """How often a turn that neither calls a tool nor answers is followed by the request for the bare answer. Without
+    one, a model that forgets the form of an answer looks wrong, and arms differ in form instead of in tools."""
 
 
 class Band(Section):

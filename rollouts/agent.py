@@ -13,7 +13,16 @@ from records.identity import canonical_json, content_hash
 from records.images import ImageStore
 from records.question import Question
 from records.recipe import Sampling
-from records.trajectory import Block, ExecutedCall, Message, Rollout, StopReason, ToolCall, ToolResult
+from records.trajectory import (
+    Block,
+    ExecutedCall,
+    Message,
+    Rollout,
+    StopReason,
+    ToolCall,
+    ToolResult,
+    text_message,
+)
 from rollouts.dialects import Dialect, render
 from rollouts.model import (
     Completer,
@@ -25,6 +34,8 @@ from rollouts.model import (
 )
 from rollouts.tools import Tool, ToolInfrastructureError, ToolSession
 
+REMINDER = "Give the final answer, and nothing but the answer."
+LONGEST_BARE_ANSWER = 100
 TOOL_ATTEMPTS = 3
 """How often a call is tried on a fresh session when the tool itself fails."""
 
@@ -139,6 +150,14 @@ async def _complete(model: Completer, request: Request, rollout_id: str, turn: i
     return value["failure"] if "failure" in value else Completion(**value)
 
 
+def _bare_answer(message: Message, reply: Completion) -> Message:
+    """The message with its text as the answer: after the reminder, one short line is what was asked for."""
+    text = reply.text.strip()
+    if reply.finish_reason == "length" or not text or "\n" in text or len(text) > LONGEST_BARE_ANSWER:
+        return message
+    return message.model_copy(update={"answer": text})
+
+
 async def attempt(
     question: Question,
     prompt: Sequence[Message],
@@ -165,7 +184,8 @@ async def attempt(
     error_class = ""
     user = ToolUser(setting.tools, question.images, calls, rollout_id)
     try:
-        for turn in range(sampling.max_turns):
+        reminders = turn = 0
+        while turn < sampling.max_turns + reminders:
             request = Request(
                 messages=render(dialect, [*prompt, *messages], setting.images if setting.sees_images else None),
                 temperature=sampling.temperature,
@@ -175,6 +195,7 @@ async def attempt(
                 extra=dict(dialect.extra),
             )
             reply = await _complete(model, request, rollout_id, turn, calls)
+            turn += 1
             if isinstance(reply, str):
                 stop = reply
                 break
@@ -182,12 +203,19 @@ async def attempt(
             completion_tokens += reply.completion_tokens
             seconds += reply.seconds
             message = dialect.parse(reply.text, reply.finish_reason, tools)
+            if reminders and not message.tool_calls and message.answer is None:
+                message = _bare_answer(message, reply)
             messages.append(message)
             if message.answer is not None:
                 stop = "answered"
                 break
             if not message.tool_calls:
-                stop = "max_tokens" if reply.finish_reason == "length" else "no_answer"
+                cut_off = reply.finish_reason == "length"
+                if not cut_off and reminders < sampling.reminders:
+                    reminders += 1
+                    messages.append(text_message("user", REMINDER))
+                    continue
+                stop = "max_tokens" if cut_off else "no_answer"
                 break
             for call in message.tool_calls:
                 result = await user.call(call)
@@ -201,7 +229,7 @@ async def attempt(
         stop, error_class = "unfinished", f"{type(error).__name__}: {error}"
     finally:
         await user.close()
-    answer = messages[-1].answer if messages else None
+    answer = messages[-1].answer if stop == "answered" else None
     return Rollout(
         rollout_id=rollout_id,
         question_id=question.question_id,
@@ -213,7 +241,7 @@ async def attempt(
         sample_index=sample,
         prompt=list(prompt),
         messages=messages,
-        answer=answer if stop == "answered" else None,
+        answer=answer,
         tool_calls=executed,
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,

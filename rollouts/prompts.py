@@ -40,10 +40,10 @@ class Example(BaseModel):
     images: int = 0
     """How many images the example's question speaks of (they are not shown; Python would read them)."""
     direct: str
-    """The way to the answer in words."""
+    """The way to the answer in words; the answer completes its last sentence."""
     steps: list[Step]
     conclude: str = ""
-    """What is said between the last result and the answer."""
+    """What leads from the last result to the answer."""
     answer: str
 
 

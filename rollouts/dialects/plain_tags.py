@@ -42,8 +42,8 @@ class PlainTags:
         for call in message.tool_calls:
             body = next(iter(json.loads(call.arguments).values()), "")
             parts.append(f"<{call.name}>\n{body}\n</{call.name}>")
-        if message.answer is not None:
-            parts.append(f"<answer>{message.answer}</answer>")
+        if message.answer is not None:  # on the line of what leads to it: it completes a sentence
+            parts[-1:] = [" ".join([*parts[-1:], f"<answer>{message.answer}</answer>"])]
         return "\n".join(parts) or message.text
 
     def observation_text(self, message: Message) -> str:

@@ -103,7 +103,8 @@ def _visible() -> list[str]:
         if os.path.exists(path) and not any(path == seen or path.startswith(f"{seen}/") for seen in shown):
             # Its parents (a home, perhaps) come out empty; bubblewrap alone would close them to the second user.
             for parent in reversed(Path(path).parents[:-1]):
-                arguments += ["--perms", "0755", "--dir", str(parent)]
+                if str(parent) != "/tmp":
+                    arguments += ["--perms", "0755", "--dir", str(parent)]
             arguments += ["--ro-bind", path, path]
             shown.append(path)
     return arguments
@@ -117,13 +118,14 @@ def command(bwrap: str, filter_fd: int, info_fd: int, block_fd: int | None, prot
         arguments += ["--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID)]
     else:  # the two capabilities with which the worker becomes the second user; it keeps none
         arguments += ["--userns-block-fd", str(block_fd), "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    # First of all mounts: the packages may themselves lie under /tmp, and a later mount would hide them.
+    arguments += ["--size", str(TMP_MB << 20), "--perms", "1777", "--tmpfs", "/tmp"]
     arguments += _visible()
     arguments += ["--ro-bind", str(WORKER), "/run/worker.py", "--proc", "/proc", "--tmpfs", "/dev"]
     for name in ("null", "zero", "full", "random", "urandom"):
         arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     arguments += ["--symlink", "/proc/self/fd", "/dev/fd"]
-    for path, size in (("/dev/shm", SHM_MB), ("/tmp", TMP_MB)):
-        arguments += ["--size", str(size << 20), "--perms", "1777", "--tmpfs", path]
+    arguments += ["--size", str(SHM_MB << 20), "--perms", "1777", "--tmpfs", "/dev/shm"]
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",

@@ -13,7 +13,7 @@ from rollouts.sandbox import bubblewrap, seccomp
 from rollouts.sandbox.jail import Jail
 
 PROBE = """
-import ctypes, json, os, socket
+import ctypes, importlib.util, json, os, socket
 found = []
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines() if ":" in line)
 if int(status["CapEff"], 16) or int(status["CapPrm"], 16) or status["NoNewPrivs"].strip() != "1":
@@ -44,8 +44,13 @@ try:
         file.write("x")
 except OSError as error:
     found.append(f"the temporary folder cannot be written to: {error}")
+for name in PACKAGES:
+    if importlib.util.find_spec(name) is None:
+        found.append(f"the library {name} cannot be seen")
 print(json.dumps(found))
 """
+NEEDED = ("PIL", "numpy")
+"""Libraries that every model is promised: a sandbox that cannot see them would blame the model for their absence."""
 _passed: dict[str, str] = {}
 
 
@@ -54,7 +59,8 @@ async def _try(bwrap: str, settings: Settings) -> str:
     variable = f"TOUCHSTONE_PROBE_{secrets.token_hex(4)}"
     with tempfile.NamedTemporaryFile() as secret, socket.create_server(("127.0.0.1", 0)) as server:
         os.environ[variable] = "secret"
-        code = f"PORT, SECRET, VARIABLE = {server.getsockname()[1]}, {secret.name!r}, {variable!r}\n{PROBE}"
+        code = f"PORT, SECRET, VARIABLE = {server.getsockname()[1]}, {secret.name!r}, {variable!r}\n"
+        code += f"PACKAGES = {NEEDED!r}\n{PROBE}"
         jail = None
         try:
             jail = await Jail.start(bwrap, settings, [])

@@ -9,7 +9,7 @@ from records.images import ImageStore
 from records.question import Question
 from records.recipe import Sampling
 from records.trajectory import ToolResult
-from rollouts.agent import NoLedger, Setting, attempt, replay
+from rollouts.agent import REMINDER, NoLedger, Setting, attempt, replay
 from rollouts.dialects import get_dialect
 from rollouts.ledger import Ledger
 from rollouts.model import Completion, ContextLengthExceeded, MalformedReply, ModelUnavailable
@@ -93,7 +93,7 @@ async def test_turns_calls_tokens_and_state_are_recorded(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        (["I do not know."], "no_answer"),
+        (["I do not know.", "I do\nnot know."], "no_answer"),
         ([("<python>2", "length")], "max_tokens"),
         ([CALL] * 5, "max_turns"),
         ([ContextLengthExceeded("long")], "context_length"),
@@ -105,6 +105,22 @@ async def test_every_end_has_its_reason(tmp_path, lines, reason):
     rollout = await once(tmp_path, Scripted(*lines), Counter())
     assert rollout.stop_reason == reason and rollout.answer is None
     assert bool(rollout.error_class) == (reason == "unfinished")
+
+
+async def test_a_model_that_forgets_the_form_is_reminded_once(tmp_path):
+    model = Scripted("It is 4.", ANSWER)
+    rollout = await once(tmp_path, model, turns=1)
+    assert (rollout.answer, rollout.stop_reason) == ("4", "answered")
+    assert [m.role for m in rollout.messages] == ["assistant", "user", "assistant"]
+    assert model.requests[1].messages[-1]["content"] == REMINDER
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"), [("4", "4"), (" 4.\n", "4."), ("4\nor 5", None), ("4" * 200, None), (("4", "length"), None)]
+)
+async def test_after_the_reminder_one_short_line_is_the_answer(tmp_path, reply, answer):
+    rollout = await once(tmp_path, Scripted("It is 4.", reply), turns=1)
+    assert rollout.answer == answer
 
 
 async def test_a_finished_rollout_is_read_from_the_ledger_whole(tmp_path):
