@@ -4,23 +4,10 @@ The direct attempts counted here are others than those the difficulty filter cho
 for few right answers would otherwise look as if anything helped it (regression to the mean).
 """
 
-from statistics import NormalDist
-
-import numpy as np
 import polars as pl
 
 from filters.difficulty import count_attempts
-
-BOOTSTRAP_DRAWS = 2000
-
-
-def wilson(right: pl.Expr, attempts: pl.Expr, confidence: float) -> tuple[pl.Expr, pl.Expr]:
-    """Wilson's score interval for a proportion (Wilson 1927), as expressions for its lower and upper end."""
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    rate = right / attempts
-    centre = (rate + z * z / (2 * attempts)) / (1 + z * z / attempts)
-    half = z / (1 + z * z / attempts) * (rate * (1 - rate) / attempts + z * z / (4 * attempts**2)).sqrt()
-    return (centre - half).clip(0, 1), (centre + half).clip(0, 1)
+from filters.intervals import bootstrap_mean, wilson
 
 
 def per_question(rollouts: pl.DataFrame, confidence: float) -> pl.DataFrame:
@@ -55,29 +42,25 @@ def per_question(rollouts: pl.DataFrame, confidence: float) -> pl.DataFrame:
 def totals(table: pl.DataFrame, confidence: float, seed: int = 0) -> pl.DataFrame:
     """Mean rates and mean benefit per task and over all, with a bootstrap interval over questions.
 
-    The question is the unit that is drawn again (percentile bootstrap, Efron and Tibshirani 1993, ch. 13), so that
-    attempts at one question are not taken for independent evidence. `table` needs a column task.
+    `table` needs a column task.
 
     Returns columns task (`all` last), questions, direct, tools, benefit, benefit_low, benefit_high.
     """
-    random = np.random.default_rng(seed)
     groups = [(task, table.filter(pl.col("task") == task)) for task in table["task"].unique(maintain_order=True)]
     rows = []
     for task, group in [*sorted(groups), ("all", table)]:
         if group.is_empty():
             continue
-        values = group["benefit"].to_numpy()
-        draws = random.choice(values, size=(BOOTSTRAP_DRAWS, len(values))).mean(axis=1)
-        low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+        low, high = bootstrap_mean(group["benefit"], confidence, seed)
         rows.append(
             {
                 "task": task,
-                "questions": len(values),
+                "questions": group.height,
                 "direct": group["direct"].mean(),
                 "tools": group["tools"].mean(),
-                "benefit": float(values.mean()),
-                "benefit_low": float(low),
-                "benefit_high": float(high),
+                "benefit": group["benefit"].mean(),
+                "benefit_low": low,
+                "benefit_high": high,
             }
         )
     columns = ["direct", "tools", "benefit", "benefit_low", "benefit_high"]

@@ -1,24 +1,13 @@
 """Checkpoints compared on the same held-out questions, with intervals, and no more said than the numbers carry."""
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
 import polars as pl
+
+from filters.intervals import bootstrap_mean, wilson
 
 COLUMNS = ("checkpoint", "arm", "task", "question_id", "correct")
 ALL_TASKS = "all"
-RESAMPLES = 10_000
-
-
-def wilson(right: float, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of `right` out of n (95 % by default); (0, 1) when n is 0."""
-    if n == 0:
-        return 0.0, 1.0
-    rate = right / n
-    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def mcnemar_exact(gained: int, lost: int) -> float:
@@ -28,22 +17,6 @@ def mcnemar_exact(gained: int, lost: int) -> float:
         return 1.0
     tail = sum(math.comb(n, k) for k in range(min(gained, lost) + 1)) / 2**n
     return min(1.0, 2 * tail)
-
-
-def paired_bootstrap(
-    differences: Sequence[float], confidence: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """Percentile interval of the mean of per-question differences, questions resampled. (nan, nan) for none."""
-    values = np.asarray(differences, dtype=float)
-    if not len(values):
-        return math.nan, math.nan
-    random = np.random.default_rng(seed)
-    means = np.empty(resamples)
-    for start in range(0, resamples, 500):  # bounded memory for many questions
-        count = min(500, resamples - start)
-        means[start : start + count] = values[random.integers(0, len(values), (count, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
 
 
 def _per_question(judged: pl.DataFrame) -> pl.DataFrame:
@@ -77,11 +50,8 @@ def pass_rates(judged: pl.DataFrame) -> pl.DataFrame:
         pl.col("right").sum(),
         pl.col("rate").mean(),
     )
-    bounds = [wilson(row["rate"] * row["questions"], row["questions"]) for row in table.iter_rows(named=True)]
-    return table.with_columns(
-        pl.Series("low", [b[0] for b in bounds], dtype=pl.Float64),
-        pl.Series("high", [b[1] for b in bounds], dtype=pl.Float64),
-    )
+    low, high = wilson(pl.col("rate") * pl.col("questions"), pl.col("questions"))
+    return table.with_columns(low=low, high=high)
 
 
 def compare_with_base(judged: pl.DataFrame, base: str = "base", confidence: float = 0.95) -> pl.DataFrame:
@@ -102,7 +72,7 @@ def compare_with_base(judged: pl.DataFrame, base: str = "base", confidence: floa
         differences = (group["rate"] - group["base_rate"]).to_list()
         gained, lost = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
         single = group["attempts"].max() == 1 and group["base_attempts"].max() == 1
-        low, high = paired_bootstrap(differences, confidence)
+        low, high = bootstrap_mean(differences, confidence)
         record = {
             "checkpoint": checkpoint,
             "arm": arm,

@@ -1,13 +1,11 @@
 """Intervals and tests against known values, and sentences that say no more than the numbers."""
 
-import math
-
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluate import compare_with_base, mcnemar_exact, paired_bootstrap, pass_rates, wilson
+from training.evaluate import compare_with_base, mcnemar_exact, pass_rates
 
 
 def judged(base: list[bool | None], other: list[bool | None]) -> pl.DataFrame:
@@ -20,18 +18,9 @@ def judged(base: list[bool | None], other: list[bool | None]) -> pl.DataFrame:
 
 
 def test_known_values() -> None:
-    assert wilson(2, 8) == pytest.approx((0.0715, 0.5907), abs=1e-3)
-    assert wilson(0, 0) == (0.0, 1.0)
     assert mcnemar_exact(10, 2) == pytest.approx(0.0386, abs=1e-4)
     assert mcnemar_exact(3, 3) == 1.0
     assert mcnemar_exact(0, 0) == 1.0
-
-
-@given(st.integers(0, 60), st.integers(1, 60))
-def test_wilson_holds_the_rate(right: int, n: int) -> None:
-    right = min(right, n)
-    low, high = wilson(right, n)
-    assert 0 <= low <= right / n + 1e-12 and right / n - 1e-12 <= high <= 1
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
@@ -75,6 +64,5 @@ def test_several_attempts_are_paired_by_question() -> None:
 
 def test_nothing_to_compare() -> None:
     assert compare_with_base(judged([True], [])).is_empty()
-    assert all(math.isnan(x) for x in paired_bootstrap([]))
     with pytest.raises(ValueError, match="no column 'arm'"):
         pass_rates(judged([True], [True]).drop("arm"))
