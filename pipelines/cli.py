@@ -2,11 +2,17 @@
 
 import argparse
 import os
+import platform
 import sys
 import time
 import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from records.recipe import RecipeError
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 def _model() -> int:
@@ -39,6 +45,20 @@ def _report() -> int:
     return 0
 
 
+_PROCESS = "touchstone/process"
+"""Tag of a run: the machine and process that execute it."""
+
+
+def _bury_the_dead(instance: "dg.DagsterInstance") -> None:
+    """End the runs whose process was killed: Dagster would show them as running for ever, and queue others behind."""
+    import dagster as dg
+
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        host, _, process = run.tags.get(_PROCESS, "").partition(":")
+        if host == platform.node() and process.isdigit() and not Path(f"/proc/{process}").exists():
+            instance.report_run_failed(run, "its process was killed; what it finished is in the ledger")
+
+
 def _run() -> int:
     """The whole graph, as a Dagster run of the job `curation`, and what came out."""
     import dagster as dg
@@ -47,7 +67,9 @@ def _run() -> int:
 
     start = time.monotonic()
     with dg.DagsterInstance.get() as instance:
-        result = defs.resolve_job_def("curation").execute_in_process(instance=instance, raise_on_error=False)
+        _bury_the_dead(instance)
+        job, process = defs.resolve_job_def("curation"), f"{platform.node()}:{os.getpid()}"
+        result = job.execute_in_process(instance=instance, raise_on_error=False, tags={_PROCESS: process})
         if not result.success:
             print(f"\nThe run failed; what finished is kept. Run again to go on. Logs: {workspace.data}/logs")
             return 1

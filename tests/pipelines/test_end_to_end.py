@@ -102,7 +102,8 @@ def test_no_row_is_lost_and_every_check_passed(place, tables):
     import dagster as dg
 
     with dg.DagsterInstance.from_config(str(place / "home")) as instance:
-        run = instance.get_runs(limit=1)[0]
+        run, *killed_runs = instance.get_runs()
+        assert [r.status for r in killed_runs] == [dg.DagsterRunStatus.FAILURE]
         checks = [
             event.event_specific_data
             for event in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
