@@ -97,10 +97,15 @@ class _NotInstalled(ModuleType):
         raise RecipeError(f"this task of reasoning-gym needs the library {self.__name__}: install {self.__name__}")
 
 
-def _without_pycosat() -> None:
-    """Let reasoning-gym be imported without pycosat, which needs a C compiler and serves its zebra_puzzles alone."""
+def library(source: str) -> ModuleType:
+    """The library reasoning_gym, also without pycosat: that needs a C compiler and serves the task zebra_puzzles alone.
+
+    Raises:
+        RecipeError: it is not installed.
+    """
     if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
         sys.modules["pycosat"] = _NotInstalled("pycosat")
+    return require("reasoning_gym", "demo", source)
 
 
 def create(gym: Any, name: str, task: TaskOptions, seed: int, source: str) -> Any:
@@ -113,8 +118,7 @@ def create(gym: Any, name: str, task: TaskOptions, seed: int, source: str) -> An
 
 def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
     """One item for each problem, named `<task>/<number>`; a limit is shared out evenly among the tasks."""
-    _without_pycosat()
-    gym = require("reasoning_gym", "demo", spec.name)
+    gym = library(spec.name)
     sizes = {name: task.count for name, task in options.tasks.items()}
     counts = sizes if spec.limit is None else allocate(spec.limit, sizes, dict.fromkeys(sizes, 1.0))
     for name, task in options.tasks.items():

