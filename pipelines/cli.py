@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,12 +74,11 @@ def _run() -> int:
         if not result.success:
             print(f"\nThe run failed; what finished is kept. Run again to go on. Logs: {workspace.data}/logs")
             return 1
-        made = {
-            event.asset_key.path[-1]: entry.value
-            for event in result.get_asset_materialization_events()
-            for label, entry in event.materialization.metadata.items()
-            if label.endswith("model_calls_made") and event.asset_key
-        }
+        made: Counter[str] = Counter()
+        for event in result.get_asset_materialization_events():
+            for label, entry in event.materialization.metadata.items():
+                if label.endswith("model_calls_made"):
+                    made[event.asset_key.path[-1]] += entry.value
     _report()
     calls = ", ".join(f"{name} {count}" for name, count in made.items())
     print(f"\nDone in {time.monotonic() - start:.0f} s. Model calls made: {calls}.")
