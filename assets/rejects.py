@@ -24,7 +24,7 @@ def rejects_assets(recipe: Recipe) -> list:
     }
 
     @dg.asset(
-        group_name="selection",
+        group_name="rejects",
         kinds={"polars"},
         deps=sorted(set(writers.values())),
         description="Every row that any stage turned away, with the stage, a reason code to count by and a sentence.",

@@ -54,7 +54,7 @@ def pass_rates(right: pl.Series, attempts: pl.Series, title: str) -> dg.Markdown
     rates = (right / attempts).drop_nulls().drop_nans()
     counts = [int((rates == 0).sum())]
     counts += [int(((rates > low) & (rates <= high)).sum()) for low, high in itertools.pairwise(edges)]
-    labels = ["0", *(f"-{edge:g}" for edge in edges[1:])]
+    labels = ["0", *(f"<={edge:g}" for edge in edges[1:])]
     return dg.MetadataValue.md(bar_chart(labels, counts, title))
 
 

@@ -38,8 +38,8 @@ def test_the_demo_loads_without_the_heavy_libraries_and_every_asset_is_described
     assert all(len(text or "") > 40 for text in found["described"].values())
     assert found["jobs"] == ["curation", "refresh"] and found["schedules"] == ["nightly_refresh"]
     assert found["groups"] == [
-        "cold_start", "difficulty", "evaluation", "questions", "selection", "sources", "tool_benefit", "training",
-        "training_sets",
+        "cold_start", "difficulty", "evaluation", "questions", "rejects", "selection", "sources", "tool_benefit",
+        "training", "training_sets",
     ]  # fmt: skip
 
 
