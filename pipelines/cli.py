@@ -98,6 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("run", help="run the whole graph through Dagster and report")
     commands.add_parser("report", help="print the tables of the last run")
     command = parser.parse_args(arguments).command
+    home = Path("dagster_home").resolve()
+    if (home / "dagster.yaml").exists():
+        os.environ.setdefault("DAGSTER_HOME", str(home))
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
