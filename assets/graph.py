@@ -12,7 +12,8 @@ from assets.tool_benefit import tool_benefit_assets
 from assets.training import training_assets
 from assets.training_sets import training_sets_assets
 from filters.trajectories import get_checks
-from records.recipe import Recipe, RecipeError
+from records.recipe import Recipe
+from records.settings import RecipeError
 from rollouts.dialects import get_dialect
 from rollouts.prompts import read_examples
 from rollouts.tools import tool_names

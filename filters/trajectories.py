@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from records.identity import content_hash
 from records.question import Question, Reject
-from records.recipe import RecipeError
+from records.settings import RecipeError
 from records.trajectory import Rollout, ToolResult, Trajectory
 
 STAGE = "trajectories"

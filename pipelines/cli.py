@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from records.recipe import RecipeError
+from records.settings import RecipeError
 
 if TYPE_CHECKING:
     import dagster as dg

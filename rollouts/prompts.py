@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from records.identity import canonical_json
 from records.question import Question, Task
-from records.recipe import RecipeError, explain
+from records.settings import RecipeError, explain
 from records.trajectory import Block, Message, ToolCall, text_message
 from rollouts.dialects import Dialect, ToolSpec
 

@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from records.images import ImageStore
 from records.question import Document, Question, Reject
-from records.recipe import Corpus, RecipeError, Source, check_settings
+from records.recipe import Corpus, Source
+from records.settings import RecipeError, check_settings
 
 Use = Literal["questions", "documents"]
 

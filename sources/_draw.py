@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import TypeVar
 
 from records.question import Reject
-from records.recipe import RecipeError, Source
+from records.recipe import Source
+from records.settings import RecipeError
 
 Item = TypeVar("Item")
 

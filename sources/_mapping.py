@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from records.images import ImageError, ImageStore, check_image
 from records.question import AnswerType, Document, Question, Reject, Task
-from records.recipe import RecipeError, Source
+from records.recipe import Source
+from records.settings import RecipeError
 from sources._draw import reject
 
 MAX_IMAGE_BYTES = 100_000_000

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from records.images import ImageStore
 from records.question import Document, Question, Reject
-from records.recipe import RecipeError, Source
+from records.recipe import Source
+from records.settings import RecipeError
 from sources._draw import draw, require
 from sources._mapping import MappingOptions, check_columns, check_mapping, to_document, to_question
 

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from records.images import ImageStore
 from records.question import AnswerType, Question, Reject
-from records.recipe import RecipeError, Source
+from records.recipe import Source
+from records.settings import RecipeError
 from sources._draw import allocate, reject, require
 
 LICENCE = "Apache-2.0"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from records.images import ImageStore
-from records.recipe import RecipeError
+from records.settings import RecipeError
 from records.trajectory import Block, Message
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from records.images import ImageStore
-from records.recipe import Recipe, RecipeError
+from records.recipe import Recipe
+from records.settings import RecipeError
 from records.trajectory import ToolResult
 
 

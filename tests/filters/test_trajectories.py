@@ -4,7 +4,7 @@ import pytest
 
 from filters import trajectories
 from records.question import Question
-from records.recipe import RecipeError
+from records.settings import RecipeError
 from records.trajectory import ExecutedCall, Message, Rollout, ToolCall, ToolResult, text_message
 
 NAMES = ["right", "uses_tool", "error_free", "well_formed", "replayed"]

@@ -1,7 +1,8 @@
 import pytest
 import yaml
 
-from records.recipe import RecipeError, read_recipe
+from records.recipe import read_recipe
+from records.settings import RecipeError
 
 GOOD = {
     "name": "small",

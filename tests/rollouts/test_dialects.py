@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records.images import ImageStore
-from records.recipe import RecipeError
+from records.settings import RecipeError
 from records.trajectory import Block, Message, ToolCall, text_message
 from rollouts.dialects import dialect_names, get_dialect, render
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 from pydantic import BaseModel
 
-from records.recipe import Corpus, RecipeError, Source
+from records.recipe import Corpus, Source
+from records.settings import RecipeError
 from sources import _draw, check_corpus, check_source, get_loader, loader_names
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from records.images import ImageStore, check_image
 from records.question import Question, Reject
-from records.recipe import RecipeError, Source
+from records.recipe import Source
+from records.settings import RecipeError
 from rollouts.answers import judge
 from sources import load_source, reasoning_gym, world_factbook
 from sources._factbook import FIELDS

@@ -9,7 +9,8 @@ from PIL import Image
 
 from records.images import ImageStore
 from records.question import Question, Reject
-from records.recipe import Corpus, RecipeError, Source
+from records.recipe import Corpus, Source
+from records.settings import RecipeError
 from sources import corpus_documents, load_source
 from sources._mapping import choice_letter, infer
 

@@ -10,7 +10,7 @@ from made_rows import DIALECT, png, prompt, question, split_by, trajectory
 
 from records.images import ImageStore
 from records.question import Reject
-from records.recipe import RecipeError
+from records.settings import RecipeError
 from records.trajectory import Message, Trajectory
 from training.formats import ExportError, format_names, get_format, loader_python
 from training.rows import RlRow, SftRow, rl_rows, sft_rows
