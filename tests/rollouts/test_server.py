@@ -40,7 +40,10 @@ server.serve_forever()
 
 # A run that starts a server and then works; what is killed in these tests.
 PARENT = """
-import sys, time
+import signal, sys, time
+# A job in the background may be started with these ignored, and children inherit that.
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from records.recipe import Serve
 from rollouts.server import LocalServer
