@@ -26,6 +26,14 @@ def draw_split(questions: pl.DataFrame, share: float, salt: str) -> pl.Series:
     return unit.map_elements(lambda key: unit_interval(key, salt) < share, return_dtype=pl.Boolean)
 
 
+def on_several_sides(sides: pl.DataFrame) -> pl.DataFrame:
+    """The questions and images on more than one side. `sides`: columns question_id, images and side."""
+    units = pl.concat(
+        [sides.select("side", unit="question_id"), sides.select("side", unit="images").explode("unit").drop_nulls()]
+    )
+    return units.group_by("unit").agg(sides=pl.col("side").n_unique()).filter(pl.col("sides") > 1)
+
+
 def questions_assets(recipe: Recipe) -> list:
     names = [source.name for source in recipe.sources]
 
@@ -63,13 +71,7 @@ def questions_assets(recipe: Recipe) -> list:
 
     @dg.asset_check(asset=questions, blocking=True, description="No question and no image is on both sides.")
     def split_disjoint(questions: pl.DataFrame) -> dg.AssetCheckResult:
-        units = pl.concat(
-            [
-                questions.select("split", unit="question_id"),
-                questions.select("split", unit="images").explode("unit").drop_nulls(),
-            ]
-        )
-        straddling = units.group_by("unit").agg(sides=pl.col("split").n_unique()).filter(pl.col("sides") > 1)
+        straddling = on_several_sides(questions.select("question_id", "images", side="split"))
         return dg.AssetCheckResult(passed=straddling.is_empty(), metadata={"on_both_sides": straddling.height})
 
     return [questions, check, split_disjoint]

@@ -19,7 +19,7 @@ from rollouts.endpoint import Endpoint
 from rollouts.ledger import Ledger
 from rollouts.prompts import build_prompt, read_examples
 from rollouts.sampling import roll_out
-from rollouts.tools import Tool
+from rollouts.tools import Tool, ToolInfrastructureError
 
 MOST_BROKEN = 0.05
 """Share of rollouts that faults of our own tools may leave unfinished before a stage fails."""
@@ -90,13 +90,14 @@ def roll(
             context.log.warning(f"a ledger segment could not be read and was set aside: {aside}")
         rollouts = asyncio.run(run(ledger))
         made, reused = ledger.made, ledger.reused
-    lost = [r for r in rollouts if r.error_class.startswith(("ModelUnavailable", "Endpoint"))]
+    unfinished = [r for r in rollouts if r.stop_reason == "unfinished"]
+    broken = [r for r in unfinished if r.error_class.startswith(ToolInfrastructureError.__name__)]
+    lost = [r for r in unfinished if r not in broken]
     if lost:
         raise dg.Failure(
             f"{len(lost)} of {len(rollouts)} rollouts could not be finished, because the model could not be had: "
             f"{lost[0].error_class}\nAll finished calls are kept: run again to go on from here."
         )
-    broken = [r for r in rollouts if r.stop_reason == "unfinished"]
     if len(broken) > MOST_BROKEN * len(rollouts):
         raise dg.Failure(
             f"{len(broken)} of {len(rollouts)} rollouts could not be finished, because a tool failed: "

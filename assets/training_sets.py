@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from assets import show
-from assets.questions import draw_split
+from assets.questions import draw_split, on_several_sides
 from assets.resources import Models, Workspace
 from assets.rolling import preparation, task_tools
 from assets.stage import conservation_check, decided
@@ -163,10 +163,7 @@ def _disjoint_check(asset: str) -> dg.AssetChecksDefinition:
         held_out = questions.filter(pl.col("side") == "held_out")
         chosen = workspace.tables.read(asset).select("question_id", side="split")
         sides = pl.concat([chosen.join(questions.drop("side"), on="question_id").select(held_out.columns), held_out])
-        units = pl.concat(
-            [sides.select("side", unit="question_id"), sides.select("side", unit="images").explode("unit").drop_nulls()]
-        )
-        straddling = units.group_by("unit").agg(n=pl.col("side").n_unique()).filter(pl.col("n") > 1)
+        straddling = on_several_sides(sides)
         return dg.AssetCheckResult(passed=straddling.is_empty(), metadata={"in_two_splits": straddling.height})
 
     return disjoint

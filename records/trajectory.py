@@ -8,7 +8,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Role = Literal["system", "user", "assistant", "tool"]
-Arm = Literal["direct", "tools", "call_only", "result_only"]
 Outcome = Literal["ok", "raised", "timed_out", "out_of_memory", "killed", "invalid_call", "infrastructure"]
 StopReason = Literal[
     "answered", "no_answer", "max_turns", "max_tokens", "context_length", "malformed_reply", "unfinished"

@@ -2,7 +2,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.questions import draw_split
+from assets.questions import draw_split, on_several_sides
 from assets.stage import conservation
 
 ids = st.lists(st.sampled_from("abcdefgh"), max_size=12)
@@ -38,3 +38,12 @@ def test_questions_about_one_image_are_drawn_together_and_stay_where_they_are():
     later = draw_split(questions.tail(100), 0.3, "salt")
     assert later.to_list() == drawn.tail(100).to_list()
     assert draw_split(questions, 0.3, "other").to_list() != drawn.to_list()
+
+
+def test_a_question_or_image_on_both_sides_is_found():
+    sides = pl.DataFrame(
+        {"question_id": ["a", "b", "c", "c"], "images": [["i"], ["i"], [], []], "side": ["x", "y", "x", "y"]},
+        schema_overrides={"images": pl.List(pl.String)},
+    )
+    assert sorted(on_several_sides(sides)["unit"]) == ["c", "i"]
+    assert on_several_sides(sides.head(1)).is_empty()
