@@ -91,8 +91,9 @@ def roll(
         rollouts = asyncio.run(run(ledger))
         made, reused = ledger.made, ledger.reused
     unfinished = [r for r in rollouts if r.stop_reason == "unfinished"]
-    broken = [r for r in unfinished if r.error_class.startswith(ToolInfrastructureError.__name__)]
-    lost = [r for r in unfinished if r not in broken]
+    by_tool = [r.error_class.startswith(ToolInfrastructureError.__name__) for r in unfinished]
+    broken = [r for r, tool in zip(unfinished, by_tool, strict=True) if tool]
+    lost = [r for r, tool in zip(unfinished, by_tool, strict=True) if not tool]
     if lost:
         raise dg.Failure(
             f"{len(lost)} of {len(rollouts)} rollouts could not be finished, because the model could not be had: "
