@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Request:
-    """One chat completion to ask for; everything in it determines the reply's distribution."""
+    """One chat completion to ask for; everything in it but `id` determines the reply's distribution."""
 
     messages: list[dict[str, Any]]
     """OpenAI chat messages; images as image_url blocks holding data URIs."""
@@ -16,6 +16,8 @@ class Request:
     stop: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
     """Further fields of the request body, such as tools or skip_special_tokens."""
+    id: str = field(default="", compare=False)
+    """The ledger key of the call, by which the server's log can be matched with the ledger; printable ASCII."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,18 @@ class ModelUnavailable(RuntimeError):
     """The endpoint kept failing through all retries. Says nothing about the question: never a wrong answer."""
 
 
+class ModelOutage(ModelUnavailable):
+    """Nothing goes through: not this request is at fault but the endpoint, and asking it for more is of no use.
+
+    Raised `from` the error that showed it. `kind`: connection, timeout, rate_limit, server_error, aborted, malformed,
+    server_lost or refused; `status`: the HTTP status of a refusal, otherwise 0.
+    """
+
+    def __init__(self, message: str, kind: str = "", status: int = 0) -> None:
+        super().__init__(message)
+        self.kind, self.status = kind, status
+
+
 class ContextLengthExceeded(RuntimeError):
     """The endpoint refused the prompt as too long: a recorded outcome of its own."""
 
@@ -49,5 +63,5 @@ class Completer(Protocol):
     fingerprint: str
 
     async def complete(self, request: Request) -> Completion:
-        """Raises ModelUnavailable, ContextLengthExceeded or MalformedReply."""
+        """Raises ModelUnavailable (ModelOutage when no call can succeed), ContextLengthExceeded or MalformedReply."""
         ...
