@@ -50,8 +50,9 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Two files of tests at a time: the run of the whole graph mostly waits for imports and for the model server.
 test: install model lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf data $(filter-out dagster_home/dagster.yaml,$(wildcard dagster_home/*))

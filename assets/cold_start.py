@@ -6,12 +6,13 @@ import contextlib
 import dagster as dg
 import polars as pl
 
+from assets import arms
 from assets.resources import Models, Workspace
-from assets.rolling import roll, task_tools
+from assets.rolling import roll
 from assets.stage import conservation_check, decided
 from filters import trajectories as rule
 from records.question import Question, Reject
-from records.tables import from_frame, to_frame
+from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory
 from rollouts.agent import replay
 from rollouts.tools import ToolInfrastructureError
@@ -25,13 +26,10 @@ from rollouts.tools import ToolInfrastructureError
 )
 def teacher_rollouts(
     context: dg.AssetExecutionContext, workspace: Workspace, models: Models, cold_start_questions: pl.DataFrame
-) -> dg.Output[pl.DataFrame]:
-    settings = workspace.recipe.cold_start
-    rollouts, metadata = roll(
-        context, workspace, models.completer("teacher"), cold_start_questions, arm="teacher", tools_of=task_tools,
-        sampling=settings.sampling, waves=[settings.samples], role="teacher",
-    )  # fmt: skip
-    return dg.Output(rollouts, metadata=metadata)
+) -> dg.Output[TableFile]:
+    arm = arms.teacher(workspace.recipe)
+    table, _, metadata = roll(context, workspace, models.completer("teacher"), cold_start_questions, [arm])
+    return dg.Output(table, metadata=metadata)
 
 
 @dg.asset(
@@ -71,10 +69,10 @@ def trajectories(
 
 async def _replay_all(workspace: Workspace, candidates: list[rule.Candidate]) -> dict[str, list[ToolResult]]:
     results: dict[str, list[ToolResult]] = {}
-    limit = asyncio.Semaphore(workspace.recipe.sandbox.sessions)
+    limit, arm = asyncio.Semaphore(workspace.recipe.sandbox.sessions), arms.teacher(workspace.recipe)
 
     async def one(candidate: rule.Candidate) -> None:
-        tools = task_tools(workspace, candidate.question.task)
+        tools = arms.offered_tools(workspace, arm, candidate.question.task)
         async with limit:
             # one that cannot be replayed stays without results, and is rejected for that
             with contextlib.suppress(ToolInfrastructureError):

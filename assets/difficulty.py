@@ -3,11 +3,13 @@
 import dagster as dg
 import polars as pl
 
-from assets import show
+from assets import arms, show
 from assets.resources import Models, Workspace
-from assets.rolling import direct_tools, roll
+from assets.rolling import roll
 from assets.stage import conservation_check, decided
 from filters import difficulty as rule
+from filters.stopping import progress
+from records.tables import TableFile
 
 
 @dg.asset(
@@ -19,42 +21,45 @@ from filters import difficulty as rule
 )
 def direct_rollouts(
     context: dg.AssetExecutionContext, workspace: Workspace, models: Models, questions: pl.DataFrame
-) -> dg.Output[pl.DataFrame]:
-    settings = workspace.recipe.difficulty
+) -> dg.Output[TableFile]:
+    arm = arms.direct(workspace.recipe)
     curation = questions.filter(pl.col("split") == "curation")
-    rollouts, metadata = roll(
-        context,
-        workspace,
-        models.completer("policy"),
-        curation,
-        arm="direct",
-        tools_of=direct_tools,
-        sampling=settings.sampling,
-        waves=settings.waves or [settings.samples],
-        is_open=lambda attempts, right: rule.undecided(attempts, right, settings.samples, settings.keep),
+    table, (at,), metadata = roll(context, workspace, models.completer("policy"), curation, [arm])
+    fixed = curation.height * arm.rule.samples
+    stopped = at.questions.with_columns(pl.col("stop_reason").fill_null("open"))
+    return dg.Output(
+        table,
+        metadata={
+            **metadata,
+            "rollouts_saved_by_stopping_early": fixed - at.used.height,
+            "rollouts_of_a_fixed_sample_size": fixed,
+            "by_reason_to_stop": show.counts(stopped, "task", "stop_reason"),
+        },
     )
-    saved = curation.height * settings.samples - rollouts.height
-    return dg.Output(rollouts, metadata={**metadata, "rollouts_saved_by_stopping_early": saved})
 
 
 @dg.asset(
     group_name="difficulty",
     kinds={"polars"},
     description="Questions that the policy answers right, without tools, in a number of attempts within the recipe's "
-    "keep-band. Counts are kept, the band is applied to them: changing it makes no model call.",
+    "keep-band. Counts are kept and the band is applied to them: materialized alone it makes no model call. Pass rates "
+    "are estimated without bias although sampling stopped early.",
 )
-def difficulty(workspace: Workspace, questions: pl.DataFrame, direct_rollouts: pl.DataFrame) -> dg.Output[pl.DataFrame]:
-    settings = workspace.recipe.difficulty
+def difficulty(workspace: Workspace, questions: pl.DataFrame, direct_rollouts: pl.LazyFrame) -> dg.Output[pl.DataFrame]:
+    stopping = rule.rule_of(workspace.recipe.difficulty)
     curation = questions.filter(pl.col("split") == "curation")
-    kept, rejects = rule.apply(curation, direct_rollouts, settings.samples, settings.keep)
-    counted = rule.count_attempts(direct_rollouts)
+    finished = direct_rollouts.filter(pl.col("stop_reason") != "unfinished")
+    attempts = finished.select("question_id", "arm", "sample_index", "correct").collect()
+    kept, rejects = rule.apply(curation, attempts, stopping)
+    rates = progress(attempts, stopping)["pass_rate"]
     return decided(
         workspace,
         rule.STAGE,
         curation.height,
         kept,
         rejects,
-        pass_rates=show.pass_rates(counted["right"], counted["attempts"], "questions by direct pass rate"),
+        pass_rates=show.pass_rates(rates, "questions by direct pass rate (unbiased under the stopping rule)"),
+        mean_pass_rate=rates.mean(),
         samples=show.sample_questions(kept, workspace.images, ["direct_right", "direct_attempts"]),
     )
 

@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets import show
+from assets import arms, show
 from assets.resources import Models, Workspace
-from assets.rolling import direct_tools, roll, task_tools
+from assets.rolling import roll
+from records.tables import TableFile
 from rollouts.endpoint import Endpoint
 from training.evaluate import compare_with_base, pass_rates
 
+JUDGED = ["question_id", "arm", "correct"]
 
-def _held_out(workspace: Workspace, questions: pl.DataFrame) -> pl.DataFrame:
+
+def held_out_questions(workspace: Workspace, questions: pl.DataFrame) -> pl.DataFrame:
+    """The questions that the evaluation asks."""
     held_out = questions.filter(pl.col("split") == "held_out")
     limit = workspace.recipe.evaluation.limit_per_task
     return held_out if limit is None else held_out.group_by("task", maintain_order=True).head(limit)
@@ -21,19 +26,11 @@ def _held_out(workspace: Workspace, questions: pl.DataFrame) -> pl.DataFrame:
 
 def _both_arms(
     context: dg.AssetExecutionContext, workspace: Workspace, name: str, client: Endpoint, held_out: pl.DataFrame
-) -> tuple[pl.DataFrame, int]:
-    """The judged rollouts of one checkpoint in both arms, and how many model calls were made for them."""
-    settings = workspace.recipe.evaluation
-    tables, calls = [], 0
-    for arm, tools_of, sampling in (("direct", direct_tools, settings.direct), ("tools", task_tools, settings.tools)):
-        context.log.info(f"{name}, {arm}: {held_out.height} held-out questions")
-        rollouts, about = roll(
-            context, workspace, client, held_out, arm=arm, tools_of=tools_of, sampling=sampling,
-            waves=[settings.samples],
-        )  # fmt: skip
-        tables.append(rollouts)
-        calls += about["model_calls_made"]
-    return pl.concat(tables), calls
+) -> tuple[TableFile, dict[str, Any]]:
+    """The judged rollouts of one checkpoint in both arms, with metadata."""
+    context.log.info(f"{name}: {held_out.height} held-out questions, in both arms")
+    table, _, metadata = roll(context, workspace, client, held_out, arms.evaluation(workspace.recipe))
+    return table, metadata
 
 
 @dg.asset(
@@ -45,10 +42,10 @@ def _both_arms(
 )
 def base_evaluation(
     context: dg.AssetExecutionContext, workspace: Workspace, models: Models, questions: pl.DataFrame
-) -> dg.Output[pl.DataFrame]:
-    held_out = _held_out(workspace, questions)
-    rollouts, calls = _both_arms(context, workspace, "base", models.completer("policy"), held_out)
-    return dg.Output(rollouts, metadata={**show.rollout_metadata(rollouts), "model_calls_made": calls})
+) -> dg.Output[TableFile]:
+    held_out = held_out_questions(workspace, questions)
+    table, metadata = _both_arms(context, workspace, "base", models.completer("policy"), held_out)
+    return dg.Output(table, metadata=metadata)
 
 
 @dg.asset(
@@ -64,16 +61,18 @@ def evaluation(
     workspace: Workspace,
     models: Models,
     questions: pl.DataFrame,
-    base_evaluation: pl.DataFrame,
+    base_evaluation: pl.LazyFrame,
     sft_checkpoint: pl.DataFrame,
     rl_checkpoint: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
-    held_out = _held_out(workspace, questions)
-    rollouts, calls = {"base": base_evaluation}, 0
+    held_out = held_out_questions(workspace, questions)
+    rollouts, calls = {"base": base_evaluation.select(JUDGED).collect()}, 0
     for name, folder in pl.concat([sft_checkpoint, rl_checkpoint]).select("checkpoint", "folder").iter_rows():
         client = models.checkpoint(name, Path(folder))
-        rollouts[name], made = _both_arms(context, workspace, name, client, held_out)
-        calls += made
+        table, metadata = _both_arms(context, workspace, name, client, held_out)
+        rollouts[name] = pl.read_parquet(table.path, columns=JUDGED)
+        table.remove()
+        calls += sum(value for label, value in metadata.items() if label.endswith("model_calls_made"))
     judged = _judged(rollouts, held_out)
     table, compared = pass_rates(judged), compare_with_base(judged)
     return dg.Output(

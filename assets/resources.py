@@ -1,18 +1,20 @@
 """What assets ask Dagster for: the workspace (recipe, tables, images), and the models behind their roles."""
 
-import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
+import fsspec
 import polars as pl
+from fsspec.implementations.local import LocalFileSystem
 from pydantic import PrivateAttr
 
 from records.images import ImageStore
 from records.recipe import Model, Recipe, read_recipe
-from records.tables import TableStore
+from records.tables import TableFile, TableStore
 from rollouts.endpoint import Endpoint, remote_fingerprint
 from rollouts.merge import merged
 from rollouts.server import LocalServer
@@ -53,6 +55,14 @@ class Workspace(dg.ConfigurableResource):
         path = Path(self.data) / name
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    @property
+    def scratch(self) -> Path:
+        """A local folder for what is on its way into a table: in the workspace, where that is local."""
+        fs, path = fsspec.url_to_fs(f"{self.data}/scratch")
+        folder = Path(path) if isinstance(fs, LocalFileSystem) else Path(tempfile.gettempdir()) / "touchstone"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def tool(self, name: str) -> Tool:
         """The tool of that name, built once a run."""
@@ -112,12 +122,19 @@ class Models(dg.ConfigurableResource):
                 return self._client(name, merged(base, folder, cache=self.workspace.folder("models")))
         return self._client(name, ModelFiles(folder, identity_of_directory(folder)))
 
-    def _client(self, name: str, files: ModelFiles) -> Endpoint:
-        model = self.workspace.recipe.models.role("teacher" if name == "teacher" else "policy")
+    def server(self, name: str, files: ModelFiles) -> LocalServer:
+        """The local server of these weights, which need not run; `name` is its role or checkpoint."""
         if files.identity not in self._servers:
+            serve = self._settings(name).serve
             log = self.workspace.folder("logs") / f"{name}-server.log"
-            self._servers[files.identity] = LocalServer(files, model.serve, log=log, name=name, say=self._say)
-        server = self._servers[files.identity]
+            self._servers[files.identity] = LocalServer(files, serve, log=log, name=name, say=self._say)
+        return self._servers[files.identity]
+
+    def _settings(self, name: str) -> Model:
+        return self.workspace.recipe.models.role("teacher" if name == "teacher" else "policy")
+
+    def _client(self, name: str, files: ModelFiles) -> Endpoint:
+        server = self.server(name, files)
 
         def start() -> str:
             for other in self._servers.values():
@@ -125,7 +142,7 @@ class Models(dg.ConfigurableResource):
                     other.stop()
             return server.start()
 
-        return Endpoint(start, server.name, server.fingerprint(), vllm=True, **_limits(model))
+        return Endpoint(start, server.name, server.fingerprint(), vllm=True, **_limits(self._settings(name)))
 
 
 def _limits(model: Model) -> dict[str, int]:
@@ -137,20 +154,22 @@ class TableIOManager(dg.ConfigurableIOManager):
 
     workspace: dg.ResourceDependency[Workspace]
 
-    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        name = context.asset_key.path[-1]
-        path = self.workspace.tables.write(name, obj)
-        content = hashlib.sha256(str(obj.hash_rows().sum()).encode() + str(obj.height).encode()).hexdigest()[:12]
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | TableFile) -> None:
+        tables, name = self.workspace.tables, context.asset_key.path[-1]
+        path = tables.adopt(name, obj) if isinstance(obj, TableFile) else tables.write(name, obj)
+        table = tables.scan(name)
+        schema = table.collect_schema()
         context.add_output_metadata(
             {
-                "dagster/row_count": obj.height,
+                "dagster/row_count": table.select(pl.len()).collect().item(),
                 "dagster/column_schema": dg.TableSchema(
-                    [dg.TableColumn(column, str(kind)) for column, kind in obj.schema.items()]
+                    [dg.TableColumn(column, str(kind)) for column, kind in schema.items()]
                 ),
                 "table": dg.MetadataValue.path(path),
-                "content": content,
             }
         )
 
-    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-        return self.workspace.tables.read(context.asset_key.path[-1])
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """The table; for an input annotated as pl.LazyFrame one that is read as far as it is needed."""
+        tables, name = self.workspace.tables, context.asset_key.path[-1]
+        return tables.scan(name) if context.dagster_type.typing_type is pl.LazyFrame else tables.read(name)

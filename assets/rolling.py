@@ -1,58 +1,28 @@
 """Rolling a model out over a table of questions, over the ledger, as every rollout stage does."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from assets import show
+from assets.arms import Arm, preparation
 from assets.resources import Workspace
-from records.question import Question, Task
-from records.recipe import Sampling
-from records.tables import from_frame, to_frame
-from records.trajectory import Message, Rollout
-from rollouts.agent import Setting
-from rollouts.dialects import get_dialect
+from assets.rollout_table import export
+from assets.standing import Held, Need, Standing, need, open_questions, standing
+from records.tables import TableFile, to_frame
+from records.trajectory import Rollout
 from rollouts.endpoint import Endpoint
 from rollouts.ledger import Ledger
-from rollouts.prompts import build_prompt, read_examples
+from rollouts.model import ModelOutage
 from rollouts.sampling import roll_out
-from rollouts.tools import Tool, ToolInfrastructureError
+from rollouts.tools import ToolInfrastructureError
 
-MOST_BROKEN = 0.05
-"""Share of rollouts that faults of our own tools may leave unfinished before a stage fails."""
-
-
-def direct_tools(workspace: Workspace, task: Task) -> Mapping[str, Tool]:
-    """The direct arm offers none."""
-    return {}
-
-
-def task_tools(workspace: Workspace, task: Task) -> Mapping[str, Tool]:
-    """The tools that the recipe offers for a task."""
-    return {name: workspace.tool(name) for name in workspace.recipe.tools.get(task, ())}
-
-
-ToolsOf = Callable[[Workspace, Task], Mapping[str, Tool]]
-
-
-def preparation(
-    workspace: Workspace, role: str, arm: str, tools_of: ToolsOf, sampling: Sampling
-) -> Callable[[Question], tuple[Setting, list[Message]]]:
-    """The setting and the prompt of any question in one arm, for the model of a role."""
-    recipe = workspace.recipe
-    dialect, examples = get_dialect(recipe.dialect), read_examples(recipe.examples)
-    sees_images = recipe.models.role(role).sees_images
-    images = workspace.images
-
-    def prepare(question: Question) -> tuple[Setting, list[Message]]:
-        tools = tools_of(workspace, question.task)
-        setting = Setting(arm, dialect, tools, sampling, images, sees_images)
-        return setting, build_prompt(question, dialect, list(tools.values()), examples, sees_images)
-
-    return prepare
+MOST_UNFINISHED = 0.05
+"""Share of rollouts that faults of ours may leave unfinished before a stage fails."""
 
 
 def roll(
@@ -60,60 +30,99 @@ def roll(
     workspace: Workspace,
     model: Endpoint,
     questions: pl.DataFrame,
-    *,
-    arm: str,
-    tools_of: ToolsOf,
-    sampling: Sampling,
-    waves: Sequence[int],
-    is_open: Callable[[int, int], bool] = lambda attempts, right: True,
-    first_sample: int = 0,
-    role: str = "policy",
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Roll out, and return the table of rollouts with metadata about it.
+    arms: Sequence[Arm],
+) -> tuple[TableFile, list[Standing], dict[str, Any]]:
+    """Make what is missing of these arms, and return the table of rollouts with where each arm stands and metadata.
 
     Raises:
-        dg.Failure: the model could not be had. Everything that finished is in the ledger; the next run goes on there.
+        dg.Failure: the model could not be had, or too much stayed unfinished. Everything that finished is in the
+            ledger; the next run goes on there.
     """
-    prepare = preparation(workspace, role, arm, tools_of, sampling)
+    metadata: dict[str, Any] = {}
+    unfinished: list[Rollout] = []
+    with Ledger(workspace.ledger) as ledger:
+        held = Held(ledger)
+        before = dict(ledger.made), dict(ledger.reused)
+        for arm in arms:
+            at = standing(workspace, held, arm, model.fingerprint, questions)
+            planned = need(workspace, held, at, questions)
+            context.log.info(f"{arm.name}: {sentence(planned)}")
+            prefix = f"{arm.name}: " if len(arms) > 1 else ""
+            metadata[f"{prefix}planned"] = dg.MetadataValue.md(
+                f"{sentence(planned)}\n\n{show.markdown_table(planned.why)}"
+            )
+            if at.open.height:
+                unfinished += _go_on(context, workspace, ledger, model, questions, at)
+            made = {f"{prefix}{kind}_calls_made": ledger.made[kind] - before[0][kind] for kind in ledger.made}
+            metadata |= made | {
+                f"{prefix}{kind}_calls_from_the_ledger": ledger.reused[kind] - before[1][kind] for kind in ledger.reused
+            }
+            before = dict(ledger.made), dict(ledger.reused)
+        ledger.flush()
+        held = Held(ledger)
+        standings = [standing(workspace, held, arm, model.fingerprint, questions) for arm in arms]
+        _check_unfinished(context, unfinished, sum(at.used.height for at in standings))
+        for aside in ledger.set_aside:
+            context.log.warning(f"a ledger segment could not be read and was set aside: {aside}")
+        table = export(ledger, standings, to_frame(unfinished, Rollout), workspace.scratch)
+    index = pl.concat([at.used for at in standings])
+    return table, standings, {**show.rollout_metadata(index), **metadata}
 
-    async def run(ledger: Ledger) -> list[Rollout]:
+
+def _go_on(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    ledger: Ledger,
+    model: Endpoint,
+    questions: pl.DataFrame,
+    at: Standing,
+) -> list[Rollout]:
+    arm = at.arm
+    todo = open_questions(at, questions, order=int.from_bytes(os.urandom(4)))
+
+    async def run() -> list[Rollout]:
         try:
             return await roll_out(
-                from_frame(questions, Question), prepare, waves, is_open, model, ledger, 2 * model.concurrency,
-                context.log.info, arm, first_sample,
+                todo, at.open.height, preparation(workspace, arm), arm.rule.waves, arm.rule.is_open, model, ledger,
+                model.concurrency, context.log.info, arm.name, arm.first_sample,
             )  # fmt: skip
         finally:
             await model.aclose()
 
-    with Ledger(workspace.ledger) as ledger:
-        for aside in ledger.set_aside:
-            context.log.warning(f"a ledger segment could not be read and was set aside: {aside}")
-        rollouts = asyncio.run(run(ledger))
-        made, reused = ledger.made, ledger.reused
-    unfinished = [r for r in rollouts if r.stop_reason == "unfinished"]
-    by_tool = [r.error_class.startswith(ToolInfrastructureError.__name__) for r in unfinished]
-    broken = [r for r, tool in zip(unfinished, by_tool, strict=True) if tool]
-    lost = [r for r, tool in zip(unfinished, by_tool, strict=True) if not tool]
-    if lost:
+    try:
+        return asyncio.run(run())
+    except ModelOutage as outage:
+        ledger.flush()
         raise dg.Failure(
-            f"{len(lost)} of {len(rollouts)} rollouts could not be finished, because the model could not be had: "
-            f"{lost[0].error_class}\nAll finished calls are kept: run again to go on from here."
-        )
-    if len(broken) > MOST_BROKEN * len(rollouts):
+            f"{arm.name}: the model could not be had: {outage}\n"
+            "All finished calls are kept: run again to go on from here."
+        ) from outage
+
+
+def _check_unfinished(context: dg.AssetExecutionContext, unfinished: list[Rollout], finished: int) -> None:
+    """A few rollouts may stay unfinished, and count nowhere; with many a stage would measure our faults."""
+    if not unfinished:
+        return
+    total = len(unfinished) + finished
+    by_tool = sum(r.error_class.startswith(ToolInfrastructureError.__name__) for r in unfinished)
+    what = (
+        f"{len(unfinished)} of {total} rollouts could not be finished ({by_tool} because a tool failed, "
+        f"{len(unfinished) - by_tool} because the model could not be had); the first: {unfinished[0].error_class}"
+    )
+    if len(unfinished) > MOST_UNFINISHED * total:
         raise dg.Failure(
-            f"{len(broken)} of {len(rollouts)} rollouts could not be finished, because a tool failed: "
-            f"{broken[0].error_class}\nThat is no fault of the model's, and too many to go on. All finished calls are "
-            "kept: mend the tool and run again."
+            f"{what}\nThat is no fault of the questions, and too many to go on. All finished calls are kept: mend it "
+            "and run again."
         )
-    if broken:
-        context.log.warning(f"{len(broken)} rollouts stay unfinished: {broken[0].error_class}")
-    table = to_frame(rollouts, Rollout)
-    metadata = {
-        **show.rollout_metadata(table),
-        "model_calls_made": made["model"],
-        "model_calls_from_the_ledger": reused["model"],
-        "tool_calls_made": made["tool"],
-        "tool_calls_from_the_ledger": reused["tool"],
-    }
-    context.log.info(f"{arm}: {made['model']} model calls made, {reused['model']} read from the ledger")
-    return table, metadata
+    context.log.warning(f"{what}\nThey count as no attempts; the next run tries them again.")
+
+
+def sentence(planned: Need) -> str:
+    """What an arm needs, in one line."""
+    if not planned.most:
+        return f"{planned.stored} rollouts of {planned.questions} questions are in the ledger, and no more are needed"
+    return (
+        f"{planned.stored} rollouts of {planned.questions} questions are in the ledger; {planned.now} are needed now, "
+        f"about {planned.expected:.0f} in all, {planned.most} at most; "
+        f"about {planned.tokens:,.0f} tokens ({planned.basis})"
+    )

@@ -48,10 +48,10 @@ def bar_chart(labels: Sequence[str], values: Sequence[float], title: str) -> str
     return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
 
 
-def pass_rates(right: pl.Series, attempts: pl.Series, title: str) -> dg.MarkdownMetadataValue:
-    """Histogram of pass rates in five equal classes, a class its upper end included."""
+def pass_rates(rates: pl.Series, title: str) -> dg.MarkdownMetadataValue:
+    """Histogram of pass rates (0 to 1) in four equal classes beside 0, a class its upper end included."""
     edges = [0.0, 0.25, 0.5, 0.75, 1.0]
-    rates = (right / attempts).drop_nulls().drop_nans()
+    rates = rates.drop_nulls().drop_nans()
     counts = [int((rates == 0).sum())]
     counts += [int(((rates > low) & (rates <= high)).sum()) for low, high in itertools.pairwise(edges)]
     labels = ["0", *(f"<={edge:g}" for edge in edges[1:])]

@@ -3,10 +3,11 @@
 import dagster as dg
 import polars as pl
 
-from assets import show
+from assets import arms, show
 from assets.resources import Models, Workspace
-from assets.rolling import direct_tools, roll, task_tools
+from assets.rolling import roll
 from filters import tool_benefit as measure
+from records.tables import TableFile
 
 
 @dg.asset(
@@ -18,22 +19,17 @@ from filters import tool_benefit as measure
     "difficulty filter chose by would make any tool look good.",
 )
 def tool_rollouts(
-    context: dg.AssetExecutionContext, workspace: Workspace, models: Models, difficulty: pl.DataFrame
-) -> dg.Output[pl.DataFrame]:
-    recipe = workspace.recipe
-    samples = recipe.tool_benefit.samples
-    tables, metadata = [], {}
-    for arm, tools_of, sampling, first in (
-        ("tools", task_tools, recipe.tool_benefit.sampling, 0),
-        ("direct", direct_tools, recipe.difficulty.sampling, recipe.difficulty.samples),
-    ):
-        table, about = roll(
-            context, workspace, models.completer("policy"), difficulty, arm=arm, tools_of=tools_of, sampling=sampling,
-            waves=[samples], first_sample=first,
-        )  # fmt: skip
-        tables.append(table)
-        metadata |= {f"{arm}: {key}": value for key, value in about.items()}
-    return dg.Output(pl.concat(tables), metadata=metadata)
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    models: Models,
+    questions: pl.DataFrame,
+    difficulty: pl.DataFrame,
+) -> dg.Output[TableFile]:
+    both = [arms.tools(workspace.recipe), arms.fresh_direct(workspace.recipe)]
+    table, _, metadata = roll(context, workspace, models.completer("policy"), difficulty, both)
+    decided = questions.filter(pl.col("split") == "curation").height - difficulty.height
+    spared = decided * sum(arm.rule.samples for arm in both)
+    return dg.Output(table, metadata={**metadata, "rollouts_spared_by_the_difficulty_filter": spared})
 
 
 @dg.asset(
@@ -44,10 +40,11 @@ def tool_rollouts(
     "that DeepEyesV2 solves with tools a setting without them does too (arXiv 2606.02357).",
 )
 def tool_benefit(
-    workspace: Workspace, difficulty: pl.DataFrame, tool_rollouts: pl.DataFrame
+    workspace: Workspace, difficulty: pl.DataFrame, tool_rollouts: pl.LazyFrame
 ) -> dg.Output[pl.DataFrame]:
     confidence = workspace.recipe.tool_benefit.confidence
-    table = measure.per_question(tool_rollouts, confidence).join(
+    attempts = tool_rollouts.select("question_id", "arm", "correct").collect()
+    table = measure.per_question(attempts, confidence).join(
         difficulty.select("question_id", "task", "source"), on="question_id", how="left", maintain_order="left"
     )
     totals = measure.totals(table, confidence, workspace.recipe.seed)
@@ -61,8 +58,8 @@ def tool_benefit(
             "questions": table.height,
             "more_often_right_with_tools": gained,
             "less_often_right_with_tools": harmed,
-            "direct_pass_rates": show.pass_rates(table["direct_right"], table["direct_attempts"], "questions, direct"),
-            "tools_pass_rates": show.pass_rates(table["tools_right"], table["tools_attempts"], "questions, tools"),
+            "direct_pass_rates": show.pass_rates(table["direct"], "questions, direct"),
+            "tools_pass_rates": show.pass_rates(table["tools"], "questions, tools"),
         },
     )
 

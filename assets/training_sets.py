@@ -8,10 +8,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets import show
+from assets import arms, show
 from assets.questions import draw_split, on_several_sides
 from assets.resources import Models, Workspace
-from assets.rolling import preparation, task_tools
 from assets.stage import conservation_check, decided
 from records.identity import content_hash
 from records.images import ImageStore
@@ -129,7 +128,7 @@ def rl_training_set(
 ) -> dg.Output[pl.DataFrame]:
     recipe = workspace.recipe
     images = workspace.images if recipe.models.role("policy").sees_images else None
-    prepare = preparation(workspace, "policy", "tools", task_tools, recipe.tool_benefit.sampling)
+    prepare = arms.preparation(workspace, arms.tools(recipe))
     refused: list[Reject] = []
     rows = list(
         rl_rows(

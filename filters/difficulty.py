@@ -1,26 +1,21 @@
 """Is a question of the right difficulty for a model? Decided by how many of k attempts without tools are right.
 
-Counts are stored and the band is applied to them afterwards, so a band can change without a new rollout.
+Attempts are stored and the rule is applied to them afterwards, so a band can change without a new rollout.
 """
 
 import polars as pl
 
 from filters.rejects import reject_rows
-from records.recipe import CountBand
+from filters.stopping import Rule, progress
+from records.recipe import Difficulty
 
 STAGE = "difficulty"
 
 
-def undecided(attempts: int, right: int, samples: int, keep: CountBand) -> bool:
-    """Whether the rest of the `samples` attempts could still change the decision (exact curtailed sampling).
-
-    Stopping as soon as this is false leaves the decision of the fixed-size rule unchanged, whatever the rest would
-    have been.
-    """
-    most = right + samples - attempts
-    certainly_in = right >= keep.min and most <= keep.max
-    certainly_out = right > keep.max or most < keep.min
-    return not (certainly_in or certainly_out)
+def rule_of(settings: Difficulty) -> Rule:
+    """The stopping rule that a recipe asks for."""
+    waves = tuple(settings.waves or [settings.samples])
+    return Rule(waves=waves, keep=settings.keep, error=settings.error, prior=settings.prior)
 
 
 def count_attempts(rollouts: pl.DataFrame) -> pl.DataFrame:
@@ -35,36 +30,57 @@ def count_attempts(rollouts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def apply(
-    questions: pl.DataFrame, rollouts: pl.DataFrame, samples: int, keep: CountBand
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def apply(questions: pl.DataFrame, rollouts: pl.DataFrame, rule: Rule) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split questions by the band.
 
+    Args:
+        questions: with a column question_id.
+        rollouts: columns question_id, arm, sample_index, correct (null: no attempt), of which the arm `direct` counts.
+        rule: a rule that decides (its `keep` is not None).
+
     Returns:
-        The kept questions with columns direct_attempts and direct_right added, and the rejects: `too_easy`, `too_hard`,
-        or `unfinished` where failures of ours left the decision open.
+        The kept questions with columns direct_attempts, direct_right, direct_pass_rate (unbiased under the rule, see
+        estimates.unbiased_rate) and direct_stop (`certain` or `likely`) added, and the rejects: `too_easy`, `too_hard`,
+        `undecided` where all samples are made but some gave no attempt, or `unfinished` where samples are missing.
+
+    Raises:
+        ValueError: for a rule that decides nothing.
     """
-    counts = count_attempts(rollouts.filter(pl.col("arm") == "direct")).drop("arm")
-    table = questions.join(counts, on="question_id", how="left", maintain_order="left").with_columns(
-        pl.col("attempts", "right", "unfinished").fill_null(0)
+    if rule.keep is None:
+        raise ValueError("difficulty needs a rule with a keep-band: this one makes all samples and decides nothing")
+    direct = rollouts.filter(pl.col("arm") == "direct").select("question_id", "sample_index", "correct")
+    made = progress(direct, rule)
+    table = questions.join(made, on="question_id", how="left", maintain_order="left").with_columns(
+        pl.col("used", "attempts", "right").fill_null(0),
+        pl.col("next_samples").fill_null(rule.waves[0]),
+        reason=pl.coalesce("decision", "stop_reason", pl.lit("unfinished")),
     )
-    most = pl.col("right") + samples - pl.col("attempts")
-    decision = (
-        pl.when(pl.col("right") > keep.max)
-        .then(pl.lit("too_easy"))
-        .when(most < keep.min)
-        .then(pl.lit("too_hard"))
-        .when((pl.col("right") >= keep.min) & (most <= keep.max))
-        .then(pl.lit("keep"))
-        .otherwise(pl.lit("unfinished"))
+    rejects = table.filter(pl.col("reason") != "keep")
+    kept = table.filter(pl.col("reason") == "keep").select(
+        *questions.columns,
+        direct_attempts="attempts",
+        direct_right="right",
+        direct_pass_rate="pass_rate",
+        direct_stop="stop_reason",
     )
-    table = table.with_columns(decision=decision)
-    detail = pl.format(
+    return kept, reject_rows(rejects, STAGE, pl.col("reason"), _detail(rule))
+
+
+def _detail(rule: Rule) -> pl.Expr:
+    counts = pl.format(
         "{} of {} attempts right without tools; kept are {} to {} of {}",
-        "right", "attempts", pl.lit(keep.min), pl.lit(keep.max), pl.lit(samples),
+        "right", "attempts", pl.lit(rule.keep.min), pl.lit(rule.keep.max), pl.lit(rule.samples),
     )  # fmt: skip
-    out = table.filter(pl.col("decision") != "keep")
-    kept = table.filter(pl.col("decision") == "keep").drop("decision", "unfinished")
-    return kept.rename({"attempts": "direct_attempts", "right": "direct_right"}), reject_rows(
-        out, STAGE, pl.col("decision"), detail
+    likely = f"; stopped early as likely: a chance of at most {rule.error:g} that all {rule.samples} decide otherwise"
+    failed = pl.format("; {} of {} samples gave no attempt", pl.col("used") - pl.col("attempts"), "used")
+    missing = pl.format("; {} samples of the next wave are missing", "next_samples")
+    more = (
+        pl.when(pl.col("stop_reason") == "likely")
+        .then(pl.lit(likely))
+        .when(pl.col("stop_reason") == "undecided")
+        .then(failed)
+        .when(pl.col("stop_reason").is_null())
+        .then(missing)
+        .otherwise(pl.lit(""))
     )
+    return counts + more

@@ -46,6 +46,31 @@ def _report() -> int:
     return 0
 
 
+def _plan() -> int:
+    """What a run would cost, without making a call."""
+    from pipelines.definitions import recipe, workspace
+    from pipelines.plan import PlanError, printed_plan
+
+    try:
+        for text in printed_plan(recipe, workspace):
+            print(f"\n{text}")
+    except PlanError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _compact() -> int:
+    """Merge the small segments of the ledger."""
+    from pipelines.definitions import workspace
+    from rollouts.ledger import Ledger
+
+    with Ledger(workspace.ledger) as ledger:
+        for name, done in ledger.compact().items():
+            print(f"{name}: {done.segments_before} segments, now {done.segments_after}; {done.rows} rows were merged")
+    return 0
+
+
 _PROCESS = "touchstone/process"
 """Tag of a run: the machine and process that execute it."""
 
@@ -75,13 +100,17 @@ def _run() -> int:
             print(f"\nThe run failed; what finished is kept. Run again to go on. Logs: {workspace.data}/logs")
             return 1
         made: Counter[str] = Counter()
+        saved: list[str] = []
         for event in result.get_asset_materialization_events():
             for label, entry in event.materialization.metadata.items():
                 if label.endswith("model_calls_made"):
                     made[event.asset_key.path[-1]] += entry.value
+                elif label.startswith(("rollouts_saved_", "rollouts_spared_")):
+                    saved.append(f"{entry.value} {label.removeprefix('rollouts_').replace('_', ' ')}")
     _report()
     calls = ", ".join(f"{name} {count}" for name, count in made.items())
     print(f"\nDone in {time.monotonic() - start:.0f} s. Model calls made: {calls}.")
+    print(f"Rollouts not needed: {', '.join(saved)}.")
     print(f"Tables, training sets, checkpoints, logs: {workspace.data}")
     print("The run with all its metadata: make ui, then http://127.0.0.1:3000")
     return 0
@@ -95,8 +124,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("model", help="get the policy's weights, and print where they are")
+    commands.add_parser("plan", help="print how many rollouts and tokens a run would cost, and why; makes no call")
     commands.add_parser("run", help="run the whole graph through Dagster and report")
     commands.add_parser("report", help="print the tables of the last run")
+    commands.add_parser("compact", help="merge the ledger's small segments; safe while runs are at work")
     command = parser.parse_args(arguments).command
     home = Path("dagster_home").resolve()
     if (home / "dagster.yaml").exists():
@@ -105,7 +136,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
-        return {"model": _model, "run": _run, "report": _report}[command]()
+        chosen = {"model": _model, "plan": _plan, "run": _run, "report": _report, "compact": _compact}
+        return chosen[command]()
     except RecipeError as error:
         print(error, file=sys.stderr)
         return 2

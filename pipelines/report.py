@@ -5,14 +5,16 @@ from collections.abc import Iterator
 import polars as pl
 
 from assets.resources import Workspace
-from filters.difficulty import count_attempts
+from filters.difficulty import rule_of
+from filters.stopping import progress
 from filters.tool_benefit import totals
 from records.tables import TableStore
 
 
-def _text(frame: pl.DataFrame) -> str:
+def text(frame: pl.DataFrame) -> str:
+    """A table for a terminal."""
     with pl.Config(
-        tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160, fmt_str_lengths=60, tbl_hide_column_data_types=True,
+        tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160, fmt_str_lengths=100, tbl_hide_column_data_types=True,
         tbl_hide_dataframe_shape=True, tbl_formatting="ASCII_MARKDOWN", float_precision=2,
     ):  # fmt: skip
         return str(frame)
@@ -39,8 +41,11 @@ def _pass_rates(workspace: Workspace) -> pl.DataFrame:
     """Per task: the direct arm over all curation questions, then both arms over those rolled out with tools."""
     tables = workspace.tables
     tasks = tables.read("questions").select("question_id", "task")
-    direct = count_attempts(tables.read("direct_rollouts")).join(tasks, on="question_id")
-    measures = [pl.len().alias("asked"), (pl.col("right") / pl.col("attempts")).mean().alias("direct, all")]
+    finished = tables.scan("direct_rollouts").filter(pl.col("stop_reason") != "unfinished")
+    attempts = finished.select("question_id", "sample_index", "correct").collect()
+    direct = progress(attempts, rule_of(workspace.recipe.difficulty)).join(tasks, on="question_id")
+    # sampling stopped when a decision was certain: right / attempts would be biased, these estimates are not
+    measures = [pl.len().alias("asked"), pl.col("pass_rate").mean().alias("direct, all")]
     rates = direct.group_by("task").agg(measures)
     overall = direct.select(pl.lit("all").alias("task"), *measures)
     confidence = workspace.recipe.tool_benefit.confidence
@@ -63,19 +68,19 @@ def report(workspace: Workspace) -> Iterator[str]:
     """The tables of a finished run, one text at a time."""
     tables = workspace.tables
     yield "Questions per source and stage"
-    yield _text(_funnel(tables, [source.name for source in workspace.recipe.sources]))
+    yield text(_funnel(tables, [source.name for source in workspace.recipe.sources]))
     yield (
         "Pass rates (`direct, all`: attempts that chose the questions; the rest: fresh attempts at the moderate ones; "
         f"benefit = tools - direct with a {workspace.recipe.tool_benefit.confidence:.0%} interval over questions)"
     )
-    yield _text(_pass_rates(workspace))
+    yield text(_pass_rates(workspace))
     yield "Rejects by stage and reason"
-    yield _text(tables.read("rejects").group_by("stage", "reason", "task").len("rows").sort("stage", "reason", "task"))
+    yield text(tables.read("rejects").group_by("stage", "reason", "task").len("rows").sort("stage", "reason", "task"))
     sizes = [("trajectories", tables.read("trajectories").height)]
     for name in ("sft_training_set", "rl_training_set"):
         by_split = dict(tables.read(name).group_by("split").len().rows())
         sizes += [(f"{name}, {split}", by_split.get(split, 0)) for split in ("train", "validation")]
     yield "Sizes"
-    yield _text(pl.DataFrame(sizes, schema=["what", "rows"], orient="row"))
+    yield text(pl.DataFrame(sizes, schema=["what", "rows"], orient="row"))
     yield "Held-out questions: right of asked, the 95 % interval over all (paired comparisons: the evaluation asset)"
-    yield _text(_evaluation(tables.read("evaluation")))
+    yield text(_evaluation(tables.read("evaluation")))

@@ -12,6 +12,7 @@ from records.settings import RecipeError, check_settings
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+PositiveReal = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -189,6 +190,13 @@ class Difficulty(Section):
     keep: CountBand = CountBand(min=0, max=2)
     waves: list[Positive] | None = None
     """Sizes of the waves; sampling stops when the decision is certain. One wave of all when not given."""
+    error: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """0: stop only when certain, which never changes a decision. Above: stop also when the chance that all samples
+    would decide otherwise is at most this. The share of questions decided otherwise is then at most this too, on
+    average over questions whose pass rates follow `prior`."""
+    prior: tuple[PositiveReal, PositiveReal] = (0.5, 0.5)
+    """The two parameters of the Beta distribution of pass rates, used only where `error` is above 0. (0.5, 0.5): many
+    questions are nearly always right or nearly always wrong. (1, 1): all pass rates are equally frequent."""
     sampling: Sampling = Sampling()
 
     @model_validator(mode="after")

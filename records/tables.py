@@ -6,15 +6,20 @@ becomes JSON text, because unifying Arrow structs pads them with nulls that end 
 
 import types
 import typing
+import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
 import polars as pl
+import pyarrow.dataset as pa_dataset
 from pydantic import BaseModel, TypeAdapter
 
 SCHEMA_VERSION = 1
 """Raised when a row type changes in a way that an older reader could not read."""
+VERSION_KEY = "touchstone.schema_version"
 
 _SCALARS: dict[Any, pl.DataType] = {str: pl.String(), int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean()}
 Row = TypeVar("Row", bound=BaseModel)
@@ -77,6 +82,25 @@ def stack(frames: Iterable[pl.DataFrame], model: type[BaseModel]) -> pl.DataFram
     return pl.concat([schema(model).to_frame(), *frames], how="vertical")
 
 
+@dataclass(frozen=True)
+class TableFile:
+    """A table that is in a local parquet file already (with its schema version), because it may not fit in memory.
+
+    The file is alone in a folder of its own; whoever takes the table over removes both.
+    """
+
+    path: Path
+
+    def remove(self) -> None:
+        self.path.unlink()
+        self.path.parent.rmdir()
+
+
+def _part(path: str) -> str:
+    """Where a table is written before it is moved to its path; two runs at once may write the same table."""
+    return f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+
+
 class TableStore:
     """Tables as parquet files under one fsspec root; each file carries its schema version."""
 
@@ -94,9 +118,20 @@ class TableStore:
         """Write a table whole or not at all, and return its path."""
         fs, path = fsspec.url_to_fs(self.path(name))
         fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        with fs.open(path + ".tmp", "wb") as file:
-            frame.write_parquet(file, metadata={"touchstone.schema_version": str(SCHEMA_VERSION)})
-        fs.mv(path + ".tmp", path)
+        part = _part(path)
+        with fs.open(part, "wb") as file:
+            frame.write_parquet(file, metadata={VERSION_KEY: str(SCHEMA_VERSION)})
+        fs.mv(part, path)
+        return self.path(name)
+
+    def adopt(self, name: str, table: TableFile) -> str:
+        """Move a table's file into the store, whole or not at all, and return its path."""
+        fs, path = fsspec.url_to_fs(self.path(name))
+        fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        part = _part(path)
+        fs.put_file(str(table.path), part)
+        fs.mv(part, path)
+        table.remove()
         return self.path(name)
 
     def read(self, name: str) -> pl.DataFrame:
@@ -106,17 +141,26 @@ class TableStore:
             FileNotFoundError: it was never written; the message says which asset writes it.
             SchemaError: it was written by a newer version, or is no table of ours.
         """
+        fs, path = self._checked(name)
+        with fs.open(path, "rb") as file:
+            return pl.read_parquet(file)
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """A table to be read in part, or as a stream. Raises as `read` does."""
+        fs, path = self._checked(name)
+        return pl.scan_pyarrow_dataset(pa_dataset.dataset(path, filesystem=fs, format="parquet"))
+
+    def _checked(self, name: str) -> tuple[fsspec.AbstractFileSystem, str]:
         fs, path = fsspec.url_to_fs(self.path(name))
         if not fs.exists(path):
             raise FileNotFoundError(f"there is no table {self.path(name)}: materialize the asset {name!r} first")
         with fs.open(path, "rb") as file:
-            stored = pl.read_parquet_metadata(file).get("touchstone.schema_version")
-            if stored is None or not stored.isdigit():
-                raise SchemaError(f"{self.path(name)} carries no schema version: it is no table of Touchstone's")
-            if int(stored) > SCHEMA_VERSION:
-                raise SchemaError(
-                    f"{self.path(name)} has schema version {stored}, this Touchstone reads up to {SCHEMA_VERSION}: "
-                    "upgrade Touchstone, or use another data folder"
-                )
-            file.seek(0)
-            return pl.read_parquet(file)
+            stored = pl.read_parquet_metadata(file).get(VERSION_KEY)
+        if stored is None or not stored.isdigit():
+            raise SchemaError(f"{self.path(name)} carries no schema version: it is no table of Touchstone's")
+        if int(stored) > SCHEMA_VERSION:
+            raise SchemaError(
+                f"{self.path(name)} has schema version {stored}, this Touchstone reads up to {SCHEMA_VERSION}: "
+                "upgrade Touchstone, or use another data folder"
+            )
+        return fs, path

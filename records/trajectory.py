@@ -93,6 +93,12 @@ class Rollout(BaseModel):
     arm: str
     model_fingerprint: str
     prompt_fingerprint: str
+    """Of this very prompt."""
+    setting: str = ""
+    """Fingerprint of what all attempts of one arm at questions of one task share: the model, the way prompts are made,
+    sampling, tools. Attempts at one question in one setting differ in the sample index alone."""
+    prompt_template: str = ""
+    """Fingerprint of the way prompts are made: dialect, instructions, worked examples, whether images are shown."""
     sampling: str
     """JSON text."""
     tool_versions: str
@@ -115,6 +121,8 @@ class Rollout(BaseModel):
     """The verdict; None until judged, and always None for an unfinished rollout."""
     verdict: str = ""
     """How the verdict was reached."""
+    judged_with: str = ""
+    """Fingerprint of the verifier and of what it compared with, apart from the question's own identity."""
 
 
 class Trajectory(BaseModel):

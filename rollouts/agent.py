@@ -6,7 +6,7 @@ loop therefore walks the same way up to the first call that had not finished, an
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from records.identity import canonical_json, content_hash
@@ -29,6 +29,7 @@ from rollouts.model import (
     Completion,
     ContextLengthExceeded,
     MalformedReply,
+    ModelOutage,
     ModelUnavailable,
     Request,
 )
@@ -43,19 +44,19 @@ TOOL_ATTEMPTS = 3
 class Calls(Protocol):
     """Where finished calls are kept: a Ledger, or NoLedger."""
 
-    async def once(self, kind: str, key: str, make: Any) -> dict[str, Any]: ...
+    async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]: ...
 
 
 class NoLedger:
     """Every call is made: for a model that changes between calls, as in an RL step."""
 
-    async def once(self, kind: str, key: str, make: Any) -> dict[str, Any]:
+    async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]:
         return await make()
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the attempts of one arm have in common."""
+    """What the attempts of one arm at questions of one task have in common."""
 
     arm: str
     dialect: Dialect
@@ -63,9 +64,16 @@ class Setting:
     sampling: Sampling
     images: ImageStore
     sees_images: bool = False
+    prompt_template: str = ""
+    """Fingerprint of the way its prompts are made (rollouts.prompts.template_fingerprint)."""
 
     def tool_versions(self) -> dict[str, str]:
         return {name: tool.version for name, tool in sorted(self.tools.items())}
+
+    def fingerprint(self, model_fingerprint: str) -> str:
+        """Identity of the setting: two attempts at one question in it differ in the sample index alone."""
+        sampling = self.sampling.model_dump()
+        return content_hash([self.arm, model_fingerprint, self.prompt_template, sampling, self.tool_versions()])
 
 
 class ToolUser:
@@ -98,7 +106,7 @@ class ToolUser:
         async def make() -> dict[str, Any]:
             return (await self._perform(tool, history, arguments)).model_dump()
 
-        result = ToolResult.model_validate(await self._calls.once("tool", key, make))
+        result = ToolResult.model_validate(await self._calls.once(self._rollout_id, "tool", key, make))
         history.append(call.arguments)
         return result
 
@@ -139,14 +147,14 @@ async def _complete(model: Completer, request: Request, rollout_id: str, turn: i
 
     async def make() -> dict[str, Any]:
         try:
-            reply = await model.complete(request)
+            reply = await model.complete(replace(request, id=key))
         except ContextLengthExceeded as error:
             return {"failure": "context_length", "detail": str(error)}
         except MalformedReply as error:
             return {"failure": "malformed_reply", "detail": str(error)}
         return vars(reply)
 
-    value = await calls.once("model", key, make)
+    value = await calls.once(rollout_id, "model", key, make)
     return value["failure"] if "failure" in value else Completion(**value)
 
 
@@ -166,7 +174,11 @@ async def attempt(
     model: Completer,
     calls: Calls,
 ) -> Rollout:
-    """Roll the model out once. Faults of the server or of a tool leave the rollout `unfinished`, never wrong."""
+    """Roll the model out once. Faults of the server or of a tool leave the rollout `unfinished`, never wrong.
+
+    Raises:
+        ModelOutage: no call gets through to the model at all; going on with others would be in vain.
+    """
     dialect, sampling = setting.dialect, setting.sampling
     tools = list(setting.tools.values())
     # the prompt's images enter the fingerprint by hash, never as bytes
@@ -211,6 +223,9 @@ async def attempt(
                 break
             if not message.tool_calls:
                 cut_off = reply.finish_reason == "length"
+                if cut_off and 0 < reply.completion_tokens < sampling.max_tokens:
+                    stop = "context_length"  # it was the server's room that ended, not the budget it was given
+                    break
                 if not cut_off and reminders < sampling.reminders:
                     reminders += 1
                     messages.append(text_message("user", REMINDER))
@@ -225,6 +240,8 @@ async def attempt(
                 messages.append(
                     Message(role="tool", name=call.name, content=[*blocks, Block(type="text", text=result.text)])
                 )
+    except ModelOutage:
+        raise
     except (ModelUnavailable, ToolInfrastructureError) as error:
         stop, error_class = "unfinished", f"{type(error).__name__}: {error}"
     finally:
@@ -236,6 +253,8 @@ async def attempt(
         arm=setting.arm,
         model_fingerprint=model.fingerprint,
         prompt_fingerprint=prompt_fingerprint,
+        setting=setting.fingerprint(model.fingerprint),
+        prompt_template=setting.prompt_template,
         sampling=canonical_json(sampling.model_dump()),
         tool_versions=canonical_json(versions),
         sample_index=sample,

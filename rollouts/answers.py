@@ -21,8 +21,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
 
+from records.identity import content_hash
 from records.question import Question
 from rollouts.numbers import MAX_CHARS, parse_number, same_number
 
@@ -33,6 +36,21 @@ class Verdict:
 
     correct: bool
     how: str
+
+
+@cache
+def _verifier() -> str:
+    """Fingerprint of this verifier: its own source and the version of math-verify."""
+    sources = [Path(__file__).with_name(name).read_text() for name in ("answers.py", "numbers.py", "expressions.py")]
+    return content_hash([*sources, version("math-verify")])
+
+
+def judged_with(answer_type: str, aliases: list[str]) -> str:
+    """Fingerprint of all that a verdict depends on beyond an answer and the question's own identity.
+
+    A stored verdict with another fingerprint is reached anew, which costs no model call.
+    """
+    return content_hash([_verifier(), answer_type, aliases])
 
 
 _LETTERS = str.maketrans(

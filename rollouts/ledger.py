@@ -1,144 +1,242 @@
-"""The ledger: every finished model and tool call, written as it finishes and never made twice.
+"""The ledger: every finished model and tool call, and every finished rollout, written as it finishes.
 
-Append-only parquet segments under one fsspec root, one series a writer, each made visible by a rename. A reader sees
-whole segments only; one that cannot be read is set aside and reported, and the rest is read.
+A call is kept so that an interrupted rollout goes on where it stopped; a rollout is kept so that it is never walked
+again. Both are rows of append-only parquet segments (rollouts/segments.py); several ledgers, in several processes, may
+write under one root.
 """
 
 import json
 import logging
 import threading
 import time
-import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Self
 
-import fsspec
 import polars as pl
 
-SCHEMA_VERSION = 1
-SCHEMA = pl.Schema({"kind": pl.String, "key": pl.String, "value": pl.String, "time": pl.Float64})
-_VERSION_KEY = "touchstone.ledger_version"
+from records.tables import schema, to_frame
+from records.trajectory import Rollout
+from rollouts.compaction import Compaction, compact
+from rollouts.segments import Kind, Segments
+
 log = logging.getLogger(__name__)
 
+CALLS = Kind(
+    name="ledger calls",
+    schema=pl.Schema(
+        {"kind": pl.String, "rollout_id": pl.String, "key": pl.String, "value": pl.String, "time": pl.Float64}
+    ),
+    key="key",
+    version=2,
+    version_key="touchstone.ledger_version",
+    # version 1 did not say which rollout a call was made for
+    upgrade={1: lambda frame: frame.with_columns(rollout_id=pl.lit(""))},
+)
+ROLLOUTS = Kind(
+    name="ledger rollouts",
+    schema=pl.Schema({**schema(Rollout), "time": pl.Float64}),
+    key="rollout_id",
+    version=1,
+    version_key="touchstone.rollouts_version",
+    upgrade={},
+)
+VERDICTS = Kind(
+    name="ledger verdicts",
+    schema=pl.Schema({"key": pl.String, "correct": pl.Boolean, "verdict": pl.String}),
+    key="key",
+    version=1,
+    version_key="touchstone.verdicts_version",
+    upgrade={},
+)
+CLOCKS_APART_S = 600.0
+"""How far the clocks of machines that share a ledger may differ."""
+MANY_SEGMENTS = 32
+"""Closing a ledger merges segments when there are more than this."""
 
-class LedgerVersionError(RuntimeError):
-    """A segment was written by a newer Touchstone; reading past it would pay again for what it holds."""
+
+class Found(NamedTuple):
+    """What another writer has just finished."""
+
+    answer: str | None
+    stop_reason: str
+    correct: bool | None
+    judged_with: str
 
 
 class Ledger:
-    """Calls by key. `kind` is `model` or `tool`; a value is a JSON-able mapping.
+    """Finished calls and rollouts under one fsspec root.
 
-    A finished call is on disk at most `flush_seconds` after `put`. Safe to use from one event loop and its threads;
-    several ledgers, in several processes, may write under one root.
+    What finishes is on disk at most `flush_seconds` later. Safe to use from one event loop and its threads.
+    Memory holds the calls of rollouts that have not finished, and nothing else.
+
+    Args:
+        poll_seconds: how often whoever makes rollouts should `look_around`.
     """
 
-    def __init__(self, root: str, flush_seconds: float = 1.0) -> None:
+    def __init__(self, root: str, flush_seconds: float = 1.0, poll_seconds: float = 5.0) -> None:
         self.root = root.rstrip("/")
-        self._fs, self._path = fsspec.url_to_fs(self.root)
-        self._fs.makedirs(self._path, exist_ok=True)
-        self._writer = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
-        self._lock = threading.Lock()
-        self._pending: list[dict[str, Any]] = []
-        self._segments: list[str] = []
-        self._values: dict[str, str] = {}
+        self.calls = Segments(self.root, CALLS)
+        self.rollouts = Segments(f"{self.root}/rollouts", ROLLOUTS)
+        self.verdicts = Segments(f"{self.root}/verdicts", VERDICTS)
         self.made = {"model": 0, "tool": 0}
         self.reused = {"model": 0, "tool": 0}
-        self.set_aside: list[str] = []
-        self._read_all()
+        self._lock, self._flushing = threading.Lock(), threading.Lock()
+        self._reading = threading.Lock()
+        self._unfinished: dict[str, dict[str, str]] | None = None
+        self._found: dict[tuple[str, str, int], Found] = {}
+        self._pending_calls: list[dict[str, Any]] = []
+        self._pending_rollouts: list[Rollout] = []
+        self.poll_seconds, self._opened = poll_seconds, time.time()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._flush_regularly, args=(flush_seconds,), daemon=True)
-        self._thread.start()
-
-    def _read_all(self) -> None:
-        for path in sorted(self._fs.glob(f"{self._path}/*.parquet")):
-            try:
-                with self._fs.open(path, "rb") as file:
-                    version = pl.read_parquet_metadata(file).get(_VERSION_KEY, "")
-                    if version.isdigit() and int(version) > SCHEMA_VERSION:
-                        raise LedgerVersionError(
-                            f"ledger segment {path} has version {version}, this Touchstone reads up to "
-                            f"{SCHEMA_VERSION}: upgrade Touchstone, or use another data folder"
-                        )
-                    file.seek(0)
-                    frame = pl.read_parquet(file).select(SCHEMA.names()).cast(SCHEMA)
-            except LedgerVersionError:
-                raise
-            except FileNotFoundError:
-                continue  # another writer has just merged it away
-            except Exception as error:  # whatever a damaged or foreign file makes the reader raise
-                self._set_aside(path, error)
-                continue
-            self._values.update(zip(frame["key"], frame["value"], strict=True))
-
-    def _set_aside(self, path: str, error: Exception) -> None:
-        aside = f"{self._path}/set_aside/{path.rsplit('/', 1)[1]}"
-        log.warning("ledger segment %s cannot be read (%s): set aside as %s; the rest is read", path, error, aside)
-        self._fs.makedirs(aside.rsplit("/", 1)[0], exist_ok=True)
-        self._fs.mv(path, aside)
-        self.set_aside.append(aside)
+        self._thread: threading.Thread | None = None
+        self._flush_seconds = flush_seconds
 
     @property
-    def size(self) -> int:
-        """How many calls it holds."""
-        return len(self._values)
+    def set_aside(self) -> list[str]:
+        """Segments that could not be read, where they are now."""
+        return [*self.calls.set_aside, *self.rollouts.set_aside, *self.verdicts.set_aside]
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        value = self._values.get(key)
+    # ---- calls
+
+    def _calls_of_unfinished_rollouts(self) -> dict[str, dict[str, str]]:
+        """Values by rollout and key. Segments in which every rollout has finished are not read beyond their ids."""
+        if self._unfinished is None:
+            self.look_around()  # what is read below is no news any more
+            with self._reading:
+                if self._unfinished is None:
+                    finished = self.rollouts.read(["rollout_id"])["rollout_id"].unique().implode()
+                    open_ids = ~pl.col("rollout_id").is_in(finished)
+                    found: dict[str, dict[str, str]] = {}
+                    for segment in self.calls.names():
+                        if self.calls.read(["rollout_id"], [segment]).filter(open_ids).is_empty():
+                            continue
+                        for batch in self.calls.batches(["rollout_id", "key", "value"], [segment]):
+                            for rollout_id, key, value in batch.filter(open_ids).iter_rows():
+                                found.setdefault(rollout_id, {})[key] = value
+                    self._unfinished = found
+        return self._unfinished
+
+    def get(self, rollout_id: str, key: str) -> dict[str, Any] | None:
+        """The stored value of a call of a rollout that has not finished."""
+        calls = self._calls_of_unfinished_rollouts()
+        value = calls.get(rollout_id, {}).get(key)
+        if value is None:  # written by version 1, which did not say which rollout a call was for
+            value = calls.get("", {}).get(key)
         return None if value is None else json.loads(value)
 
-    def put(self, kind: str, key: str, value: dict[str, Any]) -> None:
+    def put(self, rollout_id: str, kind: str, key: str, value: dict[str, Any]) -> None:
+        """Keep a finished call; `kind` is `model` or `tool`, `value` a JSON-able mapping."""
         text = json.dumps(value, ensure_ascii=False)
+        calls = self._calls_of_unfinished_rollouts()
         with self._lock:
-            self._values[key] = text
-            self._pending.append({"kind": kind, "key": key, "value": text, "time": time.time()})
+            calls.setdefault(rollout_id, {})[key] = text
+            self._pending_calls.append(
+                {"kind": kind, "rollout_id": rollout_id, "key": key, "value": text, "time": time.time()}
+            )
+            self._start_flushing()
 
-    async def once(self, kind: str, key: str, make: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    async def once(
+        self, rollout_id: str, kind: str, key: str, make: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
         """The stored value of `key`; if there is none, what `make` returns, stored. An exception stores nothing."""
-        if (stored := self.get(key)) is not None:
+        if (stored := self.get(rollout_id, key)) is not None:
             self.reused[kind] += 1
             return stored
         value = await make()
         self.made[kind] += 1
-        self.put(kind, key, value)
+        self.put(rollout_id, kind, key, value)
         return value
 
-    def _write_segment(self, name: str, frame: pl.DataFrame) -> str:
-        path = f"{self._path}/{name}.parquet"
-        with self._fs.open(path + ".tmp", "wb") as file:
-            frame.write_parquet(file, metadata={_VERSION_KEY: str(SCHEMA_VERSION)})
-        self._fs.mv(path + ".tmp", path)
-        return path
+    # ---- rollouts
+
+    def finish(self, rollout: Rollout) -> None:
+        """Keep a finished, judged rollout; its calls need not be kept in memory any more."""
+        with self._lock:
+            self._pending_rollouts.append(rollout)
+            if self._unfinished is not None:
+                self._unfinished.pop(rollout.rollout_id, None)
+            self._start_flushing()
+
+    def select(self, columns: Sequence[str], where: pl.Expr) -> pl.DataFrame:
+        """These columns (rollout_id among them) of the finished rollouts for which `where` holds, each once."""
+        needed = list(dict.fromkeys([*columns, *where.meta.root_names()]))
+        parts = [batch.filter(where).select(columns) for batch in self.rollouts.batches(needed)]
+        empty = ROLLOUTS.schema.to_frame().select(columns)
+        return pl.concat([empty, *parts]).unique("rollout_id", keep="first", maintain_order=True)
+
+    def distinct(self, columns: Sequence[str]) -> pl.DataFrame:
+        """The distinct values of these columns over all finished rollouts."""
+        parts = [batch.unique() for batch in self.rollouts.batches(columns)]
+        return pl.concat([ROLLOUTS.schema.to_frame().select(columns), *parts]).unique()
+
+    def found(self, setting: str, question_id: str, sample: int) -> Found | None:
+        """How that attempt ended, if another writer has finished it since this ledger was opened."""
+        return self._found.get((setting, question_id, sample))
+
+    def look_around(self) -> None:
+        """Take in what other writers have finished since this ledger was opened, for `found`."""
+        columns = ["setting", "question_id", "sample_index", "answer", "stop_reason", "correct", "judged_with"]
+        with self._reading:
+            news = self.rollouts.news(["time", *columns])  # a merged segment of others holds old rows too
+        news = news.filter(pl.col("time") > self._opened - CLOCKS_APART_S).select(columns)
+        for setting, question_id, sample, *how in news.iter_rows():
+            self._found[(setting, question_id, sample)] = Found(*how)
+
+    def full(self, where: pl.Expr) -> Iterator[pl.DataFrame]:
+        """Whole rows of the finished rollouts for which `where` holds, in batches of bounded size.
+
+        One may come twice: two runs may have finished it at once.
+        """
+        for batch in self.rollouts.batches(list(schema(Rollout)), rows=5_000):
+            if not (chosen := batch.filter(where)).is_empty():
+                yield chosen
+
+    # ---- writing
+
+    def _start_flushing(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._flush_regularly, daemon=True)
+            self._thread.start()
 
     def flush(self) -> None:
-        """Write what is pending as a segment of its own."""
-        with self._lock:
-            if not self._pending:
-                return
-            name = f"{self._writer}-{len(self._segments):06d}"
-            self._segments.append(self._write_segment(name, pl.DataFrame(self._pending, schema=SCHEMA)))
-            self._pending = []
+        """Write what is pending; all that was put before is on disk when it returns. Calls before their rollouts."""
+        with self._flushing:  # what the other thread has taken is not on disk before it is done
+            with self._lock:
+                calls, rollouts = self._pending_calls, self._pending_rollouts
+                self._pending_calls, self._pending_rollouts = [], []
+            try:
+                if calls:
+                    self.calls.append(pl.DataFrame(calls, schema=CALLS.schema))
+                    calls = []
+                if rollouts:
+                    self.rollouts.append(to_frame(rollouts, Rollout).with_columns(time=pl.lit(time.time())))
+                    rollouts = []
+            finally:
+                if calls or rollouts:
+                    with self._lock:  # kept for the next flush
+                        self._pending_calls[:0], self._pending_rollouts[:0] = calls, rollouts
 
-    def _flush_regularly(self, seconds: float) -> None:
-        while not self._closed.wait(seconds):
+    def _flush_regularly(self) -> None:
+        while not self._closed.wait(self._flush_seconds):
             try:
                 self.flush()
-            except Exception:  # kept pending: the next flush, or close(), tries again and close() raises
-                log.exception("the ledger could not be flushed; %d calls wait in memory", len(self._pending))
+            except Exception:  # what was not written waits; the next flush, or close(), tries again and close() raises
+                log.exception("the ledger could not be flushed; %d calls wait in memory", len(self._pending_calls))
 
     def close(self) -> None:
-        """Flush, and merge this writer's segments into one (killed in between, both stay, which does no harm)."""
+        """Flush, and merge segments when there are many (killed in between, nothing is lost)."""
         self._closed.set()
+        if self._thread is None:
+            return  # nothing was written
         self._thread.join()
         self.flush()
-        if len(self._segments) > 1:
-            frames = []
-            for path in self._segments:
-                with self._fs.open(path, "rb") as file:
-                    frames.append(pl.read_parquet(file))
-            merged = self._write_segment(f"{self._writer}-merged", pl.concat(frames))
-            for path in self._segments:
-                self._fs.rm(path)
-            self._segments = [merged]
+        for segments in (self.calls, self.rollouts, self.verdicts):
+            if len(segments.names()) > MANY_SEGMENTS:
+                compact(segments)
+
+    def compact(self) -> dict[str, Compaction]:
+        """Merge small segments into large ones, whoever wrote them."""
+        return {segments.kind.name: compact(segments) for segments in (self.calls, self.rollouts, self.verdicts)}
 
     def __enter__(self) -> Self:
         return self

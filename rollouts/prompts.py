@@ -11,11 +11,11 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from records.identity import canonical_json
+from records.identity import canonical_json, content_hash
 from records.question import Question, Task
 from records.settings import RecipeError, explain
 from records.trajectory import Block, Message, ToolCall, text_message
-from rollouts.dialects import Dialect, ToolSpec
+from rollouts.dialects import Dialect, ToolSpec, render
 
 SHIPPED_EXAMPLES = Path(__file__).parent / "worked_examples.yaml"
 
@@ -122,3 +122,23 @@ def build_prompt(
         messages.append(Message(role="assistant", reasoning=example.conclude, answer=example.answer))
     messages.append(question_message(question, with_python, sees_images))
     return messages
+
+
+def template_fingerprint(
+    task: Task, dialect: Dialect, tools: Sequence[ToolSpec], examples: Examples, sees_images: bool
+) -> str:
+    """Fingerprint of the way prompts of a task are made, the question's own words aside.
+
+    It is the hash of what the prompt comes to for questions with and without images and choices, as it is sent, with
+    the strings that stop a turn: a changed instruction, worked example, tool description or rendering changes it.
+    """
+    shown = []
+    for images in ([], ["0" * 64, "1" * 64]):
+        for choices in ([], ["first", "second"]):
+            probe = Question(
+                source="", source_row="", task=task, text="?", images=images, choices=choices, answer="first",
+                answer_type="short_text",
+            )  # fmt: skip
+            prompt = build_prompt(probe, dialect, tools, examples, sees_images)
+            shown.append([render(dialect, prompt, None), [message.images for message in prompt]])
+    return content_hash([dialect.name, shown, list(dialect.stop(tools)), dict(dialect.extra), sees_images])

@@ -2,16 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from records.question import Question
 from records.trajectory import Message, Rollout
-from rollouts.agent import Calls, Setting, attempt
-from rollouts.answers import judge
+from rollouts.agent import Setting, attempt
+from rollouts.answers import judge, judged_with
+from rollouts.ledger import Ledger
 from rollouts.model import Completer
 
 PROGRESS_SECONDS = 10.0
+AHEAD = 2
+"""Attempts under way for each request that may be in flight: while some run their tools, others keep the model busy."""
 NOT_AN_ATTEMPT = ("unfinished", "malformed_reply", "context_length")
 """Stop reasons that say nothing about whether the model can answer."""
 
@@ -46,16 +49,30 @@ def judged(rollout: Rollout, question: Question) -> Rollout:
     if rollout.stop_reason in NOT_AN_ATTEMPT:
         return rollout.model_copy(update={"correct": None, "verdict": rollout.stop_reason})
     verdict = judge(rollout.answer, question)
-    return rollout.model_copy(update={"correct": verdict.correct, "verdict": verdict.how})
+    update = {
+        "correct": verdict.correct,
+        "verdict": verdict.how,
+        "judged_with": judged_with(question.answer_type, question.aliases),
+    }
+    return rollout.model_copy(update=update)
+
+
+@dataclass(frozen=True)
+class OpenQuestion:
+    """A question that more attempts are needed for, and how those ended that the ledger holds (None: no attempt)."""
+
+    question: Question
+    known: dict[int, bool | None] = field(default_factory=dict)
 
 
 async def roll_out(
-    questions: Sequence[Question],
+    questions: Iterable[OpenQuestion],
+    total: int,
     prepare: Callable[[Question], tuple[Setting, list[Message]]],
     waves: Sequence[int],
     is_open: Callable[[int, int], bool],
     model: Completer,
-    calls: Calls,
+    ledger: Ledger,
     concurrency: int,
     say: Callable[[str], None],
     what: str,
@@ -63,44 +80,85 @@ async def roll_out(
 ) -> list[Rollout]:
     """Attempt every question in waves of `waves` samples while `is_open(attempts, right)` holds.
 
-    Questions do not wait for each other between waves.
+    Finished rollouts go to the ledger, judged. Questions are taken from the iterable as there is room for them and do
+    not wait for each other between waves; what another run finishes meanwhile is not made again.
 
     Args:
+        questions: those to go on with; `total` is how many there are.
         prepare: the setting and the prompt of a question.
-        concurrency: questions under way at once.
+        concurrency: requests that the model takes at once; AHEAD times as many attempts are under way.
         what: names the work in progress lines.
         first_sample: index of the first sample; attempts with other indices are other attempts.
 
     Returns:
-        The judged rollouts, in the order of the questions.
-    """
-    progress = Progress(len(questions), say, what)
-    results: list[list[Rollout]] = [[] for _ in questions]
-    waiting = iter(range(len(questions)))
+        The rollouts that faults of the server or of a tool left unfinished.
 
-    async def one(question: Question, setting: Setting, prompt: list[Message], sample: int) -> Rollout:
-        rollout = judged(await attempt(question, prompt, setting, sample, model, calls), question)
+    Raises:
+        ModelOutage: no call gets through to the model. What had finished is in the ledger.
+    """
+    progress = Progress(total, say, what)
+    unfinished: list[Rollout] = []
+    waiting = iter(questions)
+    room = asyncio.Semaphore(AHEAD * concurrency)
+
+    async def one(question: Question, setting: Setting, prompt: list[Message], sample: int) -> bool | None:
+        async with room:
+            print_of_setting = setting.fingerprint(model.fingerprint)
+            if (found := ledger.found(print_of_setting, question.question_id, sample)) is not None:
+                if found.judged_with in ("", judged_with(question.answer_type, question.aliases)):
+                    return found.correct
+                return await asyncio.to_thread(lambda: judge(found.answer, question).correct)
+            rollout = await attempt(question, prompt, setting, sample, model, ledger)
+            # a verdict on an expression takes its time in a process of its own: the loop does not wait for it
+            rollout = await asyncio.to_thread(judged, rollout, question)
         progress.rollouts += 1
         progress.tokens += rollout.completion_tokens
-        return rollout
+        if rollout.stop_reason == "unfinished":
+            unfinished.append(rollout)
+        else:
+            ledger.finish(rollout)
+        return rollout.correct
 
     async def work() -> None:
-        for index in waiting:
-            question, done = questions[index], results[index]
+        for item in waiting:
+            question, known = item.question, dict(item.known)
             setting, prompt = prepare(question)
+            end = first_sample
             for wave in waves:
-                first = first_sample + len(done)
-                done += await asyncio.gather(*(one(question, setting, prompt, first + i) for i in range(wave)))
-                attempts = [r for r in done if r.correct is not None]
-                if not is_open(len(attempts), sum(r.correct for r in attempts)):
+                samples = [s for s in range(end, end + wave) if s not in known]
+                end += wave
+                async with asyncio.TaskGroup() as group:
+                    tasks = {s: group.create_task(one(question, setting, prompt, s)) for s in samples}
+                known |= {sample: task.result() for sample, task in tasks.items()}
+                verdicts = [c for s, c in known.items() if first_sample <= s < end and c is not None]
+                if not is_open(len(verdicts), sum(verdicts)):
                     break
             progress.questions += 1
 
-    speaker = asyncio.create_task(progress.speak())
+    async def look_around() -> None:
+        while True:
+            await asyncio.sleep(ledger.poll_seconds)
+            try:
+                await asyncio.to_thread(ledger.look_around)
+            except Exception as error:  # not to know what others do costs no more than their calls twice
+                say(f"{what}: the ledger of other runs could not be looked at: {error}")
+
+    beside = [asyncio.create_task(progress.speak()), asyncio.create_task(look_around())]
     try:
-        await asyncio.gather(*(work() for _ in range(max(1, min(concurrency, len(questions))))))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(max(1, min(AHEAD * concurrency, total))):
+                group.create_task(work())
+    except* Exception as errors:  # one cause is enough to say
+        raise _first(errors) from None
     finally:
-        speaker.cancel()
-    if questions:
+        for task in beside:
+            task.cancel()
+    if total:
         say(progress.line())
-    return [rollout for done in results for rollout in done]
+    return unfinished
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -190,8 +190,8 @@ class LocalServer:
         self.url = f"http://127.0.0.1:{port}/v1"
         return self.url
 
-    def _launch(self, command: list[str]) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+    def surroundings(self) -> dict[str, str]:
+        """The server's environment variables."""
         environment = os.environ | {
             "HF_HUB_OFFLINE": "1",
             "TRANSFORMERS_OFFLINE": "1",
@@ -205,14 +205,17 @@ class LocalServer:
             environment.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cpus)))
         if self.serve.python:
             environment.pop("PYTHONPATH", None)  # it speaks of our environment, not of the server's
-        environment |= self.environment
+        return environment | self.environment
+
+    def _launch(self, command: list[str]) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a") as log:
             log.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(command)}\n")
         supervisor = [sys.executable, "-I", str(Path(__file__).with_name("supervise.py"))]
         self._process = subprocess.Popen(
             [*supervisor, "--parent", str(os.getpid()), "--log", str(self.log), "--", *command],
             stdin=subprocess.PIPE,
-            env=environment,
+            env=self.surroundings(),
             cwd=self.log.parent,  # `-m` puts the working directory on sys.path: not one with packages in it
             start_new_session=True,  # Ctrl-C is for us; we then stop the server in good order
         )

@@ -4,6 +4,7 @@ The index is a folder `search_index/<version>` of the data folder. `search_index
 is current for a corpus as the recipe declares it.
 """
 
+import asyncio
 import json
 import time
 import uuid
@@ -86,7 +87,8 @@ class _Session:
                 text=f"Error: search has no argument {unknown[0]!r}; its only argument is query.",
             )
         started = time.perf_counter()
-        text = self._tool.index.show(query[:MAX_QUERY_CHARS], self._tool.top_k, self._tool.snippet_words)
+        show = self._tool.index.show  # in a thread: other rollouts go on meanwhile
+        text = await asyncio.to_thread(show, query[:MAX_QUERY_CHARS], self._tool.top_k, self._tool.snippet_words)
         return ToolResult(outcome="ok", text=text, seconds=time.perf_counter() - started)
 
     async def close(self) -> None:

@@ -69,3 +69,18 @@ def test_a_newer_version_and_a_foreign_file_are_refused(tmp_path, monkeypatch):
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "foreign.parquet")
     with pytest.raises(tables.SchemaError, match="no table of Touchstone's"):
         store.read("foreign")
+
+
+@pytest.mark.parametrize("root", ["local", "memory://tables"])
+def test_a_table_file_is_taken_over_and_read_in_part(root, tmp_path):
+    store = tables.TableStore(str(tmp_path / "store") if root == "local" else root)
+    file = tmp_path / "made" / "table.parquet"
+    frame = pl.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None]})
+    frame.write_parquet(file, metadata={tables.VERSION_KEY: "1"}, mkdir=True)
+    store.adopt("t", tables.TableFile(file))
+    assert not file.parent.exists() and store.read("t").equals(frame)
+    assert store.scan("t").filter(pl.col("a") > 1).select("b").collect()["b"].to_list() == ["y", None]
+    frame.write_parquet(file, metadata={tables.VERSION_KEY: "99"}, mkdir=True)
+    store.adopt("t", tables.TableFile(file))
+    with pytest.raises(tables.SchemaError, match="version 99"):
+        store.scan("t")

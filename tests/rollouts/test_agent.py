@@ -1,7 +1,8 @@
 """The loop over the ledger. The model is scripted: the subject is what the loop does with what a model says."""
 
-import asyncio
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,8 @@ from records.trajectory import ToolResult
 from rollouts.agent import REMINDER, NoLedger, Setting, attempt, replay
 from rollouts.dialects import get_dialect
 from rollouts.ledger import Ledger
-from rollouts.model import Completion, ContextLengthExceeded, MalformedReply, ModelUnavailable
+from rollouts.model import Completion, ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable
 from rollouts.prompts import build_prompt, read_examples
-from rollouts.sampling import roll_out
 from rollouts.tools import ToolInfrastructureError
 
 QUESTION = Question(source="s", source_row="1", task="math", text="2+2?", answer="4", answer_type="number")
@@ -34,7 +34,8 @@ class Scripted:
         if isinstance(line, Exception):
             raise line
         text, finish = line if isinstance(line, tuple) else (line, "stop")
-        return Completion(text, finish, prompt_tokens=10, completion_tokens=5, seconds=0.5)
+        spent = {"length": request.max_tokens, "cut": 5}.get(finish, 5)
+        return Completion(text, "length" if finish == "cut" else finish, 10, spent, seconds=0.5)
 
 
 class Counter:
@@ -95,6 +96,7 @@ async def test_turns_calls_tokens_and_state_are_recorded(tmp_path):
     [
         (["I do not know.", "I do\nnot know."], "no_answer"),
         ([("<python>2", "length")], "max_tokens"),
+        ([("<python>2", "cut")], "context_length"),  # the server's context ended before the budget it was given
         ([CALL] * 5, "max_turns"),
         ([ContextLengthExceeded("long")], "context_length"),
         ([MalformedReply("odd")], "malformed_reply"),
@@ -123,13 +125,29 @@ async def test_after_the_reminder_one_short_line_is_the_answer(tmp_path, reply, 
     assert rollout.answer == answer
 
 
-async def test_a_finished_rollout_is_read_from_the_ledger_whole(tmp_path):
+async def test_calls_that_are_in_the_ledger_are_not_made_again(tmp_path):
     with Ledger(str(tmp_path / "ledger")) as ledger:
         first = await once(tmp_path, Scripted(CALL, ANSWER), Counter(), ledger)
     tool, model = Counter(), Scripted()
     with Ledger(str(tmp_path / "ledger")) as ledger:
         assert await once(tmp_path, model, tool, ledger) == first
     assert model.requests == [] and tool.performed == 0
+
+
+async def test_calls_that_version_1_wrote_are_not_made_again(tmp_path):
+    """The segment was written by the code of version 1, for the rollout that is walked here."""
+    (tmp_path / "ledger").mkdir()
+    shutil.copy(Path(__file__).with_name("ledger_v1.parquet"), tmp_path / "ledger" / "old.parquet")
+    tool, model = Counter(), Scripted()
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        rollout = await once(tmp_path, model, tool, ledger)
+        assert ledger.made == {"model": 0, "tool": 0} and ledger.reused == {"model": 3, "tool": 2}
+    assert [c.result.text for c in rollout.tool_calls] == ["20", "42"] and rollout.answer == "4"
+
+
+async def test_an_outage_is_no_end_of_a_rollout(tmp_path):
+    with pytest.raises(ModelOutage):
+        await once(tmp_path, Scripted(CALL, ModelOutage("nothing goes through")), Counter())
 
 
 async def test_an_interrupted_rollout_goes_on_where_it_stopped_with_the_same_state(tmp_path):
@@ -187,23 +205,6 @@ async def test_replay_makes_the_calls_again(tmp_path):
     assert [r.text for r in again] == ["2", "4"] and tool.performed == 2
 
 
-async def test_waves_stop_when_the_decision_is_certain_and_failures_do_not_count(tmp_path):
-    use = setting(tmp_path, None, turns=1)
-    prompt = build_prompt(QUESTION, use.dialect, [], read_examples(), False)
-    lines = [ANSWER, "<answer>5</answer>", ModelUnavailable("down"), "<answer>5</answer>"]
-    seen = []
-
-    def is_open(attempts, right):
-        seen.append((attempts, right))
-        return attempts < 3
-
-    rollouts = await roll_out(
-        [QUESTION], lambda q: (use, prompt), [2, 2, 2], is_open, Scripted(*lines), NoLedger(), 4, print, "test"
-    )
-    assert seen == [(2, 1), (3, 1)]
-    assert [r.correct for r in rollouts] == [True, False, None, False]
-
-
 def test_the_arms_show_the_same_examples():
     examples, tool = read_examples(), Counter()
     dialect = get_dialect("plain_tags")
@@ -217,30 +218,3 @@ def test_the_arms_show_the_same_examples():
         assert asked == [*(e.question for e in examples.math), QUESTION.text]
         assert answers == [e.answer for e in examples.math]
     assert not any(m.tool_calls for m in direct) and json.dumps([m.text for m in direct]).find("<python>") < 0
-
-
-async def test_questions_do_not_wait_for_each_other(tmp_path):
-    """A question that is not answered before all others are holds up none of them."""
-    use = setting(tmp_path, None, turns=1)
-    order, rest_done = [], asyncio.Event()
-
-    class Slow:
-        fingerprint = "slow"
-
-        async def complete(self, request):
-            text = request.messages[-1]["content"]
-            if text == "slow":
-                await rest_done.wait()
-            order.append(text)
-            if order.count("e") == 2:
-                rest_done.set()
-            return Completion(ANSWER, "stop", 1, 1, 0.1)
-
-    names = ["slow", "a", "b", "c", "d", "e"]
-    questions = [QUESTION.model_copy(update={"text": name}) for name in names]
-    await roll_out(
-        questions,
-        lambda q: (use, build_prompt(q, use.dialect, [], read_examples(), False)),
-        [1, 1], lambda n, s: True, Slow(), NoLedger(), 2, print, "test",
-    )  # fmt: skip
-    assert order[:10] == [n for n in "abcde" for _ in range(2)] and order[10:] == ["slow", "slow"]

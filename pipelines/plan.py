@@ -1,0 +1,94 @@
+"""`touchstone plan`: what a materialization would cost and why, printed before anything is spent."""
+
+import tempfile
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from assets.graph import build_assets
+from assets.planning import Planned, plan
+from assets.resources import Models, TableIOManager, Workspace
+from pipelines.report import text
+from records.recipe import Recipe
+from rollouts.ledger import Ledger
+
+FREE = ("sources", "questions")
+"""Groups of assets that cost no model call."""
+
+
+class PlanError(RuntimeError):
+    """The questions could not be read, so that nothing can be planned."""
+
+
+def _as_read_now(recipe: Recipe, workspace: Workspace, scratch: str) -> Workspace:
+    """A workspace in `scratch` with the questions as a run would make them now; the recipe's own is left alone."""
+    fresh = Workspace(recipe_file=workspace.recipe_file, data=scratch)
+    assets = [item for item in build_assets(recipe) if not isinstance(item, dg.AssetChecksDefinition)]
+    result = dg.materialize(
+        assets,
+        selection=dg.AssetSelection.groups(*FREE),
+        resources={
+            "workspace": fresh,
+            "models": Models(workspace=fresh),
+            "io_manager": TableIOManager(workspace=fresh),
+        },
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    if not result.success:
+        failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        cause = failures[0].error
+        raise PlanError(f"the questions could not be read: {(cause.cause or cause).message.strip()}")
+    return fresh
+
+
+def printed_plan(recipe: Recipe, workspace: Workspace) -> Iterator[str]:
+    """The plan, one text at a time.
+
+    Raises:
+        PlanError: a source or the search index could not be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="touchstone-plan-") as scratch:
+        fresh = _as_read_now(recipe, workspace, scratch)
+        with Ledger(workspace.ledger) as ledger:
+            planned = list(plan(fresh, ledger, Models(workspace=fresh), fresh.tables.read("questions")))
+    yield "Rollouts (now: needed whatever comes out; expected: on average; most: at most)"
+    yield text(_table(planned))
+    if why := _why(planned):
+        yield "Why"
+        yield text(pl.concat(why))
+    bases = [(stage, need.arm, need.basis) for stage, need in planned if need.most]
+    if bases:
+        yield "Tokens a rollout: where the figure is from"
+        yield text(pl.DataFrame(bases, schema=["stage", "arm", "from"], orient="row"))
+    held_out = [need for stage, need in planned if stage == "base_evaluation"]
+    checkpoints = 2 * sum(need.stored + need.most for need in held_out)
+    yield (
+        f"Not in the table: the evaluation of the SFT and RL checkpoints, {checkpoints} rollouts when both are trained "
+        "anew and none when neither is. No call was made for this plan."
+    )
+
+
+def _table(planned: list[Planned]) -> pl.DataFrame:
+    rows = [
+        (stage, need.arm, need.questions, need.stored, need.now, round(need.expected), need.most, round(need.tokens))
+        for stage, need in planned
+    ]
+    totals = (sum(column) for column in list(zip(*rows, strict=True))[3:])
+    columns = ["stage", "arm", "questions", "in the ledger", "now", "expected", "most", "tokens, about"]
+    return pl.DataFrame([*rows, ("all", "", None, *totals)], schema=columns, orient="row")
+
+
+def _why(planned: list[Planned]) -> list[pl.DataFrame]:
+    return [
+        need.why.select(
+            pl.lit(stage).alias("stage"),
+            pl.lit(need.arm).alias("arm"),
+            "reason",
+            "questions",
+            pl.col("rollouts").round(0).cast(pl.Int64).alias("rollouts, expected"),
+        )
+        for stage, need in planned
+        if need.most
+    ]

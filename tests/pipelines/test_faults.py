@@ -1,0 +1,120 @@
+"""Whole runs over a server that fails: faults that pass change nothing, lasting ones move no pass rate."""
+
+import time
+from collections import Counter
+
+import polars as pl
+import pytest
+from runs import ROLLOUTS, ModelStandIn, Place, assert_same, undisturbed
+
+from rollouts import endpoint
+
+PASSING = {"429": 0.03, "500": 0.07, "503": 0.07, "reset": 0.07, "hang": 0.02, "truncated": 0.07, "empty_choices": 0.07,
+           "big": 0.07}  # fmt: skip
+LASTING = {"context_length": 0.06, "malformed": 0.06, "cut": 0.06}
+STOP_REASON = {"context_length": "context_length", "malformed": "malformed_reply", "cut": "context_length"}
+SOON_S = 15.0
+"""A lasting outage is given up within this, busy machine and start of the run included."""
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch):
+    monkeypatch.setattr(endpoint, "FIRST_DELAY_S", 0.02)
+
+
+@pytest.fixture
+def fault_free(tmp_path_factory):
+    return undisturbed(tmp_path_factory.getbasetemp())
+
+
+def faults_seen(server):
+    return Counter(line["fault"] for line in server.events() if line["event"] == "asked" and line["fault"])
+
+
+def test_faults_that_pass_leave_every_table_as_it_would_have_been(tmp_path, fault_free):
+    _, expected, calls = fault_free
+    with ModelStandIn(tmp_path, faults=PASSING) as server:
+        place = Place(tmp_path, server.url, {"models.policy.timeout_s": 1})
+        result = place.run()
+    seen = faults_seen(server)
+    print(f"\n{dict(seen)} in {server.asked().total()} requests for {calls} calls")
+    assert result.error == ""
+    assert_same(place.contents(), expected)
+    assert set(seen) == set(PASSING)
+    assert server.asked().total() == calls + seen.total()
+
+
+def test_faults_that_last_are_outcomes_of_their_own_and_move_no_pass_rate(tmp_path, fault_free):
+    _, expected, _ = fault_free
+    with ModelStandIn(tmp_path, faults=LASTING) as server:
+        place = Place(tmp_path, server.url, {"models.policy.max_retries": 2})
+        result = place.run()
+    assert result.error == ""
+    found = place.contents()
+    faults = {line["key"]: line["fault"] for line in server.events() if line["fault"]}
+    calls = place.on_disk().with_columns(
+        fault=pl.col("key").replace_strict(faults, default=None, return_dtype=pl.String)
+    )
+    hit = calls.drop_nulls("fault").select("rollout_id", expected=pl.col("fault").replace_strict(STOP_REASON))
+    made = pl.concat([found[name] for name in ROLLOUTS])
+    without = pl.concat([expected[name] for name in ROLLOUTS])
+
+    struck = made.join(hit, on="rollout_id")
+    print(f"\n{dict(Counter(faults.values()))}; {struck.height} of {made.height} rollouts were hit")
+    assert set(faults.values()) == set(LASTING) and struck.height > 10
+    assert struck["stop_reason"].to_list() == struck["expected"].to_list() == struck["verdict"].to_list()
+    assert struck["correct"].null_count() == struck.height
+
+    both = made.join(hit, on="rollout_id", how="anti").join(without, on="rollout_id", suffix="_without")
+    assert both.height > 0.7 * made.height
+    for column in ("correct", "answer", "verdict", "stop_reason"):
+        assert both[column].equals(both[f"{column}_without"]), column
+
+    direct, usual = found["direct_rollouts"], expected["direct_rollouts"]
+    spared = direct.group_by("question_id").agg(pl.col("rollout_id").is_in(hit["rollout_id"].implode()).any())
+    spared = spared.filter(~pl.col("rollout_id")).drop("rollout_id")
+    assert 0 < spared.height < direct["question_id"].n_unique()
+    of_spared = [table.join(spared, on="question_id", how="semi", maintain_order="left") for table in (direct, usual)]
+    assert of_spared[0].equals(of_spared[1])
+
+
+def test_an_outage_ends_the_asset_soon_with_all_that_finished_and_the_next_run_goes_on(tmp_path, fault_free):
+    _, expected, calls = fault_free
+    server = ModelStandIn(tmp_path, delay=0.02, faults={"down_after": 60})
+    server.start()
+    place = Place(tmp_path, server.url, {"models.policy.max_retries": 2})
+    server.stop()
+    began = time.monotonic()
+    refused = place.run().error
+    assert time.monotonic() - began < SOON_S
+    assert "direct: the model could not be had" in refused and "connection after 3 attempts" in refused
+    assert "Check that the server runs and that the url is right." in refused
+    assert "All finished calls are kept: run again to go on from here." in refused
+
+    server.start()
+    began = time.monotonic()
+    down = place.run().error
+    assert time.monotonic() - began < SOON_S
+    assert "the model could not be had" in down and "HTTP 503: " in down and "the server is overloaded" in down
+    assert "All finished calls are kept: run again to go on from here." in down
+    answered = {line["key"] for line in server.events() if line["event"] == "answered" and not line["fault"]}
+    assert len(answered) >= 60
+    assert set(place.model_keys()) == answered
+
+    server.stop()
+    server.faults = {}
+    with server:
+        result = place.run()
+    assert result.error == "" and result.calls == calls - len(answered)
+    assert_same(place.contents(), expected)
+    assert set(map(len, server.answered().values())) == {1}, "nothing was paid for twice"
+
+
+def test_a_wrong_model_name_fails_at_once_and_says_what_is_served(tmp_path):
+    with ModelStandIn(tmp_path) as server:
+        place = Place(tmp_path, server.url, {"models.policy.model": "stand-on"})
+        error = place.run().error
+    assert "direct: the model could not be had" in error
+    assert "The model `stand-on` does not exist" in error and "it serves: stand-in" in error
+    assert set(server.asked().values()) == {1}, "a refusal is not tried again"
+    assert server.asked().total() <= 2 * place.workspace.recipe.models.policy.concurrency, "of two assets"
