@@ -31,6 +31,8 @@ class Workspace(dg.ConfigurableResource):
     recipe_file: str
     data: str
     """fsspec root; training sets, checkpoints, logs and the search index need it to be a local folder."""
+    ledger_at: str = ""
+    """fsspec root of the ledger, where it is not in `data`: runs on several machines can share one."""
 
     _tools: dict[str, Tool] = PrivateAttr(default_factory=dict)
 
@@ -48,7 +50,7 @@ class Workspace(dg.ConfigurableResource):
 
     @property
     def ledger(self) -> str:
-        return f"{self.data}/ledger"
+        return self.ledger_at or f"{self.data}/ledger"
 
     def folder(self, name: str) -> Path:
         """A local folder of the workspace."""

@@ -120,7 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="touchstone",
         description="TOUCHSTONE_RECIPE chooses the recipe (a name in pipelines/recipes/, or a path), "
-        "TOUCHSTONE_DATA the data folder (data/<recipe> by default).",
+        "TOUCHSTONE_DATA the data folder (data/<recipe> by default), TOUCHSTONE_LEDGER the ledger's (in the data "
+        "folder by default).",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("model", help="get the policy's weights, and print where they are")

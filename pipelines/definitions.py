@@ -19,6 +19,7 @@ check_recipe(recipe, str(_file))
 workspace = Workspace(
     recipe_file=str(_file.resolve()),
     data=os.environ.get("TOUCHSTONE_DATA") or str(Path("data").resolve() / recipe.name),
+    ledger_at=os.environ.get("TOUCHSTONE_LEDGER", ""),
 )
 _built = build_assets(recipe)
 

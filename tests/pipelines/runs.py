@@ -90,9 +90,13 @@ class Place:
 
     Args:
         changes: of the recipe sums.yaml: a value, or None to leave the key out, for each path of keys joined by dots.
+        ledger_at: where the ledger is, when it is not in the workspace.
     """
 
-    def __init__(self, folder: Path, url: str, changes: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, url: str, changes: Mapping[str, Any] | None = None, ledger_at: Path | None = None
+    ) -> None:
+        self.ledger_at = str(ledger_at or "")
         self.folder, self.data, self.recipes, self.starts = folder, folder / "data", 0, 0
         folder.mkdir(parents=True, exist_ok=True)
         self._recipe = yaml.safe_load(Path(__file__).with_name("sums.yaml").read_text())
@@ -119,7 +123,7 @@ class Place:
 
     @property
     def workspace(self) -> Workspace:
-        return Workspace(recipe_file=str(self.recipe_file), data=str(self.data))
+        return Workspace(recipe_file=str(self.recipe_file), data=str(self.data), ledger_at=self.ledger_at)
 
     @property
     def tables(self) -> TableStore:
@@ -165,7 +169,7 @@ class Place:
 
     def on_disk(self) -> pl.DataFrame:
         """The calls in the ledger's segments: rollout_id, kind, key; as often as they are there."""
-        root = self.data / "ledger"
+        root = Path(self.workspace.ledger)
         return Segments(str(root), ledger.CALLS).read(["rollout_id", "kind", "key"]) if root.exists() else _NO_CALLS
 
     def model_keys(self) -> list[str]:

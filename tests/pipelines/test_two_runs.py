@@ -13,16 +13,14 @@ SLOWLY = {"models.policy.concurrency": 2}
 def test_two_runs_at_once_ask_twice_only_for_what_was_under_way(tmp_path, tmp_path_factory):
     _, expected, calls = undisturbed(tmp_path_factory.getbasetemp())
     with ModelStandIn(tmp_path, delay=0.06) as server:
-        one, two = (Place(tmp_path / name, server.url, SLOWLY) for name in ("one", "two"))
-        (one.data / "ledger").mkdir(parents=True)
-        two.data.mkdir()
-        (two.data / "ledger").symlink_to(one.data / "ledger")
+        shared = tmp_path / "ledger"
+        one, two = (Place(tmp_path / name, server.url, SLOWLY, shared) for name in ("one", "two"))
         running = [place.start(FLUSH_S, POLL_S) for place in (one, two)]
         results = [run.wait() for run in running]
     assert [result.error for result in results] == ["", ""]
     for place in (one, two):
         assert_same(place.contents(), expected)
-    assert not list(tmp_path.glob("one/data/ledger/**/set_aside/*"))
+    assert not list(shared.glob("**/set_aside/*"))
     requests, made = server.asked().total(), [result.calls for result in results]
     twice, known_for = _asked_twice(server, one)
     print(f"\n{calls} calls, {requests} requests: {made}; {twice} attempts were begun twice, "

@@ -5,10 +5,12 @@ import uuid
 import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
+from test_ledger import rollout
 from test_segments import COLUMNS, KIND, keys, rows
 
 from rollouts import folder as module
 from rollouts.compaction import compact
+from rollouts.ledger import Ledger
 from rollouts.segments import Segments
 
 
@@ -99,3 +101,20 @@ def test_a_server_that_is_down_sets_nothing_aside(root, monkeypatch):
         segments.read(COLUMNS)
     monkeypatch.undo()
     assert fs.exists(path) and keys(segments.read(COLUMNS)) == ["a"]
+
+
+async def test_a_ledger(root):
+    """Two runs on two machines: what one finished is read and seen by the other."""
+
+    async def make():
+        return {"text": "4"}
+
+    with Ledger(root) as one, Ledger(root) as two:
+        await one.once("begun", "model", "k", make)
+        one.finish(rollout("done"))
+        one.flush()
+        two.look_around()
+        assert two.found("s", "q", 0).correct is True
+    with Ledger(root) as again:
+        assert again.get("begun", "k") == {"text": "4"}
+        assert again.select(["rollout_id", "setting"], pl.col("arm") == "direct").rows() == [("done", "s")]
