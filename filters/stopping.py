@@ -83,7 +83,7 @@ class Rule:
         return _expected_more(self, attempts, right)
 
     def chance_of_keep(self, attempts: int, right: int) -> float:
-        """Chance that all samples would lead to `keep`, the pass rate following the prior updated with what is known."""
+        """Chance that all samples lead to `keep`, the pass rate following the prior updated with what is known."""
         chances = _predictive(self.samples - attempts, self.prior[0] + right, self.prior[1] + attempts - right)
         return sum(c for j, c in enumerate(chances) if self.fixed_decision(right + j) == "keep")
 
