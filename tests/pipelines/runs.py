@@ -200,6 +200,10 @@ class Running:
         self._process.start()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process.is_alive()
 
@@ -222,6 +226,7 @@ class Running:
 
 
 def _run_here(place: Place, said: Path, flush_seconds: float, poll_seconds: float, merge: str) -> None:
+    os.setpgrp()  # whatever it starts can be told by its group
     tempfile.tempdir = str(place.folder)
     os.environ["TMPDIR"] = tempfile.tempdir
     output = os.open(place.folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -266,12 +271,12 @@ def still_there(processes: set[tuple[int, str]], seconds: float = 5) -> set[tupl
         time.sleep(0.05)
 
 
-def left_sandboxes() -> list[int]:
-    """Sandboxes of runs of this session that are no more. Only bubblewrap itself may be left, with nothing inside."""
+def left_sandboxes(runs: set[int]) -> list[int]:
+    """Sandboxes of these runs, which are no more. Only bubblewrap itself may be left, with nothing inside."""
     left = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
-            if path.joinpath("comm").read_text() == "bwrap\n" and os.getpgid(int(path.name)) == os.getpgrp():
+            if path.joinpath("comm").read_text() == "bwrap\n" and os.getpgid(int(path.name)) in runs:
                 state = path.joinpath("stat").read_text().rpartition(")")[2].split()[0]
                 left += [int(path.name)] if state not in "ZX" else []
     assert not any(_descendants(pid) for pid in left)

@@ -25,6 +25,7 @@ class Story:
         self.oldest_lost_s = 0.0
         self.most_in_flight = 0
         self._lives = 0
+        self.killed: set[int] = set()
         self._kept: list[tuple[int, set[str]]] = []
         self.start()
 
@@ -61,7 +62,8 @@ class Story:
     def _kill_run(self) -> None:
         at, processes = self.run.kill()
         self.counts["sandbox processes killed with it"] += len(processes)
-        assert {pid for pid, _ in still_there(processes, seconds=2)} <= set(left_sandboxes())
+        self.killed.add(self.run.pid)
+        assert {pid for pid, _ in still_there(processes)} <= set(left_sandboxes(self.killed))
         kept = self.ended()
         since = max(self._began, self._server_began)  # a server that is killed may take with it what it had just sent
         asked = {line["key"]: line["time"] for line in self._lines("asked", since) if line["time"] < at}
@@ -123,7 +125,9 @@ def test_killed_at_any_moment_a_run_loses_what_was_not_yet_flushed_and_nothing_e
         assert result.error == ""
         found, keys = story.place.contents(), story.place.model_keys()
         requests = sum(server.asked().values())
-    for pid in (left := left_sandboxes()):  # bubblewrap killed between its fork and our uid maps leaves a child asleep
+    for pid in (
+        left := left_sandboxes(story.killed)
+    ):  # bubblewrap killed between its fork and our uid maps leaves a child asleep
         os.kill(pid, signal.SIGKILL)
     story.counts["sandboxes left before anything ran in them"] = len(left)
     counts = story.counts | Counter(calls=calls, requests=requests)
