@@ -45,7 +45,9 @@ def export(ledger: Ledger, standings: Sequence[Standing], unfinished: pl.DataFra
         for name in unfinished.columns
     ]
     with duckdb.connect() as database:
-        database.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{place}/sorting'")
+        database.execute(
+            f"SET memory_limit = '{MEMORY}'; SET temp_directory = '{place}/sorting'; SET enable_progress_bar = false"
+        )
         database.register("counted", _arrow(counted))
         database.read_parquet(str(gathered), file_row_number=True).create_view("gathered")
         database.execute(
