@@ -71,6 +71,16 @@ def _compact() -> int:
     return 0
 
 
+def _doctor() -> int:
+    """What this machine offers to the recipe, tried for real."""
+    from pipelines.doctor import examine
+    from records.recipe import read_recipe, recipe_path
+
+    text, well = examine(read_recipe(recipe_path()))
+    print(text)
+    return 0 if well else 1
+
+
 _PROCESS = "touchstone/process"
 """Tag of a run: the machine and process that execute it."""
 
@@ -129,6 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("run", help="run the whole graph through Dagster and report")
     commands.add_parser("report", help="print the tables of the last run")
     commands.add_parser("compact", help="merge the ledger's small segments; safe while runs are at work")
+    commands.add_parser("doctor", help="say what isolates model-written code on this machine, and try it")
     command = parser.parse_args(arguments).command
     home = Path("dagster_home").resolve()
     if (home / "dagster.yaml").exists():
@@ -137,7 +148,14 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
-        chosen = {"model": _model, "plan": _plan, "run": _run, "report": _report, "compact": _compact}
+        chosen = {
+            "model": _model,
+            "plan": _plan,
+            "run": _run,
+            "report": _report,
+            "compact": _compact,
+            "doctor": _doctor,
+        }
         return chosen[command]()
     except RecipeError as error:
         print(error, file=sys.stderr)

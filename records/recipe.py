@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,6 +12,7 @@ from records.settings import RecipeError, check_settings
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+LibraryName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 PositiveReal = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -119,21 +120,38 @@ class Models(Section):
         return getattr(self, model.same_as) if model.same_as else model
 
 
+Layer = Literal["namespaces", "no_network", "no_capabilities", "rlimits", "seccomp", "cgroups"]
+
+
 class Sandbox(Section):
-    """Limits of one session of model-written code."""
+    """Where model-written code runs, and the limits of one session (docs/sandbox.md)."""
 
     isolation: Literal["bubblewrap"] = "bubblewrap"
+    minimum: list[Layer] = Field(default_factory=lambda: list(get_args(Layer)[:-1]))
+    """The layers of isolation without which the run stops before any code runs."""
+    libraries: list[LibraryName] = Field(
+        default_factory=lambda: ["numpy", "PIL", "matplotlib", "sympy", "scipy", "pandas"]
+    )
+    """What the model is promised and a session has imported already, by the names of import."""
     cell_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     """Wall-clock seconds for one call."""
     cpu_s: Positive = 60
     """CPU seconds for one session."""
+    cpus: Annotated[float, Field(gt=0)] = 1.0
+    """CPU seconds a second for one session; kept where there are cgroups."""
     memory_mb: Positive = 1024
+    """Of one session, beyond the libraries that all share."""
     processes: Positive = 32
+    """And threads, of one session."""
     output_chars: Positive = 4000
     """Of stdout and stderr each, per call; what is cut is said."""
     images_per_call: Positive = 4
-    sessions: Positive = 8
-    """Sessions open at once."""
+    sessions: Positive = 64
+    """Sessions open at once; further ones wait."""
+    cells: Positive | None = None
+    """Calls running at once; further ones wait, which does not count as their time. Two a core by default."""
+    servers: list[str] = Field(default_factory=list)
+    """URLs of sandbox servers (`touchstone sandbox serve`) to use instead of this machine."""
 
 
 class Search(Section):

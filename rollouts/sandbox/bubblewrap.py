@@ -1,4 +1,4 @@
-"""The walls: which bubblewrap is used, what it shows the inside, and starting the worker behind it."""
+"""The walls: which bubblewrap is used, what it shows the inside, and starting the fork server behind it."""
 
 import contextlib
 import functools
@@ -8,6 +8,7 @@ import os
 import platform
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,17 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from records.recipe import Sandbox as Settings
-from rollouts.sandbox import seccomp
+from rollouts.sandbox.inside.confine import UID
 
-INSIDE_UID, OUTSIDE_UID = 1000, 65534
-"""Who the code is inside, and which user that is outside when we are root."""
+OUTSIDE_UID = 65534
+"""Which user the inside's UID is outside when we are root."""
 TMP_MB, SHM_MB, FILE_MB, OPEN_FILES = 64, 32, 64, 256
-START_SECONDS = 30.0
-WORKER = Path(__file__).with_name("worker.py")
-
-
-class SandboxUnavailable(RuntimeError):
-    """The isolation that was asked for cannot be had on this machine; nothing was run."""
+START_SECONDS = 60.0
+DEVICES = ("null", "zero", "full", "random", "urandom")
+INSIDE = Path(__file__).with_name("inside")
 
 
 class StartFailed(RuntimeError):
@@ -36,16 +34,12 @@ class StartFailed(RuntimeError):
 
 @dataclass
 class Started:
-    """A running worker. `socket` speaks the protocol; `output` and `errors` are its pipes' read ends, non-blocking."""
+    """A running fork server, which waits for its settings."""
 
     process: subprocess.Popen
-    init: int
-    """The pid, seen from here, of the first process in the sandbox's pid namespace: it ends, they all end."""
-    init_handle: int
-    """A pidfd of it."""
-    socket: socket.socket
-    output: int
-    errors: int
+    control: socket.socket
+    log: int
+    """The read end of its stdout and stderr."""
 
 
 def candidates() -> list[str]:
@@ -85,7 +79,7 @@ def interpreter() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
 
 
-def _visible() -> list[str]:
+def _shown() -> list[str]:
     """bubblewrap's arguments for the files of the host that the inside sees, all read-only."""
     arguments = []
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
@@ -110,19 +104,27 @@ def _visible() -> list[str]:
     return arguments
 
 
-def command(bwrap: str, filter_fd: int, info_fd: int, block_fd: int | None, protocol_fd: int) -> list[str]:
-    """The whole command line of one sandbox."""
+def visible() -> list[str]:
+    """The folders and files of the host that the inside sees."""
+    arguments = _shown()
+    return [arguments[at + 1] for at, word in enumerate(arguments) if word == "--ro-bind"]
+
+
+def command(bwrap: str, info_fd: int, block_fd: int | None, control_fd: int) -> list[str]:
+    """The whole command line of one fork server."""
     arguments = [bwrap, "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    arguments += ["--hostname", "sandbox", "--cap-drop", "ALL", "--seccomp", str(filter_fd), "--info-fd", str(info_fd)]
+    arguments += ["--hostname", "sandbox", "--cap-drop", "ALL", "--info-fd", str(info_fd)]
     if block_fd is None:
-        arguments += ["--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID)]
-    else:  # the two capabilities with which the worker becomes the second user; it keeps none
-        arguments += ["--userns-block-fd", str(block_fd), "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        arguments += ["--uid", str(UID), "--gid", str(UID)]
+    else:  # what the fork server needs to become the second user; it keeps none
+        arguments += ["--userns-block-fd", str(block_fd)]
+        for name in ("CAP_SETUID", "CAP_SETGID", "CAP_SYS_ADMIN"):
+            arguments += ["--cap-add", name]
     # First of all mounts: the packages may themselves lie under /tmp, and a later mount would hide them.
     arguments += ["--size", str(TMP_MB << 20), "--perms", "1777", "--tmpfs", "/tmp"]
-    arguments += _visible()
-    arguments += ["--ro-bind", str(WORKER), "/run/worker.py", "--proc", "/proc", "--tmpfs", "/dev"]
-    for name in ("null", "zero", "full", "random", "urandom"):
+    arguments += _shown()
+    arguments += ["--ro-bind", str(INSIDE), "/run/touchstone", "--proc", "/proc", "--tmpfs", "/dev"]
+    for name in DEVICES:
         arguments += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
     arguments += ["--symlink", "/proc/self/fd", "/dev/fd"]
     arguments += ["--size", str(SHM_MB << 20), "--perms", "1777", "--tmpfs", "/dev/shm"]
@@ -136,20 +138,23 @@ def command(bwrap: str, filter_fd: int, info_fd: int, block_fd: int | None, prot
         "PYTHONHASHSEED": "0",
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": "/tmp/.matplotlib",
-        "FONTCONFIG_FILE": "/tmp/.fonts.conf",
+        "FONTCONFIG_FILE": "/run/touchstone/fonts.conf",  # the host's fonts are not here, nor their configuration
+        "PYTHONPATH": os.pathsep.join(packages()),  # for interpreters that cells start
         # One thread: threads count as processes, and each reserves address space.
         **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")},
         "POLARS_MAX_THREADS": "1",
+        # A process with a second thread cannot be forked safely.
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }
     for name, value in environment.items():
         arguments += ["--setenv", name, value]
-    # -S: the host's .pth files would run at every start; the worker adds the packages itself.
-    python = [interpreter(), "-S", "-s", "-P", "-B", "/run/worker.py", str(protocol_fd), os.pathsep.join(packages())]
+    # -S: the host's .pth files would run at every start; the fork server adds the packages itself.
+    python = [interpreter(), "-S", "-s", "-P", "-B", "/run/touchstone/fork_server.py", str(control_fd)]
     return [*arguments, "--", *python]
 
 
 def limits(settings: Settings) -> dict:
-    """What the worker confines itself to before it takes a cell."""
+    """What a session is confined to before it takes a cell."""
     rlimits = {
         "RLIMIT_AS": settings.memory_mb << 20,
         "RLIMIT_CPU": settings.cpu_s + 1,
@@ -158,10 +163,11 @@ def limits(settings: Settings) -> dict:
         "RLIMIT_CORE": 0,
         "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_SIGPENDING": 256,
     }
     if _counts_per_namespace():
-        rlimits["RLIMIT_NPROC"] = settings.processes
-    return {"uid": INSIDE_UID if two_users() else None, "rlimits": rlimits}
+        rlimits["RLIMIT_NPROC"] = settings.processes + 1  # the namespace's first process is ours
+    return {"rlimits": rlimits, "folders": {"/tmp": TMP_MB << 20, "/dev/shm": SHM_MB << 20}}
 
 
 def _read_info(descriptor: int, deadline: float) -> dict:
@@ -177,74 +183,94 @@ def _read_info(descriptor: int, deadline: float) -> dict:
     raise StartFailed("bubblewrap ended or hung before it told its process id")
 
 
-def start(bwrap: str) -> Started:
-    """Start a worker behind bubblewrap. Blocks for a few milliseconds.
+def hindrances() -> list[str]:
+    """Settings of this machine that are known to keep user namespaces from ordinary users."""
+    found = []
+    for name, bad in (("unprivileged_userns_clone", "0"), ("apparmor_restrict_unprivileged_userns", "1")):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/sys/kernel/{name}").read_text().strip() == bad:
+                found.append(f"the setting kernel.{name} is {bad}, which keeps user namespaces from ordinary programs")
+    return found
 
-    The caller's thread must live as long as the sandbox: the kernel ends the sandbox with the thread that started it.
+
+def _parents() -> dict[int, tuple[int, str]]:
+    """All processes: the parent's pid, and the name."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            if entry.isdigit():
+                name, _, rest = Path(f"/proc/{entry}/stat").read_text().partition("(")[2].rpartition(")")
+                found[int(entry)] = (int(rest.split()[1]), name)
+    return found
+
+
+def sweep() -> None:
+    """End bubblewraps that were orphaned while they started: killed in between, one can sleep for ever, empty."""
+    processes = _parents()
+    busy = {parent for parent, _ in processes.values()}
+    for pid, (parent, name) in processes.items():
+        if name == "bwrap" and pid not in busy and processes.get(parent, (0, ""))[1] != "bwrap":
+            with contextlib.suppress(OSError):
+                ours = b"/run/touchstone/fork_server.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+                if ours and time.time() - os.stat(f"/proc/{pid}").st_mtime > 2 * START_SECONDS:
+                    os.kill(pid, signal.SIGKILL)
+
+
+def start(bwrap: str) -> Started:
+    """Start a fork server behind bubblewrap. Blocks for a few milliseconds.
+
+    The caller's thread must live as long as it does: the kernel ends it with the thread that started it.
 
     Raises:
         StartFailed: with what bubblewrap said.
         OSError: no process or descriptor to be had.
     """
     with contextlib.ExitStack() as opened:
-        descriptors: list[int] = []
+        ends: dict[int, None] = {}
 
         def pipe() -> tuple[int, int]:
-            ends = os.pipe()
-            descriptors.extend(ends)
-            return ends
+            pair = os.pipe()
+            ends.update(dict.fromkeys(pair))
+            return pair
 
-        def close_all() -> None:
-            for descriptor in descriptors:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
+        def close(descriptor: int) -> None:
+            del ends[descriptor]
+            os.close(descriptor)
 
-        opened.callback(close_all)
-        output, output_in = pipe()
-        errors, errors_in = pipe()
+        opened.callback(lambda: [os.close(end) for end in ends])
+        log, log_in = pipe()
         info, info_in = pipe()
         block, block_in = pipe()
-        filter_out, filter_in = pipe()
-        os.write(filter_in, seccomp.program())  # far below a pipe's capacity
-        os.close(filter_in)
-        descriptors.remove(filter_in)
-        ours, theirs = socket.socketpair()
-        opened.callback(theirs.close)
-        opened.callback(ours.close)
-        line = command(bwrap, filter_out, info_in, block if two_users() else None, theirs.fileno())
+        ours, theirs = (opened.enter_context(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
         process = subprocess.Popen(
-            line,
+            command(bwrap, info_in, block if two_users() else None, theirs.fileno()),
             stdin=subprocess.DEVNULL,
-            stdout=output_in,
-            stderr=errors_in,
-            pass_fds=[filter_out, info_in, theirs.fileno(), *([block] if two_users() else [])],
+            stdout=log_in,
+            stderr=log_in,
+            pass_fds=[info_in, theirs.fileno(), *([block] if two_users() else [])],
             env={},
             cwd="/",
         )
         try:
-            os.close(info_in)  # so that bubblewrap's end is seen
-            descriptors.remove(info_in)
+            close(info_in)  # so that bubblewrap's end is seen
             init = int(_read_info(info, time.monotonic() + START_SECONDS)["child-pid"])
-            handle = os.pidfd_open(init)
-            descriptors.append(handle)
             if two_users():
                 for name in ("uid_map", "gid_map"):
-                    Path(f"/proc/{init}/{name}").write_text(f"0 0 1\n{INSIDE_UID} {OUTSIDE_UID} 1\n")
+                    Path(f"/proc/{init}/{name}").write_text(f"0 0 1\n{UID} {OUTSIDE_UID} 1\n")
                 os.write(block_in, b"1")
         except (StartFailed, OSError, KeyError, ValueError) as error:
             process.kill()
             process.wait()
-            os.set_blocking(errors, False)
-            with contextlib.suppress(OSError):
-                said = os.read(errors, 4096).decode(errors="replace").strip()
-                error = f"{error}: {said}" if said else error
-            raise StartFailed(str(error)) from None
-        for kept in (output, errors, handle):
-            descriptors.remove(kept)
-        os.set_blocking(output, False)
-        os.set_blocking(errors, False)
-        ours.setblocking(False)
-        theirs.close()
-        close_all()
-        opened.pop_all()
-        return Started(process, init, handle, ours, output, errors)
+            said = read_log(log)
+            raise StartFailed(f"{error}: {said}" if said else str(error)) from None
+        del ends[log]
+        kept = socket.socket(fileno=ours.detach())
+        return Started(process, kept, log)
+
+
+def read_log(descriptor: int) -> str:
+    """What lies in a fork server's log."""
+    os.set_blocking(descriptor, False)
+    with contextlib.suppress(OSError):
+        return os.read(descriptor, 1 << 16).decode(errors="replace").strip()
+    return ""

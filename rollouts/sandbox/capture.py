@@ -2,10 +2,9 @@
 
 import asyncio
 import codecs
-import contextlib
 import os
 
-from rollouts.sandbox.worker import cut
+from rollouts.sandbox.inside.worker import cut
 
 MAX_BYTES = 32 << 20
 """Printed by one call; beyond it the session is ended, so that a flood cannot keep the supervisor busy."""
@@ -71,6 +70,5 @@ class Capture:
         return text
 
     def close(self) -> None:
+        """Read no more. The descriptor is its owner's to close."""
         self._loop.remove_reader(self._descriptor)
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)

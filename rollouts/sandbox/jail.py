@@ -1,104 +1,188 @@
-"""One running worker with its captures and its watch, from start to a certain end."""
+"""One running session with its captures and its watch, from its fork to a certain end."""
 
 import asyncio
 import contextlib
-import os
-import signal
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from records.recipe import Sandbox as Settings
 from records.trajectory import Outcome
-from rollouts.sandbox import bubblewrap, protocol
+from rollouts.sandbox import protocol, usage
+from rollouts.sandbox.bubblewrap import StartFailed
 from rollouts.sandbox.capture import MAX_BYTES, Capture
-from rollouts.sandbox.usage import ProcessTable, shared_once
+from rollouts.sandbox.cgroups import Cgroups
+from rollouts.sandbox.contract import Usage
+from rollouts.sandbox.fork_server import Forked, ForkServer
 
-WATCH_SECONDS = 0.1
-PROCESSES = ProcessTable()
+WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.1, 1.0
+"""Between two looks at a session, while a cell runs and between cells."""
+START_SECONDS = 30.0
+
+
+def _discard(future: Any) -> None:
+    """End a session that nobody waits for any more."""
+    if future.exception() is None:
+        future.result().discard()
+        future.result().server.reap(future.result())
 
 
 class Jail:
-    """A worker in its sandbox. Ended at the latest by `end`, which returns when no process of it is left."""
+    """A session's processes. Ended at the latest by `end`, which returns when none of them is left."""
 
-    def __init__(self, started: bubblewrap.Started, settings: Settings) -> None:
-        self._started, self._settings = started, settings
-        self.output = Capture(started.output, settings.output_chars)
-        self.errors = Capture(started.errors, settings.output_chars)
+    def __init__(self, forked: Forked, settings: Settings) -> None:
+        self._forked, self._settings = forked, settings
+        with open(f"/proc/self/fdinfo/{forked.handle}") as file:
+            self.init = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+        """The pid, on this machine, of the first process in the session's pid namespace: it ends, they all end."""
+        self.output = Capture(forked.output, settings.output_chars)
+        self.errors = Capture(forked.errors, settings.output_chars)
         self.verdict: tuple[Outcome, str] | None = None
         """Why the watch ended it, if it did."""
         self.last_words = ("", "")
         """What was on stdout and stderr at the end."""
+        self._ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(forked.handle, self._on_end)
+        self._ooms = usage.machine_ooms()
+        self._warm = 0
+        """Bytes of memory that the worker shares with the fork server, at its start."""
+        self._before = self._seen = usage.TreeUsage()
+        self._busy = asyncio.Event()
         self._ending: asyncio.Task[int] | None = None
         self._watch = asyncio.create_task(self._keep_watch())
 
     @classmethod
-    async def start(cls, bwrap: str, settings: Settings, images: list[bytes]) -> "Jail":
-        """A worker that has confined itself and has the images.
+    async def start(
+        cls,
+        server: ForkServer,
+        settings: Settings,
+        images: Sequence[bytes],
+        files: Mapping[str, bytes],
+        cgroups: Cgroups | None,
+    ) -> "Jail":
+        """A session that is confined and has its images and files.
 
         Raises:
             StartFailed, OSError: it did not come up; nothing of it is left.
         """
-        jail = cls(bubblewrap.start(bwrap), settings)
+        future = server.fork(settings, cgroups)
         try:
-            async with asyncio.timeout(bubblewrap.START_SECONDS):
-                await protocol.send(jail._started.socket, {"limits": bubblewrap.limits(settings)}, images)
-                head, _ = await protocol.receive(jail._started.socket)
+            forked = await asyncio.shield(asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            future.add_done_callback(_discard)
+            raise
+        jail = cls(forked, settings)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await protocol.send(forked.socket, {"files": list(files)}, [*images, *files.values()])
+                head, _ = await protocol.receive(forked.socket)
             if head.get("ready") is not True:
-                raise bubblewrap.StartFailed("the worker did not say that it is ready")
+                raise StartFailed("the worker did not say that it is ready")
+            jail._warm = jail._measure().memory_bytes
             return jail
         except (TimeoutError, protocol.WorkerGone, protocol.Hostile) as error:
             await jail.end()
             said = jail.last_words[1].strip() or f"{type(error).__name__} {error}".strip()
-            raise bubblewrap.StartFailed(f"the worker did not come up: {said}") from None
+            raise StartFailed(f"the worker did not come up: {said}") from None
         except BaseException:
             await jail.end()
             raise
 
-    async def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Send a request and wait for its answer. Raises WorkerGone, Hostile."""
-        if protocol.unasked(self._started.socket):
-            raise protocol.Hostile("an answer to no question")
-        await protocol.send(self._started.socket, request, [])
-        return await protocol.receive(self._started.socket)
+    def _on_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._forked.handle)
+        self._ended.set()
+
+    def begin(self) -> None:
+        """A cell starts: what it uses counts from here."""
+        self._before = self._seen = self._measure()
+        self._busy.set()
+
+    def done(self, seconds: float) -> Usage:
+        """A cell is over: what it used."""
+        self._busy.clear()
+        self._measure()
+        memory = max(0, self._seen.memory_bytes - self._warm)
+        cpu = max(0.0, self._seen.cpu_s - self._before.cpu_s)
+        return Usage(round(seconds, 6), round(cpu, 3), memory, max(0, self._seen.tasks - 1))
+
+    def _measure(self) -> usage.TreeUsage:
+        """Look at the processes; the most that was seen since the cell began is kept."""
+        now = usage.tree(self.init)
+        if now.pids:
+            most = [max(getattr(now, name), getattr(self._seen, name)) for name in ("tasks", "cpu_s", "memory_bytes")]
+            self._seen = usage.TreeUsage(now.pids, *most)
+        return now
+
+    def ran_out(self) -> bool:
+        """Whether the kernel ended one of its processes because the session's memory was full."""
+        return self._forked.group is not None and self._forked.group.ran_out()
+
+    def cpu_spent(self) -> bool:
+        """Whether it was last seen near the end of its CPU time."""
+        return self._seen.cpu_s > 0.9 * self._settings.cpu_s
+
+    def machine_ran_out(self) -> bool:
+        """Whether the kernel has ended any process for want of memory since this session began."""
+        return usage.machine_ooms() > self._ooms
 
     def _violation(self) -> tuple[Outcome, str] | None:
         """Which limit of the whole session is exceeded: rlimits bind single processes, this binds their sum."""
         limits = self._settings
         if self.output.flooded or self.errors.flooded:
             return "killed", f"the code printed more than {MAX_BYTES >> 20} MiB"
-        usage = PROCESSES.tree(self._started.init)
-        if len(usage.pids) > limits.processes + 1:  # the namespace's init is ours
+        if self.ran_out():
+            return self.out_of_memory
+        now = self._measure()
+        if now.tasks > limits.processes + 1:  # the namespace's first process is ours
             return "killed", f"the session ran more than {limits.processes} processes"
-        if usage.cpu_s > limits.cpu_s:
+        if now.cpu_s > limits.cpu_s:
             return "timed_out", f"the session used more than its {limits.cpu_s} seconds of CPU time"
-        if usage.memory_bytes > limits.memory_mb << 20:
-            exact = shared_once(usage)
-            if exact is None or exact > limits.memory_mb << 20:
-                return "out_of_memory", f"the session used more than its {limits.memory_mb} MB of memory"
+        most = (limits.memory_mb << 20) + self._warm
+        if now.memory_bytes > most:
+            exact = usage.shared_once(now.pids[1:])
+            if exact is None or exact > most:
+                return self.out_of_memory
         return None
+
+    @property
+    def out_of_memory(self) -> tuple[Outcome, str]:
+        return "out_of_memory", f"the session used more than its {self._settings.memory_mb} MB of memory"
 
     async def _keep_watch(self) -> None:
         while self.verdict is None:
-            await asyncio.sleep(WATCH_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_WATCH_SECONDS):
+                    await self._busy.wait()
+                await asyncio.sleep(WATCH_SECONDS)
             try:
                 self.verdict = self._violation()
             except Exception as error:  # unwatched code must not go on
                 self.verdict = ("infrastructure", f"the watch over the session failed: {type(error).__name__}: {error}")
         self.kill()
 
-    def kill(self) -> None:
-        """Kill the namespace's init, and with it every process of the session."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._started.init_handle, signal.SIGKILL)
+    async def ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Send a request and wait for its answer. Raises WorkerGone, Hostile."""
+        if protocol.unasked(self._forked.socket):
+            raise protocol.Hostile("an answer to no question")
+        await protocol.send(self._forked.socket, request, [])
+        return await protocol.receive(self._forked.socket, 2 * request["limit"])
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for the worker to end by itself."""
-        for _ in range(int(seconds / 0.005)):
-            if self._started.process.poll() is not None:
-                return
-            await asyncio.sleep(0.005)
+    def answered(self) -> bool:
+        """Whether an answer lies there, or has begun to come."""
+        return protocol.unasked(self._forked.socket)
+
+    def kill(self) -> None:
+        """Kill the first process, and with it every process of the session."""
+        self._forked.kill()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait for the session to end by itself; whether it has."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        return self._ended.is_set()
 
     async def end(self) -> int:
-        """Kill what is left, wait until it is gone, and give everything back. Returns bubblewrap's exit status.
+        """Kill what is left, wait until it is gone, and give everything back. Returns the exit status.
 
         Once begun it goes on, also when the caller is cancelled.
         """
@@ -107,19 +191,15 @@ class Jail:
         return await asyncio.shield(self._ending)
 
     async def _end(self) -> int:
-        process = self._started.process
         self._watch.cancel()
         try:
+            await asyncio.wait({self._watch})  # nobody else has the descriptors when they are closed
             self.kill()
-            # bubblewrap ends when its init has been reaped, and init when every process of its namespace has.
             await self.wait(10)
+            return await asyncio.wrap_future(self._forked.server.reap(self._forked))
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            asyncio.get_running_loop().remove_reader(self._forked.handle)
             self.last_words = (self.output.take(), self.errors.take())
             self.output.close()
             self.errors.close()
-            self._started.socket.close()
-            os.close(self._started.init_handle)
-        return process.returncode
+            self._forked.discard()

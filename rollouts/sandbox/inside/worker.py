@@ -1,10 +1,10 @@
-"""The program inside the sandbox: reads cells, runs them in one namespace, answers. Standard library only.
+"""The last part of a session: reads cells, runs them in one namespace, answers. Standard library only.
 
-It is run as a script by a bare interpreter, so it imports nothing of this project. Everything in its process is in the
-hands of the code it runs; the supervisor therefore believes none of its answers without checking them.
+Everything in its process is in the hands of the code it runs; the supervisor therefore believes none of its answers
+without checking them.
 
 Frames, both ways: two big-endian 32-bit lengths (JSON, bytes), the JSON object, the bytes. The object's `blobs` says
-how the bytes divide. `argv`: the protocol's file descriptor, and where the packages lie (os.pathsep between).
+how the bytes divide. The first frame holds the images, then the files, whose names are its `files`.
 """
 
 import ast
@@ -14,7 +14,7 @@ import json
 import linecache
 import os
 import re
-import resource
+import stat
 import sys
 import traceback
 import types
@@ -23,6 +23,10 @@ import warnings
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 MAX_PIXELS = 4_000_000
 """Of one result image; larger ones are shrunk to fit, and the answer says so."""
+MAX_SAVED_BYTES = 32 << 20
+IMAGE_FILES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+FOLDER, MAX_ENTRIES, MAX_DEPTH = "/tmp", 2000, 3
+"""Where saved images are looked for, among how many entries, how deep."""
 
 
 def cut(text: str, limit: int) -> str:
@@ -63,16 +67,33 @@ class Channel:
             data = data[self._file.write(data) :]
 
 
-def confine(limits: dict) -> None:
-    """Take this process's privileges and set the limits that all its children inherit."""
-    with open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
-    if limits["uid"] is not None:  # started as the namespace's root: become a user for whom RLIMIT_NPROC counts
-        os.setgroups([])
-        os.setresgid(limits["uid"], limits["uid"], limits["uid"])
-        os.setresuid(limits["uid"], limits["uid"], limits["uid"])
-    for name, value in limits["rlimits"].items():
-        resource.setrlimit(getattr(resource, name), (value, value))
+class SavedImages:
+    """The image files below the working folder, and which of them are new."""
+
+    def __init__(self) -> None:
+        self._known = self._look()
+
+    def _look(self) -> dict[str, tuple]:
+        found, todo, seen = {}, [(FOLDER, 1)], 0
+        while todo and seen < MAX_ENTRIES:
+            folder, depth = todo.pop()
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > MAX_ENTRIES:
+                        break
+                    if entry.is_dir(follow_symlinks=False):
+                        if depth < MAX_DEPTH and not entry.name.startswith("."):
+                            todo.append((entry.path, depth + 1))
+                    elif entry.name.lower().endswith(IMAGE_FILES) and entry.is_file(follow_symlinks=False):
+                        about = entry.stat(follow_symlinks=False)
+                        found[entry.path] = (about.st_mtime_ns, about.st_ino, about.st_size)
+        return found
+
+    def new(self) -> list[str]:
+        """Paths of those written since the last look, oldest first."""
+        before, self._known = self._known, self._look()
+        return sorted((p for p, mark in self._known.items() if before.get(p) != mark), key=lambda p: self._known[p])
 
 
 class Pictures:
@@ -105,7 +126,26 @@ class Pictures:
         for number in pyplot.get_fignums() if pyplot else []:
             self.take(pyplot.figure(number))
 
-    def _add(self, image: object) -> None:
+    def take_saved(self, paths: list[str]) -> None:
+        """Image files that the cell wrote, but for those that it also displayed."""
+        for path in paths:
+            name = os.path.relpath(path, FOLDER)
+            try:
+                # Never a link, and never one that waits for a writer.
+                with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                    about = os.fstat(file.fileno())
+                    if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_SAVED_BYTES:
+                        raise ValueError("it is too large")
+                    from PIL import Image
+
+                    image = Image.open(io.BytesIO(file.read(MAX_SAVED_BYTES)))
+                    image.load()
+            except Exception as error:
+                self.notes.append(f"[the saved file {name[:100]} is not shown: {type(error).__name__}]")
+            else:
+                self._add(image, once=True)
+
+    def _add(self, image: object, once: bool = False) -> None:
         if len(self.blobs) >= self._limit:
             self._dropped += 1
             return
@@ -121,7 +161,8 @@ class Pictures:
             image = image.convert("RGB")
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
-        self.blobs.append(buffer.getvalue())
+        if not (once and buffer.getvalue() in self.blobs):
+            self.blobs.append(buffer.getvalue())
 
     def finish(self) -> None:
         if self._dropped:
@@ -150,6 +191,7 @@ class Cells:
         sys.modules["__main__"] = module
         self.names = module.__dict__
         self.pictures: Pictures | None = None
+        self.saved = SavedImages()
         self.names.update(display=self.display, exit=sys.exit, quit=sys.exit)
         if images:
             from PIL import Image
@@ -176,6 +218,8 @@ class Cells:
             outcome, error_text = "out_of_memory", user_frames(error)
         except BaseException as error:
             outcome, error_text = "raised", user_frames(error)
+        with contextlib.suppress(MemoryError):
+            pictures.take_saved(self.saved.new())
         pictures.finish()
         answer = {"outcome": outcome, "value": cut(value, limit), "error": cut(error_text, limit)}
         return {**answer, "notes": pictures.notes}, pictures.blobs
@@ -195,35 +239,38 @@ class Cells:
         return text
 
 
-def main() -> None:
-    channel = Channel(int(sys.argv[1]))
-    packages = sys.argv[2]
-    start, images = channel.receive()
-    confine(start["limits"])
-    sys.argv[:] = [""]
-    sys.path.extend(packages.split(os.pathsep))
-    sys.path.insert(0, "")
-    os.environ["PYTHONPATH"] = packages  # for interpreters that cells start
+def prepare() -> None:
+    """What is the same for every session: done once, before any is forked."""
+    warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+def write_files(files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+        with open(name, "wb") as file:
+            file.write(data)
+
+
+def serve(descriptor: int) -> None:
+    """Take the session's images and files, then run cells until the supervisor goes."""
+    channel = Channel(descriptor)
+    start, blobs = channel.receive()
+    count = len(blobs) - len(start["files"])
+    write_files(dict(zip(start["files"], blobs[count:], strict=True)))
     out, err, pid, flush, leave = sys.stdout, sys.stderr, os.getpid(), io.TextIOWrapper.flush, os._exit
-    warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
     getpid = os.getpid
-    with open(os.environ["FONTCONFIG_FILE"], "w") as file:  # the host's fonts are not here, nor their configuration
-        file.write("<fontconfig/>")
-    cells = Cells(images)
+    cells = Cells(blobs[:count])
+    del blobs
     channel.send({"ready": True}, [])
     while True:
         request, _ = channel.receive()
         sys.stdout, sys.stderr = out, err
-        answer, blobs = cells.run(request["code"], request["cell"], request["images"], request["limit"])
+        answer, pictures = cells.run(request["code"], request["cell"], request["images"], request["limit"])
         for stream in (out, err):
             with contextlib.suppress(OSError, ValueError):  # the cell closed it
                 flush(stream)
         if getpid() != pid:
             leave(0)  # a child that the cell forked has come to the cell's end
-        channel.send({**answer, "id": request["id"]}, blobs)
-
-
-if __name__ == "__main__":
-    main()
+        channel.send({**answer, "id": request["id"]}, pictures)
