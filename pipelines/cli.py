@@ -81,6 +81,26 @@ def _doctor() -> int:
     return 0 if well else 1
 
 
+def _serve_sandbox(options: argparse.Namespace) -> int:
+    """This machine's sandbox over HTTP, until it is told to stop."""
+    from records.recipe import read_recipe, recipe_path
+    from rollouts.sandbox import SandboxUnavailable
+    from rollouts.sandbox.wire import token_from_environment
+
+    try:
+        from rollouts.sandbox.server import serve
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is not installed: pip install 'touchstone[server]'", file=sys.stderr)
+        return 1
+    try:
+        settings = read_recipe(recipe_path()).sandbox
+        serve(settings, token_from_environment(), options.host, options.port, options.certificate, options.key)
+    except (SandboxUnavailable, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 _PROCESS = "touchstone/process"
 """Tag of a run: the machine and process that execute it."""
 
@@ -140,7 +160,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("report", help="print the tables of the last run")
     commands.add_parser("compact", help="merge the ledger's small segments; safe while runs are at work")
     commands.add_parser("doctor", help="say what isolates model-written code on this machine, and try it")
-    command = parser.parse_args(arguments).command
+    sandbox = commands.add_parser("sandbox", help="serve this machine's sandbox to others (docs/sandbox-server.md)")
+    serve = sandbox.add_subparsers(dest="action", required=True).add_parser("serve")
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen; this machine alone by default")
+    serve.add_argument("--port", type=int, default=8717)
+    serve.add_argument("--certificate", help="a PEM file with its chain; then https is spoken")
+    serve.add_argument("--key", help="the certificate's key, where it is in a file of its own")
+    options = parser.parse_args(arguments)
     home = Path("dagster_home").resolve()
     if (home / "dagster.yaml").exists():
         os.environ.setdefault("DAGSTER_HOME", str(home))
@@ -156,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
             "compact": _compact,
             "doctor": _doctor,
         }
-        return chosen[command]()
+        return _serve_sandbox(options) if options.command == "sandbox" else chosen[options.command]()
     except RecipeError as error:
         print(error, file=sys.stderr)
         return 2

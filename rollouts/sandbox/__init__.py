@@ -1,11 +1,13 @@
 """Where model-written code runs: one stateful session per trajectory behind bubblewrap (docs/sandbox.md)."""
 
 from records.recipe import Sandbox as Settings
+from rollouts.sandbox.about import About, about_this_machine
 from rollouts.sandbox.contract import CellResult, Sandbox, SandboxUnavailable, Session, Usage
 from rollouts.sandbox.layers import check_isolation, find_layers
 from rollouts.sandbox.local import LocalSandbox
 
 __all__ = [
+    "About",
     "CellResult",
     "LocalSandbox",
     "Sandbox",
@@ -14,6 +16,7 @@ __all__ = [
     "Usage",
     "build_sandbox",
     "check_isolation",
+    "check_sandbox",
     "find_layers",
 ]
 
@@ -25,3 +28,16 @@ def build_sandbox(settings: Settings) -> Sandbox:
 
         return RemoteSandbox(settings)
     return LocalSandbox(settings)
+
+
+def check_sandbox(settings: Settings) -> About:
+    """What the sandbox of a recipe is, on this machine or on its servers, tried for real. Blocks for seconds at most.
+
+    Raises:
+        SandboxUnavailable: it cannot be had as the recipe wants it; no code was run.
+    """
+    if settings.servers:
+        from rollouts.sandbox.remote import check_servers
+
+        return check_servers(settings)
+    return about_this_machine(settings.libraries, check_isolation(settings).names)

@@ -160,7 +160,7 @@ def limits(settings: Settings) -> dict:
         "RLIMIT_CPU": settings.cpu_s + 1,
         "RLIMIT_FSIZE": FILE_MB << 20,
         "RLIMIT_NOFILE": OPEN_FILES,
-        "RLIMIT_CORE": 0,
+        "RLIMIT_CORE": 1,  # 0 would still start a helper of the host's, if it has one (core(5))
         "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,
         "RLIMIT_SIGPENDING": 256,

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from records.recipe import Sandbox as Settings
 
@@ -22,6 +23,8 @@ REQUIRED, OPTIONAL = ("memory", "pids"), ("cpu",)
 PERIOD_US = 100_000
 OWN_MEMORY = 32 << 20
 """For the kernel's own structures of a session (page tables, stacks), beside `memory_mb`."""
+NEARLY = 4 << 20
+"""So near its limit, a group's memory counts as full: it is charged by the batch."""
 PREFIX = "touchstone-"
 
 
@@ -52,7 +55,7 @@ class Group:
 
     def __init__(self, owner: "Cgroups", folders: dict[str, Path], unified: bool) -> None:
         self._owner, self._folders, self._unified = owner, folders, unified
-        self._kills_before = 0
+        self._before = (0, 0)
 
     def prepare(self, settings: Settings) -> list[int]:
         """Set the limits; descriptors through which a process puts itself in. The caller closes them."""
@@ -71,6 +74,7 @@ class Group:
                 ("memory", "memory.memsw.limit_in_bytes"): -1,  # never below the other
                 ("memory", "memory.limit_in_bytes"): memory,
                 ("memory", "memory.memsw.limit_in_bytes "): memory,
+                ("memory", "memory.max_usage_in_bytes"): 0,  # counted anew
                 ("pids", "pids.max"): pids,
                 ("cpu", "cpu.cfs_period_us"): PERIOD_US,
                 ("cpu", "cpu.cfs_quota_us"): quota,
@@ -79,19 +83,32 @@ class Group:
             # Without swap accounting, there is no swap to limit.
             if controller in self._folders and (path := self._folders[controller] / name.strip()).exists():
                 _write(path, value)
-        self._kills_before = self._kills()
+        self._before = (self._kills(), self._filled())
         return [os.open(folder / "cgroup.procs", os.O_WRONLY) for folder in dict.fromkeys(self._folders.values())]
 
-    def _kills(self) -> int:
-        name = "memory.events" if self._unified else "memory.oom_control"
-        for line in (self._folders["memory"] / name).read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-        return 0
+    def _read(self, name: str) -> dict[str, int]:
+        lines = (self._folders["memory"] / name).read_text().splitlines()
+        return {key: int(value) for key, value in map(str.split, lines)}
 
-    def ran_out(self) -> bool:
-        """Whether the kernel ended a process of this session because the session's memory was full."""
-        return self._kills() > self._kills_before
+    def _kills(self) -> int:
+        """How often the kernel ended one of its processes for want of memory, whoever's."""
+        return self._read("memory.events" if self._unified else "memory.oom_control").get("oom_kill", 0)
+
+    def _filled(self) -> int:
+        """Grows when its own memory was full."""
+        if self._unified:
+            return self._read("memory.events")["oom"]
+        most, limit = (
+            int((self._folders["memory"] / f"memory.{name}_in_bytes").read_text()) for name in ("max_usage", "limit")
+        )
+        return int(most > limit - NEARLY)
+
+    def ran_out(self) -> Literal["", "session", "machine"]:
+        """Whose memory was full, if the kernel ended a process of this session for want of it."""
+        kills, filled = self._before
+        if self._kills() == kills:
+            return ""
+        return "session" if self._filled() > filled else "machine"
 
     def give_back(self) -> None:
         """The session has ended."""

@@ -114,14 +114,19 @@ class Jail:
 
     def ran_out(self) -> bool:
         """Whether the kernel ended one of its processes because the session's memory was full."""
-        return self._forked.group is not None and self._forked.group.ran_out()
+        return self._forked.group is not None and self._forked.group.ran_out() == "session"
 
     def cpu_spent(self) -> bool:
         """Whether it was last seen near the end of its CPU time."""
         return self._seen.cpu_s > 0.9 * self._settings.cpu_s
 
     def machine_ran_out(self) -> bool:
-        """Whether the kernel has ended any process for want of memory since this session began."""
+        """Whether the kernel may have ended one of its processes for want of the machine's memory.
+
+        A control group counts the ends of its own processes; the machine's count is of all.
+        """
+        if self._forked.group is not None:
+            return self._forked.group.ran_out() == "machine"
         return usage.machine_ooms() > self._ooms
 
     def _violation(self) -> tuple[Outcome, str] | None:

@@ -58,6 +58,10 @@ REFUSED = {
     "inotify_init": (253, None),
     "inotify_init1": (294, 26),
     "flock": (73, 32),
+    # What the whole machine has once: its asynchronous I/O contexts, its disks.
+    "io_setup": (206, 0),
+    "sync": (162, 81),
+    "syncfs": (306, 267),
     "syslog": (103, 116),
     "kexec_load": (246, 104),
     "init_module": (175, 105),
@@ -70,8 +74,11 @@ ABSENT = {
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-CLONE, SOCKET, FCNTL = (56, 220), (41, 198), (72, 25)
-F_SETLEASE = 1024
+CLONE, SOCKET, FCNTL, SETRLIMIT, PRLIMIT = (56, 220), (41, 198), (72, 25), (160, 164), (302, 261)
+F_SETLEASE, F_NOTIFY, RLIMIT_CORE = 1024, 1026, 4
+UNKNOWN = 470
+"""From this number on, system calls are newer than this list."""
+FIRST_ARGUMENT, SECOND_ARGUMENT, THIRD_ARGUMENT = 16, 24, 32
 
 
 def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -97,11 +104,21 @@ def program(machine: str | None = None) -> bytes:
             if numbers[column] is None:  # this machine never had it
                 continue
             lines += [_line(JUMP_EQUAL, numbers[column], 0, 1), _refuse(error)]
-    lines += [_line(JUMP_EQUAL, CLONE[column], 0, 4), _line(LOAD, 16), _line(JUMP_SET, NEW_NAMESPACES, 0, 1)]
-    lines += [_refuse(errno.EPERM), _line(RETURN, ALLOW)]
-    lines += [_line(JUMP_EQUAL, FCNTL[column], 0, 4), _line(LOAD, 24), _line(JUMP_EQUAL, F_SETLEASE, 0, 1)]
-    lines += [_refuse(errno.EPERM), _line(RETURN, ALLOW)]
-    lines += [_line(JUMP_EQUAL, SOCKET[column], 0, len(FAMILIES) + 2), _line(LOAD, 16)]
+    lines += [_line(JUMP_GREATER_EQUAL, UNKNOWN, 0, 1), _refuse(errno.ENOSYS)]
+    lines += [_line(JUMP_EQUAL, CLONE[column], 0, 4), _line(LOAD, FIRST_ARGUMENT)]
+    lines += [_line(JUMP_SET, NEW_NAMESPACES, 0, 1), _refuse(errno.EPERM), _line(RETURN, ALLOW)]
+    for call, offset, values in (
+        (FCNTL, SECOND_ARGUMENT, (F_SETLEASE, F_NOTIFY)),
+        (SETRLIMIT, FIRST_ARGUMENT, (RLIMIT_CORE,)),
+    ):
+        lines += [_line(JUMP_EQUAL, call[column], 0, len(values) + 3), _line(LOAD, offset)]
+        lines += [_line(JUMP_EQUAL, value, len(values) - i, 0) for i, value in enumerate(values)]
+        lines += [_line(RETURN, ALLOW), _refuse(errno.EPERM)]
+    # It also only reads: then its third argument, a pointer, is null.
+    lines += [_line(JUMP_EQUAL, PRLIMIT[column], 0, 8), _line(LOAD, SECOND_ARGUMENT)]
+    lines += [_line(JUMP_EQUAL, RLIMIT_CORE, 0, 4), _line(LOAD, THIRD_ARGUMENT), _line(JUMP_EQUAL, 0, 0, 3)]
+    lines += [_line(LOAD, THIRD_ARGUMENT + 4), _line(JUMP_EQUAL, 0, 0, 1), _line(RETURN, ALLOW), _refuse(errno.EPERM)]
+    lines += [_line(JUMP_EQUAL, SOCKET[column], 0, len(FAMILIES) + 2), _line(LOAD, FIRST_ARGUMENT)]
     lines += [_line(JUMP_EQUAL, family, len(FAMILIES) - i, 0) for i, family in enumerate(FAMILIES)]
     lines += [_refuse(errno.EAFNOSUPPORT), _line(RETURN, ALLOW)]
     return b"".join(lines)

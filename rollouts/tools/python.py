@@ -1,28 +1,37 @@
 """The Python tool: code runs in a stateful, isolated session; images are preloaded as image_1, image_2, ..."""
 
 import asyncio
-import importlib.metadata
-import json
-import platform
 from typing import Any
 
 from records.identity import content_hash
 from records.images import ImageStore
+from records.recipe import Sandbox as Settings
 from records.trajectory import ToolResult
-from rollouts.sandbox import CellResult, Sandbox, Session, bubblewrap, build_sandbox, check_isolation, seccomp
+from rollouts.sandbox import About, CellResult, Sandbox, Session, build_sandbox, check_sandbox
 from rollouts.tools import Tool, ToolContext, ToolInfrastructureError
 
 MAX_CODE = 100_000
 FORMAT = 1
 """Count up when the text of a result changes."""
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {"code": {"type": "string", "description": "The Python code to run."}},
+    "required": ["code"],
+    "additionalProperties": False,
+}
 NO_OUTPUT = "(no output: use print(), or end with an expression, to see a value)"
 
 
-def versions(libraries: list[str]) -> dict[str, str]:
-    """The installed packages that bring these libraries (names of import), with their versions."""
-    packages = importlib.metadata.packages_distributions()
-    names = [min(packages[top]) for library in libraries if (top := library.split(".")[0]) in packages]
-    return {name: importlib.metadata.version(name) for name in dict.fromkeys(names)}
+def describe(settings: Settings) -> str:
+    """The tool in the words that a model reads: of the recipe alone, the same on every machine."""
+    return (
+        "Run Python code and see what it prints and the value of its last expression. Variables are kept from one "
+        "call to the next. The images of the question are there as PIL images named image_1, image_2, and so on. "
+        "An image or figure that the code ends with, or gives to display(), comes back. "
+        "So does an image file that it saves. "
+        f"Libraries: {', '.join(settings.libraries) or 'the standard library alone'}. "
+        f"No network; at most {settings.cell_timeout_s:g} seconds a call and {settings.memory_mb} MB of memory."
+    )
 
 
 def _size(png: bytes) -> str:
@@ -98,31 +107,13 @@ class PythonTool:
 
     name = "python"
 
-    def __init__(self, context: ToolContext) -> None:
+    def __init__(self, context: ToolContext, about: About) -> None:
         settings = context.recipe.sandbox
         self._sandbox, self._store = build_sandbox(settings), context.images
-        libraries = versions(settings.libraries)
-        self.description = (
-            "Run Python code and see what it prints and the value of its last expression. Variables are kept from one "
-            "call to the next. The images of the question are there as PIL images named image_1, image_2, and so on. "
-            "An image or figure that the code ends with, or gives to display(), comes back. "
-            "So does an image file that it saves. "
-            f"Libraries: {', '.join(libraries) or 'the standard library alone'}. "
-            f"No network; at most {settings.cell_timeout_s:g} seconds a call and {settings.memory_mb} MB of memory."
-        )
-        self.parameters: dict[str, Any] = {
-            "type": "object",
-            "properties": {"code": {"type": "string", "description": "The Python code to run."}},
-            "required": ["code"],
-            "additionalProperties": False,
-        }
+        self.description, self.parameters = describe(settings), PARAMETERS
         # How many run side by side, where, and behind which further walls, changes no result.
         limits = settings.model_dump(exclude={"sessions", "cells", "servers", "minimum", "isolation"})
-        fixed = [bubblewrap.TMP_MB, bubblewrap.SHM_MB, bubblewrap.FILE_MB, bubblewrap.OPEN_FILES]
-        programs = [path.read_text() for path in sorted(bubblewrap.INSIDE.iterdir()) if path.is_file()]
-        inside = [programs, seccomp.REFUSED, seccomp.ABSENT]
-        libraries["python"] = platform.python_version()
-        self.version = content_hash(json.dumps([FORMAT, limits, fixed, inside, libraries], sort_keys=True))
+        self.version = content_hash([FORMAT, limits, about.version])
 
     def open(self, images: list[str]) -> PythonSession:
         """A new session. Nothing is started before its first call."""
@@ -130,10 +121,9 @@ class PythonTool:
 
 
 def build(context: ToolContext) -> Tool:
-    """The tool, on a machine where the isolation has been proved.
+    """The tool, over a sandbox whose isolation has been proved.
 
     Raises:
-        SandboxUnavailable: model-written code cannot be isolated here.
+        SandboxUnavailable: model-written code cannot be isolated here, or on the servers that the recipe names.
     """
-    check_isolation(context.recipe.sandbox)
-    return PythonTool(context)
+    return PythonTool(context, check_sandbox(context.recipe.sandbox))

@@ -1,0 +1,170 @@
+"""One episode of a trainer: the python tool's own session, with the images of the trainer's row.
+
+A call goes through the very session that curated the data (rollouts.tools.python), so that what the policy reads is
+what was read there, the words for malformed arguments included.
+"""
+
+import asyncio
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from PIL import Image
+from pydantic import ValidationError
+
+from records.images import ImageError, ImageStore, check_image
+from records.question import Question
+from records.trajectory import ToolResult
+from rollouts.sandbox.contract import Sandbox, check_files
+from rollouts.tools import ToolInfrastructureError
+from rollouts.tools.python import PythonSession
+
+_PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
+
+
+class SandboxFault(BaseException):
+    """A fault of ours cut an episode off; `passing` says whether another try can help.
+
+    No Exception, on purpose: trainers hand every Exception of a tool to the policy, as its own mistake.
+    """
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """What whatever a call raised comes to."""
+        message = f"python: a fault of the sandbox, not of the policy: {type(error).__name__}: {error}"
+        return cls(message, isinstance(error, ToolInfrastructureError))
+
+
+class _RowImages:
+    """What a PythonSession needs of an image store, in memory: a row's images, and those that the last call made."""
+
+    def __init__(self, given: list[bytes]) -> None:
+        self._given = {str(number): data for number, data in enumerate(given)}
+        self.made: list[bytes] = []
+
+    def get(self, image: str) -> bytes:
+        return self._given[image]
+
+    def put(self, data: bytes) -> str:
+        self.made.append(data)
+        return str(len(self.made))
+
+
+class Episode:
+    """A session that is opened by the first call, for one trajectory.
+
+    Args:
+        images: files of any format that PIL reads; image_1, image_2, ... of the session.
+    """
+
+    def __init__(self, sandbox: Sandbox, images: list[bytes]) -> None:
+        self._images = _RowImages(images)
+        names = [str(number) for number in range(len(images))]
+        self._session = PythonSession(sandbox, self._images, names)
+        self._one = asyncio.Lock()
+        self._owner = os.getpid()
+
+    async def call(self, arguments: Any) -> tuple[ToolResult, list[bytes]]:
+        """The result, and the PNG files that it shows (the result's own names for them lead nowhere).
+
+        Raises:
+            Exception: a fault of ours, whichever it is: what the model did wrong is an outcome of the result.
+        """
+        async with self._one:  # a turn can hold several calls
+            self._images.made = []
+            result = await self._session.call(arguments)
+            return result, self._images.made
+
+    async def close(self) -> None:
+        """End the session. A forked child's copy does nothing: the session is its parent's."""
+        if os.getpid() == self._owner:
+            await self._session.close()
+
+
+def row_images(row: Mapping[str, Any], store: ImageStore | None = None) -> list[bytes]:
+    """The images of a row as files.
+
+    Args:
+        row: has the column `question` (a Question as JSON text), whose images are in `store`; or `images`, or `image`,
+            or image blocks in the `prompt`: files as bytes, mappings with `bytes`, `image` or `path`, paths, PIL
+            images. A row without them has none.
+
+    Raises:
+        ValueError: something else, or no image that can be decoded, or more than one session takes, or a question's
+            images are neither in the row nor in a store.
+        FileNotFoundError: a path or a hash that leads to nothing.
+    """
+    question = _question(row)
+    if question is not None and store is not None:
+        files = [store.get(image) for image in question.images]
+    else:
+        files = [_file(image) for image in _given(row)]
+        if question is not None and question.images and not files:
+            raise ValueError(f"the question has {len(question.images)} images and its row none: give images_root")
+    check_files(files, {})
+    return files
+
+
+def _given(row: Mapping[str, Any]) -> list[Any]:
+    if row.get("images") is not None:
+        return list(row["images"])
+    if row.get("image") is not None:
+        return [row["image"]]
+    prompt = row.get("prompt")
+    turns = [turn for turn in prompt if turn["role"] != "tool"] if isinstance(prompt, list) else []
+    blocks = [block for turn in turns if isinstance(turn.get("content"), list) for block in turn["content"]]
+    return [block for block in blocks if block.get("type") == "image" and _holds(block)]
+
+
+def _question(row: Mapping[str, Any]) -> Question | None:
+    """Ours; other data sets have a column of that name too."""
+    try:
+        return Question.model_validate_json(row["question"])
+    except (KeyError, ValidationError):
+        return None
+
+
+def _holds(image: Mapping[str, Any]) -> list[Any]:
+    return [image[key] for key in ("bytes", "image", "path") if image.get(key) is not None]
+
+
+def _file(image: Any) -> bytes:
+    if isinstance(image, Mapping):
+        if not (held := _holds(image)):
+            raise ValueError(f"an image of a row has none of bytes, image and path, but {sorted(image)}")
+        return _file(held[0])
+    if isinstance(image, Image.Image):
+        return _encoded(image)
+    if isinstance(image, str | os.PathLike):
+        image = Path(os.fspath(image).removeprefix("file://")).read_bytes()
+    if not isinstance(image, bytes):
+        raise ValueError(f"an image of a row is bytes, a mapping, a path or a PIL image, not {type(image).__name__}")
+    check_image(image)
+    return image
+
+
+def _encoded(image: Image.Image) -> bytes:
+    """The same pixels in the same mode: TIFF holds the modes that PNG does not (CMYK, YCbCr, F)."""
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, "PNG" if image.mode in _PNG_MODES else "TIFF", compress_level=1)
+    except Exception as error:  # decoding is left until now, and a broken image may raise anything
+        raise ImageError("image_unreadable", f"{type(error).__name__}: {error}") from error
+    return buffer.getvalue()
+
+
+def shown(png: bytes) -> Image.Image:
+    """A result image as a vision processor takes it: RGB, on white where it is transparent, as vLLM does."""
+    image = Image.open(io.BytesIO(png))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        paper = Image.new("RGB", image.size, "white")
+        paper.paste(image, mask=image.getchannel("A"))
+        return paper
+    return image.convert("RGB")
