@@ -193,26 +193,28 @@ def hindrances() -> list[str]:
     return found
 
 
-def _parents() -> dict[int, tuple[int, str]]:
-    """All processes: the parent's pid, and the name."""
+def _processes() -> dict[int, tuple[int, str, float]]:
+    """All processes: the parent's pid, the name, the age in seconds."""
     found = {}
-    for entry in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError):
-            if entry.isdigit():
-                name, _, rest = Path(f"/proc/{entry}/stat").read_text().partition("(")[2].rpartition(")")
-                found[int(entry)] = (int(rest.split()[1]), name)
+    uptime, ticks = float(Path("/proc/uptime").read_text().split()[0]), os.sysconf("SC_CLK_TCK")
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has just ended
+            text = Path(f"/proc/{entry}/stat").read_bytes().decode(errors="replace")
+            name, _, rest = text.partition("(")[2].rpartition(")")
+            fields = rest.split()
+            found[int(entry)] = (int(fields[1]), name, uptime - int(fields[19]) / ticks)
     return found
 
 
 def sweep() -> None:
     """End bubblewraps that were orphaned while they started: killed in between, one can sleep for ever, empty."""
-    processes = _parents()
-    busy = {parent for parent, _ in processes.values()}
-    for pid, (parent, name) in processes.items():
-        if name == "bwrap" and pid not in busy and processes.get(parent, (0, ""))[1] != "bwrap":
+    processes = _processes()
+    busy = {parent for parent, _, _ in processes.values()}
+    for pid, (parent, name, age) in processes.items():
+        orphaned = processes.get(parent, (0, "", 0))[1] != "bwrap" and pid not in busy
+        if name == "bwrap" and orphaned and age > 2 * START_SECONDS:
             with contextlib.suppress(OSError):
-                ours = b"/run/touchstone/fork_server.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
-                if ours and time.time() - os.stat(f"/proc/{pid}").st_mtime > 2 * START_SECONDS:
+                if b"/run/touchstone/fork_server.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
 
 

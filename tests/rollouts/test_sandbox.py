@@ -819,3 +819,42 @@ async def test_frames_from_the_worker_are_checked():
     with pytest.raises(protocol.WorkerGone):
         await protocol.receive(ours)
     ours.close()
+
+
+ORPHAN = """
+import os, signal
+from rollouts.sandbox import bubblewrap
+
+def killed_here(descriptor, deadline, read=bubblewrap._read_info):
+    child = read(descriptor, deadline)["child-pid"]
+    print(child, flush=True)
+    os.kill(bubblewrap._processes()[child][0], signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+bubblewrap._read_info = killed_here
+bubblewrap.start(bubblewrap.candidates()[0])
+"""
+
+
+def test_what_a_kill_in_the_middle_of_a_start_leaves_is_swept_away(monkeypatch):
+    """bubblewrap's child then waits for ever for a parent that is no more; nothing runs in it yet."""
+    line = [sys.executable, "-c", ORPHAN]
+    orphan = int(subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True).stdout)
+
+    def is_there() -> bool:
+        return Path(f"/proc/{orphan}").exists() and Path(f"/proc/{orphan}/stat").read_text().split()[2] != "Z"
+
+    bubblewrap.sweep()
+    time.sleep(0.5)
+    assert is_there()  # it may still be starting
+    monkeypatch.setattr(bubblewrap, "START_SECONDS", 0.1)
+    monkeypatch.setattr(
+        bubblewrap,
+        "_processes",
+        lambda real=bubblewrap._processes: {p: x for p, x in real().items() if p in (1, orphan)},
+    )  # others may be starting beside this test
+    bubblewrap.sweep()
+    deadline = time.monotonic() + 10
+    while is_there() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_there()

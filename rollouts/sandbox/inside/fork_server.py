@@ -40,7 +40,10 @@ def load(libraries: list[str]) -> dict[str, float]:
             for part in (name, *PARTS.get(name, ())):
                 importlib.import_module(part)
         except BaseException as error:
-            raise RuntimeError(f"the library {name!r} cannot be imported ({type(error).__name__}: {error})") from None
+            raise RuntimeError(
+                f"the library {name!r} cannot be imported ({type(error).__name__}: {error}). Install it (the extra "
+                "`sandbox` has the usual ones), or take it out of sandbox.libraries"
+            ) from None
         if len(os.listdir("/proc/self/task")) > 1:
             raise RuntimeError(f"the library {name!r} starts threads when it is imported, so it cannot be kept warm")
         seconds[name] = round(time.monotonic() - started, 3)
