@@ -838,6 +838,8 @@ bubblewrap.start(bubblewrap.candidates()[0])
 
 def test_what_a_kill_in_the_middle_of_a_start_leaves_is_swept_away(monkeypatch):
     """bubblewrap's child then waits for ever for a parent that is no more; nothing runs in it yet."""
+    if not bubblewrap.two_users():
+        pytest.skip("only where bubblewrap waits for the maps of two users")
     line = [sys.executable, "-c", ORPHAN]
     orphan = int(subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True).stdout)
 
