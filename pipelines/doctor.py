@@ -32,7 +32,11 @@ async def _timed(settings: Settings) -> str:
                 opened.append(time.perf_counter() - started)
                 for _ in range(5):
                     started = time.perf_counter()
-                    await session.run("1 + 1")
+                    result = await session.run("1 + 1")
+                    if result.outcome != "ok":
+                        raise ToolInfrastructureError(
+                            f"sandbox: a trivial cell came back {result.outcome}: {result.error}"
+                        )
                     ran.append(time.perf_counter() - started)
     finally:
         await sandbox.close()

@@ -85,7 +85,7 @@ class ToolUser:
     def __init__(self, tools: Mapping[str, Tool], images: list[str], calls: Calls, rollout_id: str = "") -> None:
         self._tools, self._images, self._calls, self._rollout_id = tools, images, calls, rollout_id
         self._sessions: dict[str, ToolSession] = {}
-        self._history: dict[str, list[str]] = {}
+        self._history: dict[str, list[tuple[str, ToolResult]]] = {}
         self._performed: dict[str, int] = {}
 
     async def call(self, call: ToolCall) -> ToolResult:
@@ -101,24 +101,32 @@ class ToolUser:
         if not isinstance(arguments, dict):
             return ToolResult(outcome="invalid_call", text="The arguments must be a JSON object.")
         history = self._history.setdefault(call.name, [])
-        key = content_hash(["tool", self._rollout_id, tool.name, tool.version, self._images, history, call.arguments])
+        before = [arguments for arguments, _ in history]
+        key = content_hash(["tool", self._rollout_id, tool.name, tool.version, self._images, before, call.arguments])
 
         async def make() -> dict[str, Any]:
             return (await self._perform(tool, history, arguments)).model_dump()
 
         result = ToolResult.model_validate(await self._calls.once(self._rollout_id, "tool", key, make))
-        history.append(call.arguments)
+        history.append((call.arguments, result))
         return result
 
-    async def _perform(self, tool: Tool, history: list[str], arguments: dict[str, Any]) -> ToolResult:
+    async def _perform(
+        self, tool: Tool, history: list[tuple[str, ToolResult]], arguments: dict[str, Any]
+    ) -> ToolResult:
         for attempt in range(TOOL_ATTEMPTS):
             try:
                 session = self._sessions.get(tool.name)
                 if session is None:
                     session = self._sessions[tool.name] = tool.open(self._images)
                     self._performed[tool.name] = 0
-                for earlier in history[self._performed[tool.name] :]:
-                    await session.call(json.loads(earlier))
+                for earlier, before in history[self._performed[tool.name] :]:
+                    again = await session.call(json.loads(earlier))
+                    if (again.outcome, again.text, again.images) != (before.outcome, before.text, before.images):
+                        # The model has read the first result: going on from another state would falsify the rollout.
+                        raise ToolInfrastructureError(
+                            f"{tool.name}: an earlier call gave something else when made again"
+                        )
                     self._performed[tool.name] += 1
                 result = await session.call(arguments)
                 self._performed[tool.name] += 1

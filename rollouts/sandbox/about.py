@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from records.identity import content_hash
 from rollouts.sandbox import bubblewrap, seccomp
 
+FORMAT = 1
+"""Count up when the supervisor's part of a result changes: its texts and verdicts, the environment, the filter's rules
+beyond its tables. (A hash of its programs would throw away every recorded call for a comment.)"""
+
 
 @dataclass(frozen=True)
 class About:
@@ -39,5 +43,5 @@ def about_this_machine(libraries: Sequence[str], layers: Sequence[str]) -> About
     python, packages = platform.python_version(), versions(libraries)
     programs = [path.read_text() for path in sorted(bubblewrap.INSIDE.iterdir()) if path.is_file()]
     sizes = [bubblewrap.TMP_MB, bubblewrap.SHM_MB, bubblewrap.FILE_MB, bubblewrap.OPEN_FILES]
-    version = content_hash([python, packages, programs, sizes, seccomp.REFUSED, seccomp.ABSENT])
+    version = content_hash([FORMAT, python, packages, programs, sizes, seccomp.REFUSED, seccomp.ABSENT])
     return About(version, tuple(layers), python, packages)

@@ -183,7 +183,8 @@ class Api:
                 self._sessions.drop(held)
                 raise self._refusal(error) from None
         load = asdict(self._sessions.load)
-        return _answer({"session": held.id, "state": state, "version": self._about.version, "sessions": load}, code)
+        head = {"session": held.id, "state": state, "version": self._about.version, "layers": self._about.layers}
+        return _answer(head | {"sessions": load}, code)
 
     @staticmethod
     def _refusal(error: BaseException) -> Refusal:

@@ -104,10 +104,32 @@ def _shown() -> list[str]:
     return arguments
 
 
+@functools.cache
 def visible() -> list[str]:
     """The folders and files of the host that the inside sees."""
     arguments = _shown()
     return [arguments[at + 1] for at, word in enumerate(arguments) if word == "--ro-bind"]
+
+
+def environment() -> dict[str, str]:
+    """All that the inside finds in its environment."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/tmp",
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": "/tmp/.matplotlib",
+        "FONTCONFIG_FILE": "/run/touchstone/fonts.conf",  # the host's fonts are not here, nor their configuration
+        "PYTHONPATH": os.pathsep.join(packages()),  # for interpreters that cells start
+        # One thread: threads count as processes, and each reserves address space.
+        **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")},
+        "POLARS_MAX_THREADS": "1",
+        # A process with a second thread cannot be forked safely.
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    }
 
 
 def command(bwrap: str, info_fd: int, block_fd: int | None, control_fd: int) -> list[str]:
@@ -129,24 +151,7 @@ def command(bwrap: str, info_fd: int, block_fd: int | None, control_fd: int) -> 
     arguments += ["--symlink", "/proc/self/fd", "/dev/fd"]
     arguments += ["--size", str(SHM_MB << 20), "--perms", "1777", "--tmpfs", "/dev/shm"]
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": "/tmp",
-        "TMPDIR": "/tmp",
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "PYTHONHASHSEED": "0",
-        "MPLBACKEND": "Agg",
-        "MPLCONFIGDIR": "/tmp/.matplotlib",
-        "FONTCONFIG_FILE": "/run/touchstone/fonts.conf",  # the host's fonts are not here, nor their configuration
-        "PYTHONPATH": os.pathsep.join(packages()),  # for interpreters that cells start
-        # One thread: threads count as processes, and each reserves address space.
-        **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")},
-        "POLARS_MAX_THREADS": "1",
-        # A process with a second thread cannot be forked safely.
-        "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    }
-    for name, value in environment.items():
+    for name, value in environment().items():
         arguments += ["--setenv", name, value]
     # -S: the host's .pth files would run at every start; the fork server adds the packages itself.
     python = [interpreter(), "-S", "-s", "-P", "-B", "/run/touchstone/fork_server.py", str(control_fd)]
@@ -157,7 +162,7 @@ def limits(settings: Settings) -> dict:
     """What a session is confined to before it takes a cell."""
     rlimits = {
         "RLIMIT_AS": settings.memory_mb << 20,
-        "RLIMIT_CPU": settings.cpu_s + 1,
+        "RLIMIT_CPU": settings.cpu_s + 2,
         "RLIMIT_FSIZE": FILE_MB << 20,
         "RLIMIT_NOFILE": OPEN_FILES,
         "RLIMIT_CORE": 1,  # 0 would still start a helper of the host's, if it has one (core(5))
@@ -167,13 +172,17 @@ def limits(settings: Settings) -> dict:
     }
     if _counts_per_namespace():
         rlimits["RLIMIT_NPROC"] = settings.processes + 1  # the namespace's first process is ours
-    return {"rlimits": rlimits, "folders": {"/tmp": TMP_MB << 20, "/dev/shm": SHM_MB << 20}}
+    folders = {"/tmp": TMP_MB << 20, "/dev/shm": SHM_MB << 20}
+    below = [path for path in visible() if any(path.startswith(f"{folder}/") for folder in folders)]
+    return {"rlimits": rlimits, "folders": folders, "below": below}
 
 
 def _read_info(descriptor: int, deadline: float) -> dict:
     """What bubblewrap tells of itself, as soon as it is whole."""
     text = b""
-    while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    look = select.poll()  # select(2) knows no descriptor above 1023
+    look.register(descriptor, select.POLLIN)
+    while look.poll(1000 * max(0.0, deadline - time.monotonic())):
         part = os.read(descriptor, 4096)
         text += part
         with contextlib.suppress(ValueError):

@@ -140,10 +140,15 @@ class Cgroups:
     def take(self) -> Group:
         """A group that no session is in. Raises OSError."""
         with self._lock:
-            for group in self._given_back:
-                if group.empty():
+            for group in list(self._given_back):
+                try:
+                    if not group.empty():
+                        continue
+                except OSError:  # removed by someone else
                     self._given_back.remove(group)
-                    return group
+                    continue
+                self._given_back.remove(group)
+                return group
             self._made += 1
             folders = {name: base / f"session-{self._made}" for name, base in self._bases.items()}
         for folder in dict.fromkeys(folders.values()):

@@ -200,7 +200,7 @@ class Fleet:
             except ValueError:
                 after = 1.0
             raise Busy(after if 0 <= after <= LONGEST_RETRY_AFTER_S else LONGEST_RETRY_AFTER_S)
-        if status in (408, 429) or (status >= 500 and code != "unavailable"):
+        if status in (408, 429) or (status >= 500 and code not in ("unavailable", "fault")):
             raise _Fault(f"HTTP {status}: {detail}")
         raise Refused(code, detail)
 

@@ -49,7 +49,9 @@ class Forked:
             signal.pidfd_send_signal(self.handle, signal.SIGKILL)
 
     def ended(self) -> bool:
-        return bool(select.select([self.handle], [], [], 0)[0])
+        look = select.poll()  # select(2) knows no descriptor above 1023
+        look.register(self.handle, select.POLLIN)
+        return bool(look.poll(0))
 
     def discard(self) -> None:
         """Give everything back, after the session has been told to end."""
@@ -81,6 +83,8 @@ class ForkServer:
         self._spares: deque[Forked] = deque()
         self._wanted: tuple[Settings, Cgroups | None] | None = None
         """What the spares are made for."""
+        self._over, self._gate = False, threading.Lock()
+        """Whether the thread has ended, and answers nobody."""
         self._started: bubblewrap.Started | None = None
         self.ready: Future[dict[str, float]] = Future()
         """The seconds that each library took to import; or StartFailed."""
@@ -111,21 +115,31 @@ class ForkServer:
             self.dead = True
             failure = error if isinstance(error, StartFailed) else StartFailed(f"{type(error).__name__}: {error}")
             self.ready.set_exception(failure)
-        while (item := self._next()) is not None:
-            work, future = item
-            try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
-        self._drop_spares()
-        self._end()
+        try:
+            while (item := self._next()) is not None:
+                self._answer(*item)
+        finally:
+            self._drop_spares()
+            self._end()
+            with self._gate:
+                self._over = True
+            while not self._requests.empty():
+                if item := self._requests.get():
+                    self._answer(*item)
+
+    @staticmethod
+    def _answer(work: Any, future: Future) -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
 
     def _next(self) -> "tuple[Any, Future] | None":
         """The next request; while there is none, spares are made."""
         while self._wanted and not self.dead and self._requests.empty() and len(self._spares) < SPARES:
             try:
                 self._spares.append(self._make(*self._wanted))
-            except (StartFailed, OSError):
+            except Exception:  # whoever asks next is told
                 self._wanted = None
         return self._requests.get()
 
@@ -169,6 +183,9 @@ class ForkServer:
                     stack.callback(os.close, door)
                     descriptors.append(door)
             answer, handles = self._exchange({"fork": bubblewrap.limits(settings)}, descriptors)
+            if not handles:  # no descriptor was left for it; it ends when its socket is closed
+                self._reap(answer["pid"])
+                raise StartFailed("no descriptor was left for a session")
             ours.setblocking(False)
             failed.pop_all()
             return Forked(self, answer["pid"], handles[0], ours, *ends, group)
@@ -206,7 +223,11 @@ class ForkServer:
     def _ask(self, work: Any) -> Future:
         future: Future = Future()
         future.set_running_or_notify_cancel()
-        self._requests.put((work, future))
+        with self._gate:
+            if not self._over:
+                self._requests.put((work, future))
+                return future
+        self._answer(work, future)  # the server is dead, which this says at once
         return future
 
     def fork(self, settings: Settings, cgroups: Cgroups | None) -> "Future[Forked]":

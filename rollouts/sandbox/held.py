@@ -32,6 +32,7 @@ class Held:
         """Of the last cell."""
         self.answer: asyncio.Task[bytes] | None = None
         """To the last cell. It is kept until the next cell, which shows that it arrived."""
+        self.ending: asyncio.Task[None] | None = None
         self._code = ""
         self._asking, self._asked_at = 0, time.monotonic()
 
@@ -136,11 +137,12 @@ class HeldSessions:
 
     def drop(self, held: Held) -> asyncio.Task[None]:
         """End a session. The task is done when its place is free; it goes on if the caller is cancelled."""
-        self._held.pop(held.id, None)
-        task = asyncio.create_task(self._end(held))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-        return task
+        if held.ending is None:  # its place is given back once
+            self._held.pop(held.id, None)
+            held.ending = asyncio.create_task(self._end(held))
+            self._ending.add(held.ending)
+            held.ending.add_done_callback(self._ending.discard)
+        return held.ending
 
     async def _end(self, held: Held) -> None:
         tasks = {held.opening} | ({held.answer} if held.answer else set())

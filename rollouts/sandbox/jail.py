@@ -70,7 +70,12 @@ class Jail:
         except asyncio.CancelledError:
             future.add_done_callback(_discard)
             raise
-        jail = cls(forked, settings)
+        try:
+            jail = cls(forked, settings)
+        except BaseException:
+            forked.discard()
+            server.reap(forked)
+            raise
         try:
             async with asyncio.timeout(START_SECONDS):
                 await protocol.send(forked.socket, {"files": list(files)}, [*images, *files.values()])
@@ -132,8 +137,8 @@ class Jail:
     def _violation(self) -> tuple[Outcome, str] | None:
         """Which limit of the whole session is exceeded: rlimits bind single processes, this binds their sum."""
         limits = self._settings
-        if self.output.flooded or self.errors.flooded:
-            return "killed", f"the code printed more than {MAX_BYTES >> 20} MiB"
+        if self.flooded():
+            return self.flood
         if self.ran_out():
             return self.out_of_memory
         now = self._measure()
@@ -147,6 +152,14 @@ class Jail:
             if exact is None or exact > most:
                 return self.out_of_memory
         return None
+
+    def flooded(self) -> bool:
+        """Whether more was printed than is read."""
+        return self.output.flooded or self.errors.flooded
+
+    @property
+    def flood(self) -> tuple[Outcome, str]:
+        return "killed", f"the code printed more than {MAX_BYTES >> 20} MiB"
 
     @property
     def out_of_memory(self) -> tuple[Outcome, str]:

@@ -1,6 +1,7 @@
 """Which layers of isolation this machine offers, proved before any code of a model runs."""
 
 import asyncio
+import os
 import threading
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ async def find_layers(settings: Settings) -> Layers:
     for bwrap in bubblewrap.candidates():
         layers = Layers(bwrap, "seccomp" not in missing, cgroups, missing)
         layers.check(settings)
-        key = (bwrap, *settings.libraries)
+        key = (os.getpid(), bwrap, *settings.libraries)
         if key not in _proved:
             server = fork_server(bwrap, settings.libraries, layers.seccomp)
             if hole := await find_holes(server, settings, cgroups):

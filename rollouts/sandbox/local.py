@@ -17,6 +17,7 @@ from rollouts.sandbox import protocol
 from rollouts.sandbox.bubblewrap import StartFailed
 from rollouts.sandbox.contract import CellResult, check_files
 from rollouts.sandbox.fork_server import fork_server
+from rollouts.sandbox.inside import worker
 from rollouts.sandbox.jail import Jail
 from rollouts.sandbox.layers import Layers, find_layers
 from rollouts.sandbox.replay import History
@@ -24,7 +25,7 @@ from rollouts.sandbox.result_images import check_result_image
 from rollouts.tools import ToolInfrastructureError
 
 ANSWER = {"id", "outcome", "value", "error", "notes", "blobs"}
-MAX_NOTES, NOTE_CHARS = 100, 400
+NOTE_CHARS = 400
 GRACE_SECONDS = 0.1
 """For an answer that has begun to come at the limit, and for one that a busy event loop has not looked for."""
 ATTEMPTS = 3
@@ -44,7 +45,7 @@ def _checked(head: dict, blobs: list[bytes], request: dict) -> CellResult:
     texts = [head["value"], head["error"]]
     if not all(isinstance(text, str) and len(text) <= request["limit"] + 200 for text in texts):
         raise protocol.Hostile("texts of the wrong kind or size")
-    if not isinstance(notes, list) or len(notes) > MAX_NOTES:
+    if not isinstance(notes, list) or len(notes) > worker.MAX_NOTES:
         raise protocol.Hostile("notes of the wrong kind or number")
     if not all(isinstance(note, str) and len(note) <= NOTE_CHARS for note in notes):
         raise protocol.Hostile("notes of the wrong kind or size")
@@ -55,8 +56,8 @@ def _checked(head: dict, blobs: list[bytes], request: dict) -> CellResult:
             check_result_image(blob)
         except ImageError as error:
             raise protocol.Hostile(str(error)) from None
-    # Lone surrogates are legal in Python's strings and in JSON, and in no UTF-8 file.
-    value, error, *notes = (text.encode("utf-8", "backslashreplace").decode() for text in (*texts, *notes))
+    # Lone surrogates are legal in Python's strings and in JSON, and in no UTF-8 file. One character for one.
+    value, error, *notes = (text.encode("utf-8", "replace").decode() for text in (*texts, *notes))
     return CellResult(outcome, value=value, error=error, images=blobs, notes=notes)
 
 
@@ -84,6 +85,9 @@ class LocalSession:
         for attempt in range(ATTEMPTS):
             try:
                 self._jail = await self._sandbox.start_jail(self._images, self._files)
+                if self._broken:  # closed meanwhile
+                    await self._end_jail()
+                    raise ToolInfrastructureError(f"sandbox: {self._broken}")
                 return
             except (StartFailed, OSError) as error:
                 if attempt == ATTEMPTS - 1:
@@ -154,10 +158,13 @@ class LocalSession:
                 head, blobs = asked.result()
                 check = asyncio.to_thread(_checked, head, blobs, request) if blobs else None
                 result = await check if check else _checked(head, blobs, request)
-                if not jail.ran_out():
+                if jail.flooded():
+                    why = jail.flood
+                elif not jail.ran_out():
                     usage = jail.done(seconds)
                     return replace(result, stdout=jail.output.take(), stderr=jail.errors.take(), usage=usage)
-                why = jail.out_of_memory
+                else:
+                    why = jail.out_of_memory
         except protocol.Hostile as error:
             why = ("killed", f"the code interfered with the sandbox ({error})")
         except protocol.WorkerGone:
@@ -213,7 +220,8 @@ class LocalSandbox:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._layers: Layers | None = None
+        self._layers: dict[int, Layers] = {}
+        """By process: control groups are not for children that a supervisor forks."""
         self._open: dict[LocalSession, asyncio.Semaphore] = {}
         self._slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
         self._slots = weakref.WeakKeyDictionary()
@@ -227,9 +235,9 @@ class LocalSandbox:
 
     async def layers(self) -> Layers:
         """What isolates the sessions here. Raises SandboxUnavailable below the recipe's minimum."""
-        if self._layers is None:
-            self._layers = await find_layers(self.settings)
-        return self._layers
+        if os.getpid() not in self._layers:
+            self._layers[os.getpid()] = await find_layers(self.settings)
+        return self._layers[os.getpid()]
 
     async def start_jail(self, images: Sequence[bytes], files: Mapping[str, bytes]) -> Jail:
         """A worker for a session. Raises StartFailed, OSError."""

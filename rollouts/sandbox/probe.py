@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import secrets
 import socket
 import tempfile
 
@@ -33,10 +31,13 @@ mounted = {line.split()[4].encode().decode("unicode_escape") for line in open("/
 for path in sorted(mounted - set(EXPECTED)):
     if not any(path == shown or path.startswith(shown + "/") for shown in VISIBLE):
         found.append(f"files of the host can be seen at {path}")
+for shown in VISIBLE:
+    if not os.path.exists(shown) or os.path.isdir(shown) and not os.listdir(shown):
+        found.append(f"{shown} should be seen, and is not")
 if os.path.exists(SECRET):
     found.append("files of the host can be seen")
-if VARIABLE in os.environ:
-    found.append("the host's environment can be seen")
+if unknown := sorted(set(os.environ) - set(NAMES)):
+    found.append(f"the host's environment can be seen: {', '.join(unknown)}")
 if len([name for name in os.listdir("/proc") if name.isdigit()]) > 3:
     found.append("processes of the host can be seen")
 for folder in ("/", "/usr/lib", "/dev", "/run", os.path.dirname(os.__file__)):
@@ -59,12 +60,11 @@ EXPECTED = ["/", "/proc", "/proc/cmdline", "/tmp", "/dev", "/dev/shm", "/run/tou
 
 async def find_holes(server: ForkServer, settings: Settings, cgroups: Cgroups | None) -> str:
     """Why the walls behind this fork server do not do; empty if they do."""
-    variable = f"TOUCHSTONE_PROBE_{secrets.token_hex(4)}"
     with tempfile.NamedTemporaryFile() as secret, socket.create_server(("127.0.0.1", 0)) as listener:
-        code = f"PORT, SECRET, VARIABLE = {listener.getsockname()[1]}, {secret.name!r}, {variable!r}\n"
+        names = ["PWD", *bubblewrap.environment()]  # bubblewrap adds the first
+        code = f"PORT, SECRET, NAMES = {listener.getsockname()[1]}, {secret.name!r}, {names!r}\n"
         code += f"FILTER, EXPECTED, VISIBLE = {server.filtered}, {EXPECTED!r}, {bubblewrap.visible()!r}\n{PROBE}"
         jail = None
-        os.environ[variable] = "secret"
         try:
             await asyncio.shield(asyncio.wrap_future(server.ready))
             jail = await Jail.start(server, settings, [], {}, cgroups)
@@ -75,6 +75,5 @@ async def find_holes(server: ForkServer, settings: Settings, cgroups: Cgroups | 
         except Exception as error:  # whatever it is, these walls will not do
             return str(error) if isinstance(error, StartFailed) else f"{type(error).__name__}: {error}"
         finally:
-            del os.environ[variable]
             if jail is not None:
                 await jail.end()

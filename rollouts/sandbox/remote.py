@@ -21,7 +21,7 @@ PATIENCE_S = 60.0
 """For servers to come back, whenever a session has to be opened."""
 CLOSE_S = 10.0
 """For a server to say that a session is closed; it ends forgotten ones by itself."""
-FOR_GOOD = ("unauthorized", "limits", "unavailable", "version")
+FOR_GOOD = ("unauthorized", "limits", "unavailable", "version", "layers")
 """Refusals that hold for every session."""
 _log = logging.getLogger(__name__)
 
@@ -125,6 +125,8 @@ class RemoteSandbox:
         version = (await self.about()).version
         deadline, reason, refused = time.monotonic() + PATIENCE_S, "", set[Server]()
         while True:
+            if reason and time.monotonic() > deadline:  # others may be opened all the while
+                raise ToolInfrastructureError(f"sandbox: {reason}")
             try:
                 server = await self.fleet.choose(deadline)
             except Gone as error:
@@ -162,6 +164,9 @@ class RemoteSandbox:
                 server.told(wire.read_load(head))
                 if head.get("version") != version:
                     raise Refused("version", "its libraries are others than when this run began")
+                layers = head.get("layers")
+                if any(name not in (layers if isinstance(layers, list) else ()) for name in self.settings.minimum):
+                    raise Refused("layers", "it does not offer the layers that the recipe asks for (sandbox.minimum)")
                 if status == 200:
                     server.proved()
                     return place

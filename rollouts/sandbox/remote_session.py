@@ -82,8 +82,10 @@ class RemoteSession:
                 except _Lost as error:
                     reason = str(error).removeprefix("sandbox: ")
                     self._leave()
-                except (ToolInfrastructureError, SandboxUnavailable, ValueError) as error:  # no server, after patience
-                    self._broken = self._broken or str(error).removeprefix("sandbox: ")
+                except Exception as error:  # no server, after patience; whatever it is, the code did not do it
+                    known = isinstance(error, (ToolInfrastructureError, SandboxUnavailable, ValueError))
+                    said = str(error).removeprefix("sandbox: ") if known else f"{type(error).__name__}: {error}"
+                    self._broken = self._broken or said
                 except BaseException:
                     self._broken = self._broken or "the session was given up in the middle of a cell"
                     self._leave()

@@ -75,6 +75,7 @@ ABSENT = {
     "io_uring_register": (427, 427),
 }
 CLONE, SOCKET, FCNTL, SETRLIMIT, PRLIMIT = (56, 220), (41, 198), (72, 25), (160, 164), (302, 261)
+SOCKETPAIR = (53, 199)
 F_SETLEASE, F_NOTIFY, RLIMIT_CORE = 1024, 1026, 4
 UNKNOWN = 470
 """From this number on, system calls are newer than this list."""
@@ -118,7 +119,9 @@ def program(machine: str | None = None) -> bytes:
     lines += [_line(JUMP_EQUAL, PRLIMIT[column], 0, 8), _line(LOAD, SECOND_ARGUMENT)]
     lines += [_line(JUMP_EQUAL, RLIMIT_CORE, 0, 4), _line(LOAD, THIRD_ARGUMENT), _line(JUMP_EQUAL, 0, 0, 3)]
     lines += [_line(LOAD, THIRD_ARGUMENT + 4), _line(JUMP_EQUAL, 0, 0, 1), _line(RETURN, ALLOW), _refuse(errno.EPERM)]
-    lines += [_line(JUMP_EQUAL, SOCKET[column], 0, len(FAMILIES) + 2), _line(LOAD, FIRST_ARGUMENT)]
-    lines += [_line(JUMP_EQUAL, family, len(FAMILIES) - i, 0) for i, family in enumerate(FAMILIES)]
-    lines += [_refuse(errno.EAFNOSUPPORT), _line(RETURN, ALLOW)]
+    for call in (SOCKET, SOCKETPAIR):
+        lines += [_line(JUMP_EQUAL, call[column], 0, len(FAMILIES) + 3), _line(LOAD, FIRST_ARGUMENT)]
+        lines += [_line(JUMP_EQUAL, family, len(FAMILIES) - i, 0) for i, family in enumerate(FAMILIES)]
+        lines += [_refuse(errno.EAFNOSUPPORT), _line(RETURN, ALLOW)]
+    lines += [_line(RETURN, ALLOW)]
     return b"".join(lines)

@@ -34,7 +34,7 @@ MAX_OPEN_BYTES = MAX_FILE_BYTES + (1 << 20)
 MAX_ANSWER_BYTES = MAX_HEAD_BYTES + (64 << 20)
 """Of a cell's answer."""
 MAX_IMAGES, MAX_NOTES = 1000, 100
-"""Handed to a session; in an answer."""
+"""Images, and files, handed to a session; notes in an answer."""
 SLACK_CHARS = 1000
 """What a text of an answer may be longer than `output_chars`: it says what was cut, and why a cell was stopped."""
 LIMITS = (
@@ -195,6 +195,8 @@ def read_opening(body: bytes | bytearray, most: Settings) -> tuple[list[bytes], 
     count, names, limits = head.get("images", 0), head.get("files", []), head.get("limits", {})
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise Malformed("files: a list of different names is needed")
+    if len(names) > MAX_IMAGES:
+        raise Malformed(f"{len(names)} files; at most {MAX_IMAGES} are taken")
     if type(count) is not int or not 0 <= count <= MAX_IMAGES or count + len(names) != len(blobs):
         raise Malformed(f"{len(blobs)} files came, where images and files announce others")
     if not isinstance(limits, dict) or set(limits) - set(LIMITS):

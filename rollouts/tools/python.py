@@ -61,7 +61,10 @@ class PythonSession:
         if self._closed:
             raise ToolInfrastructureError("python: the session is closed")
         if self._session is None:
-            self._session = await self._sandbox.open(await asyncio.to_thread(self._load))
+            try:
+                self._session = await self._sandbox.open(await asyncio.to_thread(self._load))
+            except ValueError as error:  # more than a session takes
+                raise ToolInfrastructureError(f"python: {error}") from error
         result = await self._session.run(arguments["code"])
         if result.outcome == "infrastructure":
             await self.close()

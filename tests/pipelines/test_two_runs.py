@@ -4,7 +4,7 @@ import polars as pl
 from runs import ModelStandIn, Place, assert_same, undisturbed
 
 FLUSH_S = POLL_S = 0.1
-BUSY_S = 1.5
+BUSY_S = 4
 """What writing, listing, reading and waiting for a turn may take on a busy machine."""
 SLOWLY = {"models.policy.concurrency": 2}
 """Few questions are under way at a time, so that most are not when the other run finishes them."""

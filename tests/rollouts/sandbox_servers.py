@@ -132,7 +132,7 @@ class Liar:
     def __init__(self, **answers: tuple[int, dict[str, str], bytes]) -> None:
         status = {"api": 1, "version": "1", "layers": ABOUT.layers, "python": "3", "libraries": {}, "limits": {}}
         load = {"sessions": {"open": 0, "waiting": 0, "capacity": 8}}
-        opened = {"state": "open", "version": "1", **load}
+        opened = {"state": "open", "version": "1", "layers": ABOUT.layers, **load}
         self.answers = {"status": self.json({**status, **load}), "open": self.json(opened), **answers}
         self.asked: list[str] = []
         outer = self

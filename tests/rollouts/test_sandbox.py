@@ -690,7 +690,7 @@ def test_walls_with_a_hole_are_refused(monkeypatch, tmp_path, hole, word):
             line[at : at + 1] = ["--unshare-pid", "--unshare-ipc", "--unshare-uts"]
         elif hole == "environment":
             at = line.index("--chdir")
-            line[at:at] = ["--setenv", "TOUCHSTONE_PROBE_00000000", "secret"]
+            line[at:at] = ["--setenv", "AWS_SECRET_ACCESS_KEY", "secret"]
         return line
 
     if hole == "network":
@@ -700,7 +700,6 @@ def test_walls_with_a_hole_are_refused(monkeypatch, tmp_path, hole, word):
     elif hole == "privileges":
         replace("    _check(_libc.capset(", "    (lambda _: 0)((")
         replace("        _prctl(CAP_DROP, number)", "        pass")
-    monkeypatch.setattr("secrets.token_hex", lambda size: "00" * size)
     monkeypatch.setattr(bubblewrap, "INSIDE", inside)
     monkeypatch.setattr(bubblewrap, "command", leaky)
     monkeypatch.setattr(layers, "_proved", {})
@@ -860,3 +859,56 @@ def test_what_a_kill_in_the_middle_of_a_start_leaves_is_swept_away(monkeypatch):
     while is_there() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_there()
+
+
+async def test_sessions_that_were_idle_when_the_fork_server_died_go_on(sandbox):
+    one, two, three = await sandbox.open(), await sandbox.open(), await sandbox.open()
+    for session in (one, two):
+        await session.run("x = 1")
+    kill_fork_server(sandbox)
+    assert (await asyncio.wait_for(one.run("x + 1"), 20)).value == "2"
+    assert (await asyncio.wait_for(two.run("x + 2"), 20)).value == "3"
+    await asyncio.wait_for(three.close(), 20)
+
+
+async def test_a_session_that_is_closed_while_it_restarts_stays_closed(quick):
+    session = await quick.open()
+    await session.run("import time; time.sleep(60)")
+    running = asyncio.create_task(session.run("1"))
+    await asyncio.sleep(0)
+    await session.close()
+    assert (await running).outcome == "infrastructure" and session._jail is None and not quick.sessions
+
+
+async def test_many_notes_are_no_interference(sandbox):
+    async with await sandbox.open() as session:
+        result = await session.run("for i in range(150): open(f'{i}.png', 'w').close()")
+        assert result.outcome == "ok" and len(result.notes) == 99 and "52 more notes" in result.notes[-1]
+
+
+async def test_what_cannot_be_encoded_is_spelt_out_within_the_limit(sandbox):
+    async with await sandbox.open() as session:
+        result = await session.run("raise ValueError('\\udcff' * 4000)")
+        assert result.outcome == "raised" and "\\udcff\\udcff" in result.error and len(result.error) < 4200
+
+
+CROWDED = """
+import asyncio, os, resource
+from records.recipe import Sandbox as Settings
+from rollouts.sandbox import LocalSandbox
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+kept = [os.dup(0) for _ in range(1100)]
+
+async def main():
+    sandbox = LocalSandbox(Settings())
+    for _ in range(5):
+        async with await sandbox.open() as session:
+            print((await session.run("1 + 1")).value)
+
+asyncio.run(main())
+"""
+
+
+def test_a_supervisor_with_many_descriptors_and_lower_limits():
+    done = subprocess.run([sys.executable, "-c", CROWDED], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.stdout.split() == ["2"] * 5, done.stderr

@@ -526,3 +526,14 @@ async def test_the_agent_does_not_see_the_difference(start):
         results.append([json.dumps({**vars(result), "usage": 0}, default=repr) for result in ran])
         await sandbox.close()
     assert results[0] == results[1]
+
+
+async def test_a_server_that_lost_a_layer_is_not_used_any_more(start, quickly):
+    liar = start(Liar)
+    sandbox = RemoteSandbox(settings(liar.url))
+    await sandbox.about()
+    load = {"open": 0, "waiting": 0, "capacity": 8}
+    liar.answers["open"] = Liar.json({"state": "open", "version": "1", "layers": ["namespaces"], "sessions": load})
+    with pytest.raises(SandboxUnavailable, match="does not offer the layers"):
+        await sandbox.open()
+    await sandbox.close()

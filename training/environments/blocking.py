@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a finalizer may submit while this thread holds it
 _running: tuple[int, asyncio.AbstractEventLoop, threading.Thread] | None = None
 """Process, loop and its thread: a forked child has the variable but not the thread."""
 

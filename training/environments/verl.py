@@ -90,12 +90,14 @@ class PythonTool(BaseTool):
         try:
             episode = self._episode(instance_id, kwargs.get("agent_data"))
             result, images = await asyncio.wrap_future(blocking.submit(episode.call(parameters)))
+            seen = images if self._own.sees_images else []
+            pictures = await asyncio.to_thread(lambda: [shown(png) for png in seen])
         except Exception as error:
             raise SandboxFault.of(error) from error
         metrics = {"outcome": result.outcome, "seconds": result.seconds}
-        if not (images and self._own.sees_images):
+        if not pictures:
             return ToolResponse(text=result.text), 0.0, metrics
-        return ToolResponse(text=result.text, image=[shown(png) for png in images]), 0.0, metrics
+        return ToolResponse(text=result.text, image=pictures), 0.0, metrics
 
     async def release(self, instance_id: str, **kwargs: Any) -> None:
         """Forget an instance; a session of its own is closed, a trajectory's goes on."""

@@ -84,8 +84,11 @@ def _mount(kind: str, where: str, flags: int, options: str = "") -> None:
     _check(_libc.mount(kind.encode(), where.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()))
 
 
-def arrange(folders: dict[str, int], cgroups: list[int]) -> None:
-    """Make the new namespaces this session's own. `folders`: the writable ones, with their sizes in bytes."""
+def arrange(folders: dict[str, int], below: list[str], cgroups: list[int]) -> None:
+    """Make the new namespaces this session's own.
+
+    `folders`: the writable ones, with their sizes in bytes; `below`: read-only ones that lie in them.
+    """
     for descriptor in cgroups:  # before there is a child: children are counted where they are born
         os.write(descriptor, b"0")
     _check(_libc.unshare(NEWCGROUP))  # from here, so that where it is does not show
@@ -96,8 +99,12 @@ def arrange(folders: dict[str, int], cgroups: list[int]) -> None:
     _write("/proc/self/gid_map", f"{UID} {UID} 1")
     _check(_libc.mount(None, b"/", None, ctypes.c_ulong(REC | PRIVATE), None))
     _mount("proc", "/proc", NOSUID | NODEV | NOEXEC)
+    handles = {path: os.open(path, os.O_PATH) for path in below}
     for folder, size in folders.items():
         _mount("tmpfs", folder, NOSUID | NODEV, f"size={size},nr_inodes={max(1024, size >> 12)},mode=1777")
+    for path, handle in handles.items():
+        os.makedirs(path)
+        _check(_libc.mount(f"/proc/self/fd/{handle}".encode(), path.encode(), None, ctypes.c_ulong(BIND | REC), None))
     for name, most in COUNTED.items():
         if os.path.exists(path := f"/proc/sys/user/{name}"):
             _write(path, str(most))
@@ -124,8 +131,12 @@ def limit(rlimits: dict[str, int]) -> None:
     with open("/proc/self/statm") as file:
         there = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     for name, value in rlimits.items():
+        which = getattr(resource, name)
+        hard = resource.getrlimit(which)[1]
         value += there if name == "RLIMIT_AS" else 0
-        resource.setrlimit(getattr(resource, name), (value, value))
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # the supervisor's own may be lower
+        # At the hard limit of CPU time the kernel kills without a word; a second before, it says why.
+        resource.setrlimit(which, (value - 1 if name == "RLIMIT_CPU" else value, value))
 
 
 def install_filter(program: bytes) -> None:

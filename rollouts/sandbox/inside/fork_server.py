@@ -9,11 +9,11 @@ The first packet is the settings; the answer tells what was imported, or why not
   ending, and then it is waited for later.
 """
 
-import contextlib
 import gc
 import importlib
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -72,14 +72,14 @@ def seed_anew() -> None:
 
 def be_first(child: int) -> None:
     """The first process of a session: takes in orphans, and ends with its child, and then all the others end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one signal that Python listens to, and its session could send
     confine.close_to_others()
     os.closerange(0, 1 << 16)
     os.chdir("/")
     while True:
-        with contextlib.suppress(InterruptedError):
-            pid, status = os.wait()
-            if pid == child:
-                os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 
 
 def be_session(request: dict, program: bytes, descriptors: list[int]) -> None:
@@ -88,7 +88,7 @@ def be_session(request: dict, program: bytes, descriptors: list[int]) -> None:
         channel, output, errors, *cgroups = descriptors
         os.dup2(output, 1)
         os.dup2(errors, 2)  # what goes wrong from here on is read by the supervisor
-        confine.arrange(request["folders"], cgroups)
+        confine.arrange(request["folders"], request["below"], cgroups)
         confine.drop_privileges()
         child = os.fork()
         if child:

@@ -24,13 +24,15 @@ ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 MAX_PIXELS = 4_000_000
 """Of one result image; larger ones are shrunk to fit, and the answer says so."""
 MAX_SAVED_BYTES = 32 << 20
+MAX_NOTES = 100
 IMAGE_FILES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FOLDER, MAX_ENTRIES, MAX_DEPTH = "/tmp", 2000, 3
 """Where saved images are looked for, among how many entries, how deep."""
 
 
 def cut(text: str, limit: int) -> str:
-    """`text` within `limit` characters, its middle left out if need be, and saying so."""
+    """`text` within `limit` characters, lone surrogates spelt out, its middle left out if need be, and saying so."""
+    text = text.encode("utf-8", "backslashreplace").decode()
     if len(text) <= limit:
         return text
     head = limit * 2 // 3
@@ -83,7 +85,8 @@ class SavedImages:
                     if seen > MAX_ENTRIES:
                         break
                     if entry.is_dir(follow_symlinks=False):
-                        if depth < MAX_DEPTH and not entry.name.startswith("."):
+                        own = not entry.name.startswith(".") and not os.path.ismount(entry.path)
+                        if own and depth < MAX_DEPTH:
                             todo.append((entry.path, depth + 1))
                     elif entry.name.lower().endswith(IMAGE_FILES) and entry.is_file(follow_symlinks=False):
                         about = entry.stat(follow_symlinks=False)
@@ -165,6 +168,8 @@ class Pictures:
             self.blobs.append(buffer.getvalue())
 
     def finish(self) -> None:
+        if (more := len(self.notes) - (MAX_NOTES - 2)) > 0:
+            self.notes[MAX_NOTES - 2 :] = [f"[{more} more notes left out]"]
         if self._dropped:
             self.notes.append(f"[{self._dropped} more images not shown: at most {self._limit} per call]")
 
