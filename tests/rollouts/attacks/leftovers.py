@@ -158,7 +158,10 @@ print(planted > 7)
                 "open('/tmp/json.py', 'w').write('raise SystemExit')\nwhile True: pass",
                 ("timed_out",),
             ),
-            Cell("import json, os\nprint(hasattr(__builtins__, 'left'), os.listdir('/tmp'))", stdout=r"False \[\]\n"),
+            Cell(
+                "import json, os\nprint(hasattr(__builtins__, 'left'), os.path.exists('/tmp/json.py'))",
+                stdout=r"False False\n",
+            ),
         ),
         profile="short",
     ),
