@@ -104,7 +104,6 @@ def _shown() -> list[str]:
     return arguments
 
 
-@functools.cache
 def visible() -> list[str]:
     """The folders and files of the host that the inside sees."""
     arguments = _shown()

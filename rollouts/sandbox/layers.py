@@ -2,8 +2,10 @@
 
 import asyncio
 import os
-import threading
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from records.recipe import Sandbox as Settings
 from rollouts.sandbox import bubblewrap, seccomp
@@ -12,6 +14,7 @@ from rollouts.sandbox.contract import SandboxUnavailable
 from rollouts.sandbox.fork_server import fork_server
 from rollouts.sandbox.probe import find_holes
 
+T = TypeVar("T")
 ALWAYS = ("namespaces", "no_network", "no_capabilities", "rlimits")
 """Without these nothing runs, whatever a recipe accepts."""
 
@@ -80,23 +83,16 @@ async def find_layers(settings: Settings) -> Layers:
     )
 
 
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end in an event loop of its own, also where another one is at work, which waits meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
 def check_isolation(settings: Settings) -> Layers:
     """`find_layers` for callers outside an event loop, or inside one that may wait for it (about two seconds).
 
     Raises:
         SandboxUnavailable: see there.
     """
-    result: list[Layers | BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(asyncio.run(find_layers(settings)))
-        except BaseException as error:
-            result.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if isinstance(result[0], BaseException):
-        raise result[0]
-    return result[0]
+    return run_apart(find_layers(settings))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from rollouts.sandbox import wire
 from rollouts.sandbox.about import About
 from rollouts.sandbox.contract import SandboxUnavailable, check_files
 from rollouts.sandbox.fleet import Busy, Fleet, Gone, Refused, Server
+from rollouts.sandbox.layers import run_apart
 from rollouts.sandbox.remote_session import LEAST_WAIT_S, Place, RemoteSession
 from rollouts.tools import ToolInfrastructureError
 
@@ -224,7 +224,6 @@ def check_servers(settings: Settings) -> About:
     Raises:
         SandboxUnavailable: see `RemoteSandbox.about`.
     """
-    result: list[About | BaseException] = []
 
     async def ask() -> About:
         sandbox = RemoteSandbox(settings)
@@ -233,15 +232,4 @@ def check_servers(settings: Settings) -> About:
         finally:
             await sandbox.close()
 
-    def run() -> None:
-        try:
-            result.append(asyncio.run(ask()))
-        except BaseException as error:
-            result.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if isinstance(result[0], BaseException):
-        raise result[0]
-    return result[0]
+    return run_apart(ask())

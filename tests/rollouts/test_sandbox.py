@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from attacks import as_nobody
 from PIL import Image
 
 from records.recipe import Sandbox as Settings
@@ -763,10 +764,6 @@ def test_nothing_outlives_a_parent_that_is_killed():
     assert marked(marker) == [] and not [pid for pid in tree if os.path.exists(f"/proc/{pid}")]
 
 
-def _reachable_by_all(path: Path) -> bool:
-    return all(part.stat().st_mode & 0o001 for part in [path, *path.parents])
-
-
 def test_it_holds_for_an_unprivileged_user_too():
     """As root, the same in a process of the user nobody. Folders closed to it are shown to it by bind mounts."""
     cells = [
@@ -778,26 +775,11 @@ def test_it_holds_for_an_unprivileged_user_too():
     ]
     line = [sys.executable, "-c", CHILD, json.dumps(cells)]
     if os.getuid() == 0:
-        if not (shutil.which("unshare") and shutil.which("setpriv")):
-            pytest.skip("needs unshare and setpriv (util-linux) to become another user")
-        needed = [Path(os.path.realpath(sys.base_prefix)), Path(sys.prefix), REPOSITORY]
-        script = ["set -e", "stash=$(mktemp -d)", "mount -t tmpfs -o mode=755 none $stash"]
-        closed = [path for path in needed if not _reachable_by_all(path)]
-        for number, path in enumerate(closed):
-            script += [f"mkdir $stash/{number}", f"mount --bind '{path}' $stash/{number}"]
-        for top in {next(p for p in reversed(path.parents) if not p.stat().st_mode & 0o001) for path in closed}:
-            script.append(f"mount -t tmpfs -o mode=755 none '{top}'")
-        for number, path in enumerate(closed):
-            script += [f"mkdir -p '{path}'", f"mount --bind $stash/{number} '{path}'"]
-        script.append(f"cd '{REPOSITORY}'")
-        script.append('exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"')
-        shell = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
-        if subprocess.run([*shell, "mount -t tmpfs none /mnt"], capture_output=True).returncode:
-            pytest.skip("this root may not mount, so it cannot show a closed interpreter to another user")
-        line = [*shell, "\n".join(script), "sh", *line]
-    done = subprocess.run(
-        line, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ, "HOME": "/nonexistent"}
-    )
+        try:
+            line = as_nobody.command(line)
+        except as_nobody.CannotBecomeNobody as error:
+            pytest.skip(str(error))
+    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, env=as_nobody.environment())
     assert done.returncode == 0, done.stderr
     user, seen = json.loads(done.stdout)
     assert user != 0
