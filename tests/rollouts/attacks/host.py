@@ -213,7 +213,7 @@ class Host:
         if self._signals:
             found.append(f"the decoy process got signals {self._signals.decode()}")
         stat = Path(f"/proc/{self.decoy.pid}/stat").read_text()
-        if stat[stat.rindex(")") + 2] != "S":
+        if stat[stat.rindex(")") + 2] not in "SR":  # asleep, or on a busy machine not there yet; not stopped or traced
             found.append(f"the decoy process is in state {stat[stat.rindex(')') + 2]}")
         for folder in {*self.folders, Path("/"), Path("/etc"), Path("/usr"), Path("/usr/lib"), Path.cwd()}:
             with contextlib.suppress(OSError):
