@@ -21,6 +21,7 @@ from records.settings import explain
 from records.trajectory import Outcome
 from rollouts.sandbox.about import About
 from rollouts.sandbox.contract import MAX_FILE_BYTES, CellResult, SandboxUnavailable, Usage
+from rollouts.sandbox.inside.worker import MAX_NOTES
 from rollouts.sandbox.result_images import check_result_image
 
 FRAME, JSON = "application/x-touchstone-frame", "application/json"
@@ -33,8 +34,8 @@ MAX_OPEN_BYTES = MAX_FILE_BYTES + (1 << 20)
 """Of the body that opens a session."""
 MAX_ANSWER_BYTES = MAX_HEAD_BYTES + (64 << 20)
 """Of a cell's answer."""
-MAX_IMAGES, MAX_NOTES = 1000, 100
-"""Images, and files, handed to a session; notes in an answer."""
+MAX_IMAGES = 1000
+"""Handed to a session; and files."""
 SLACK_CHARS = 1000
 """What a text of an answer may be longer than `output_chars`: it says what was cut, and why a cell was stopped."""
 LIMITS = (
