@@ -5,19 +5,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from records.question import Task
-from records.settings import RecipeError, check_settings
+from records.question_rules import QuestionRules
+from records.settings import RecipeError, Section, check_settings
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 LibraryName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 PositiveReal = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Section):
@@ -31,6 +28,8 @@ class Source(Section):
     """At most this many raw rows, drawn with the recipe's seed."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The loader's own settings, checked by the loader."""
+    max_shrink: Fraction = 0.2
+    """Share of the rows there were last time that may be gone; when more are, the source is not taken over."""
 
 
 class Corpus(Section):
@@ -318,6 +317,7 @@ class Recipe(Section):
     """Tools offered per task, by name."""
     sandbox: Sandbox = Sandbox()
     search: Search = Search()
+    questions: QuestionRules = QuestionRules()
     split: Split = Split()
     difficulty: Difficulty = Difficulty()
     tool_benefit: ToolBenefit = ToolBenefit()

@@ -3,13 +3,19 @@
 import difflib
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message names the file, the key, what was given and what is allowed."""
+
+
+class Section(BaseModel):
+    """A part of a recipe: no unknown keys, no changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _field_names(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

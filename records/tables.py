@@ -21,7 +21,9 @@ SCHEMA_VERSION = 1
 """Raised when a row type changes in a way that an older reader could not read."""
 VERSION_KEY = "touchstone.schema_version"
 
-_SCALARS: dict[Any, pl.DataType] = {str: pl.String(), int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean()}
+_SCALARS: dict[Any, pl.DataType] = {
+    str: pl.String(), int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean(), bytes: pl.Binary(),
+}  # fmt: skip
 Row = TypeVar("Row", bound=BaseModel)
 
 
