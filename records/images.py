@@ -5,11 +5,13 @@ import hashlib
 import io
 import uuid
 
-import fsspec
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
 
 MAX_PIXELS = 50_000_000
 """Images with more pixels are refused before they are decoded."""
+MAX_BYTES = 100_000_000
+"""Longer files are refused unread."""
 
 
 class ImageError(ValueError):
@@ -41,10 +43,42 @@ def check_image(data: bytes) -> tuple[int, int]:
     return size
 
 
+FACTS_VERSION = 1
+"""Raised when the normal form or the perceptual hashes change."""
+
+
+class ImageFacts(BaseModel):
+    """What is known of an image that came in; one row of the table of images."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: str
+    """Hash of the bytes that are stored (sha256, hexadecimal): its name in the ImageStore."""
+    arrived: str
+    """Hash of the bytes that came in: the same, where they are stored as they came."""
+    width: int
+    """Pixels of the stored picture, as are height and format."""
+    height: int
+    format: str
+    """jpeg, png or webp."""
+    changes: list[str] = Field(default_factory=list)
+    """What brought it into its normal form, as codes (records/normal_form.py); [] for bytes stored as they came."""
+    phash: int
+    """Perceptual hash, 64 bits as a signed number (records/perceptual.py)."""
+    inner_phash: int
+    """The same without uniform borders."""
+    thumbnail: bytes
+    """16 x 16 RGB without uniform borders."""
+    version: int = FACTS_VERSION
+    """Of the rules that made them: images are looked at again when these change."""
+
+
 class ImageStore:
     """Content-addressed images under an fsspec root, in folders of the hash's first two digits."""
 
     def __init__(self, root: str) -> None:
+        import fsspec  # processes that only decode start without it
+
         self.root = root.rstrip("/")
         self._fs, self._path = fsspec.url_to_fs(self.root)
 
@@ -72,7 +106,7 @@ class ImageStore:
         """The image as a data URI; with `max_side`, shrunk to a small PNG that fits (for people to look at)."""
         data = self.get(image)
         with Image.open(io.BytesIO(data)) as opened:
-            kind = (opened.format or "png").lower()
+            kind = (opened.format or "png").lower().replace("mpo", "jpeg")
             if max_side is not None:
                 thumbnail = opened.convert("RGB")
                 thumbnail.thumbnail((max_side, max_side))

@@ -18,8 +18,8 @@ class ImageRules(Section):
     """Pixels of the shorter side. 28 is a patch of Qwen2-VL and Qwen2.5-VL, 32 one of Qwen3-VL."""
     max_aspect: Annotated[float, Field(gt=1)] = 200.0
     """Longer side over shorter side: 200 is the most that Qwen's processors take; DeepEyes allows 100."""
-    max_pixels: Count = 50_000_000
-    """Width times height."""
+    max_pixels: Annotated[int, Field(ge=1, le=50_000_000)] = 50_000_000
+    """Width times height; images with more than 50 million are not even decoded."""
     decode_s: Annotated[float, Field(gt=0)] = 20.0
     """CPU seconds to decode one image."""
     decode_mb: Count = 2048
@@ -58,9 +58,10 @@ class SemanticDuplicates(Section):
 class Duplicates(Section):
     """When two questions are one."""
 
-    near: Share | None = 0.8
+    near: Share | None = 0.7
     """Jaccard similarity of the texts' shingles from which two questions about the same image (or about none) are one,
-    if their numbers are the same and their answers agree. null: only equal texts are one."""
+    if they have the same words, slips of the pen aside, the same numbers, and answers that agree. null: only equal
+    texts are one."""
     images: Count | None = 10
     """Bits of 64 in which the perceptual hashes of two images of the same picture may differ. null: only equal bytes
     are one image."""
@@ -85,7 +86,7 @@ class Decontamination(Section):
     ngram: Count = 8
     """Words in a row that two texts share, from which a text is looked at."""
     overlap: Share = 0.7
-    """Share of a benchmark question's n-grams found in one question that makes it a hit."""
+    """Share of a benchmark text's n-grams, weighted by how rare they are, that makes a question a hit."""
     similarity: Share = 0.9
     """Cosine similarity of a text that makes a hit, where `duplicates.semantic` names a model."""
     image_bits: Count = 10

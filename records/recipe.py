@@ -30,6 +30,8 @@ class Source(Section):
     """The loader's own settings, checked by the loader."""
     max_shrink: Fraction = 0.2
     """Share of the rows there were last time that may be gone; when more are, the source is not taken over."""
+    evaluation: bool = False
+    """An evaluation set, to be compared with: a row is kept with whatever of it can be read."""
 
 
 class Corpus(Section):

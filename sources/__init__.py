@@ -1,8 +1,9 @@
 """Where questions come from. A new loader is one module of this package that offers
 
 - `Options`: a pydantic model (extra="forbid") of the settings a recipe may give under `options`,
-- `load(spec, options, seed, images) -> Iterator[Question | Reject]`: exactly one item for each raw row drawn, so that
-  rows in = questions + rejects; a reject has stage "source" and the row id `<source name>:<row>`,
+- `load(spec, options, seed) -> Opened`: what the source says of itself, and exactly one draft of a question or reject
+  for each raw row drawn, so that rows in = questions + rejects; a reject has stage "source" and the row id
+  `<source name>:<row>`. A draft's images are encoded bytes; they are looked at here, for all loaders alike,
 - `documents(options) -> Iterator[Document]`, if it can also be the corpus of the search tool,
 - `check(options, use)`, if some settings can only be judged together; it raises ValueError. `use` is "questions" or
   "documents".
@@ -11,19 +12,27 @@ Modules whose name starts with an underscore are no loaders.
 """
 
 import importlib
+import json
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from records.images import ImageStore
+from records.images import ImageError, ImageFacts, ImageStore
+from records.normal_form import NormalImage
 from records.question import Document, Question, Reject
+from records.question_rules import ImageRules
 from records.recipe import Corpus, Source
 from records.settings import RecipeError, check_settings
+from sources._draft import Draft, Opened
+from sources._draw import reject
+from sources._intake import ImageIntake
 
 Use = Literal["questions", "documents"]
+Known = Callable[[str], ImageFacts | None]
+NOTHING_KNOWN: dict[str, ImageFacts] = {}
 
 
 def loader_names() -> list[str]:
@@ -59,13 +68,14 @@ def _check(name: str, values: dict[str, Any], use: Use, file: str, key: str) -> 
     return options
 
 
-def check_source(spec: Source, file: str, index: int) -> BaseModel:
-    """The checked options of the recipe's source number `index` (from 0). Imports no data library and reads no data.
+def check_source(spec: Source, file: str, index: int, section: str = "sources") -> BaseModel:
+    """The checked options of the source number `index` (from 0) of a section of the recipe. Imports no data library and
+    reads no data.
 
     Raises:
         RecipeError: naming the file, the key, what was given and what is allowed.
     """
-    return _check(spec.loader, spec.options, "questions", file, f"sources.{index}")
+    return _check(spec.loader, spec.options, "questions", file, f"{section}.{index}")
 
 
 def check_corpus(spec: Corpus, file: str, index: int) -> BaseModel:
@@ -73,14 +83,60 @@ def check_corpus(spec: Corpus, file: str, index: int) -> BaseModel:
     return _check(spec.loader, spec.options, "documents", file, f"search.corpus.{index}")
 
 
-def load_source(spec: Source, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
-    """The questions and rejects of a source, one for each raw row drawn.
+class Arrival:
+    """What comes from a source: one question or reject for each raw row drawn, its images stored.
+
+    `rows`, `columns` and `revision` are those of `Opened`; `facts` gathers what is found out of images that were not
+    known, and may be emptied by whoever iterates.
+    """
+
+    def __init__(self, spec: Source, opened: Opened, images: ImageStore, intake: ImageIntake) -> None:
+        self.rows, self.columns, self.revision = opened.rows, opened.columns, opened.revision
+        self.facts: list[ImageFacts] = []
+        self._spec, self._drafts, self._images, self._intake = spec, opened.drafts, images, intake
+
+    def __iter__(self) -> Iterator[Question | Reject]:
+        with self._intake as intake:
+            for row, looked_at in intake.take(_with_pictures(self._drafts)):
+                yield row if isinstance(row, Reject) else self._question(row, looked_at)
+
+    def _question(self, draft: Draft, looked_at: list[NormalImage | ImageFacts] | ImageError) -> Question | Reject:
+        fields = draft.fields
+        if isinstance(looked_at, ImageError):
+            if not self._spec.evaluation:
+                return reject(self._spec, fields["source_row"], fields["task"], looked_at.reason, looked_at.detail)
+            extra = {**json.loads(fields.get("extra", "{}")), "not_read": looked_at.reason}
+            fields, looked_at = {**fields, "extra": json.dumps(extra, ensure_ascii=False)}, []
+        for image in looked_at:
+            if isinstance(image, NormalImage):
+                self._images.put(image.data)
+                self.facts.append(image.facts)
+        hashes = [image.facts.image if isinstance(image, NormalImage) else image.image for image in looked_at]
+        return Question(**fields, images=hashes)
+
+
+def _with_pictures(drafts: Iterator[Draft | Reject]) -> Iterator[tuple[Draft | Reject, list[bytes]]]:
+    for draft in drafts:
+        yield draft, draft.pictures if isinstance(draft, Draft) else []
+
+
+def open_source(
+    spec: Source, seed: int, images: ImageStore, rules: ImageRules, known: Known = NOTHING_KNOWN.get
+) -> Arrival:
+    """A source that is open. `known` gives the facts of an image that was looked at before, by the hash of the bytes
+    that came; None for others.
 
     Raises:
         RecipeError: the source cannot be read at all (a missing library, file or column).
     """
     options = check_source(spec, "recipe", 0)
-    yield from get_loader(spec.loader).load(spec, options, seed, images)
+    opened = get_loader(spec.loader).load(spec, options, seed)
+    return Arrival(spec, opened, images, ImageIntake(rules, known))
+
+
+def load_source(spec: Source, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
+    """The questions and rejects of a source, one for each raw row drawn. Raises RecipeError like `open_source`."""
+    yield from open_source(spec, seed, images, ImageRules())
 
 
 def corpus_documents(corpus: list[Corpus]) -> Iterator[Document]:

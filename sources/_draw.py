@@ -1,9 +1,13 @@
 """Drawing rows, and importing what a loader needs."""
 
+import hashlib
+import heapq
 import importlib
+import importlib.metadata
 import random
+from collections.abc import Iterable
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from records.question import Reject
 from records.recipe import Source
@@ -17,6 +21,45 @@ def draw(count: int, limit: int | None, seed: int, salt: str = "") -> list[int]:
     if limit is None or limit >= count:
         return list(range(count))
     return sorted(random.Random(f"{seed}\0{salt}").sample(range(count), limit))
+
+
+def row_digest(value: Any, seed: int) -> bytes:
+    """16 bytes that depend on the content of a raw row and the seed alone: not on its place, nor on the order of its
+    columns, nor on the folder that an image file lies in.
+    """
+    digest = hashlib.blake2b(digest_size=16, salt=str(seed).encode()[:16])
+    _feed(digest, value)
+    return digest.digest()
+
+
+def _feed(digest: Any, value: Any) -> None:
+    # Each part is fed with its kind and length, so that no two different rows are fed the same bytes.
+    if isinstance(value, dict):
+        if set(value) == {"bytes", "path"}:  # an image of `datasets`
+            path = value["path"]
+            value = {"bytes": value["bytes"]} if value["bytes"] is not None else {"path": path and path.split("/")[-1]}
+        digest.update(b"d%d," % len(value))
+        for key in sorted(value, key=str):
+            _feed(digest, str(key))
+            _feed(digest, value[key])
+    elif isinstance(value, list | tuple):
+        digest.update(b"l%d," % len(value))
+        for item in value:
+            _feed(digest, item)
+    else:
+        data = (
+            bytes(value) if isinstance(value, bytes | bytearray | memoryview) else repr(value).encode(errors="replace")
+        )
+        digest.update(b"%s%d," % (type(value).__name__.encode(), len(data)))
+        digest.update(data)
+
+
+def draw_by_content(rows: Iterable[Any], limit: int, seed: int) -> set[int]:
+    """The places of `limit` of the rows, drawn by their content (the smallest of their digests, a bottom-k sample): a
+    dataset in another order or in other files gives the same rows, and a row more replaces at most one of them.
+    """
+    drawn = heapq.nsmallest(limit, ((row_digest(row, seed), place) for place, row in enumerate(rows)))
+    return {place for _, place in drawn}
 
 
 def allocate(limit: int, sizes: dict[str, int], shares: dict[str, float]) -> dict[str, int]:
@@ -50,6 +93,11 @@ def require(module: str, extra: str | None, source: str) -> ModuleType:
     except ModuleNotFoundError as error:
         how = f"install touchstone[{extra}]" if extra else f"install {module}"
         raise RecipeError(f"source {source!r} needs the library {error.name or module!r}: {how}") from error
+
+
+def version(package: str) -> str:
+    """An installed package with its version."""
+    return f"{package} {importlib.metadata.version(package)}"
 
 
 def reject(spec: Source, row: object, task: str, reason: str, detail: str = "") -> Reject:

@@ -1,24 +1,22 @@
-"""From a row with columns of any name to a Question: what the Hugging Face and the local-files loader share."""
+"""From a row with columns of any name to a question: what the Hugging Face and the local-files loader share."""
 
-import base64
-import binascii
-import io
 import json
-import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from records.images import ImageError, ImageStore, check_image
-from records.question import AnswerType, Document, Question, Reject, Task
+from records.question import AnswerType, Document, Reject, Task
 from records.recipe import Source
 from records.settings import RecipeError
+from sources._choices import BrokenRow, cell_text, choice_letter, read_choices
+from sources._draft import Draft
 from sources._draw import reject
+from sources._expressions import ExpressionError, Path, compiled, search
+from sources._pictures import Read, folder_reader, image_bytes
 
-MAX_IMAGE_BYTES = 100_000_000
-MAX_CHOICES = 26
+__all__ = ["BrokenRow", "MappingOptions", "check_columns", "check_mapping", "infer", "to_document", "to_draft"]
 
 
 def _pattern(value: str) -> str:
@@ -31,28 +29,39 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _value(value: str) -> str:
+    compiled(value)
+    return value
+
+
+Value = Annotated[str, AfterValidator(_value)]
+"""The exact name of a column, or an expression over the row (sources/_expressions.py)."""
+
+
 class Columns(BaseModel):
-    """Which column holds what. Only `text` and `answer` must be there; null says there is none."""
+    """What holds what: a column's name or an expression. Only `text` must be there; null: there is none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str = "question"
-    answer: str = "answer"
-    images: str | None = None
-    """A column of images or of lists of images: encoded bytes, {bytes, path}, a path, or a data URI."""
-    choices: str | None = None
-    """A column of lists of texts, or of {text: [...], label: [...]} as in ARC."""
-    aliases: str | None = None
-    """A column of lists of texts (or of one text) that count as the answer too."""
-    id: str | None = None
-    """A column that names the row for people; its number when not given."""
-    title: str | None = None
-    """For a corpus: the column of titles."""
-    extra: list[str] = Field(default_factory=list)
-    """Columns kept, as JSON, in the question's `extra`."""
+    text: Value = "question"
+    answer: Value | None = "answer"
+    """A text, number or boolean; or a list of texts, of which the first is the answer and the others are aliases.
+    null is for an evaluation set that hides its answers: its questions have empty ones, which no curation keeps."""
+    images: Value | None = None
+    """An image or a list of them: encoded bytes, {bytes, path}, a path below `image_folder`, a data URI or base64."""
+    choices: Value | None = None
+    """A list of texts, {text: [...], label: [...]} as in ARC, or {A: text, B: text, …}."""
+    aliases: Value | None = None
+    """Texts that count as the answer too: one, or a list, which may hold lists."""
+    id: Value | None = None
+    """What names the row for people; its number when not given."""
+    title: Value | None = None
+    """For a corpus: the titles."""
+    extra: list[Value] = Field(default_factory=list)
+    """Kept, as JSON, in the question's `extra`, under the name or expression given."""
 
     def named(self, use: str) -> dict[str, str]:
-        """Setting -> column, for the columns that must be there."""
+        """Setting -> column or expression, for what must be there."""
         keys = (
             ("text", "id", "title") if use == "documents" else ("text", "answer", "images", "choices", "aliases", "id")
         )
@@ -67,6 +76,8 @@ class MappingOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    published: str | None = None
+    """The name of a ready-made mapping in sources/published/; the settings given beside it win over its own."""
     columns: Columns = Columns()
     task: Task | None = None
     """Needed for questions."""
@@ -76,7 +87,20 @@ class MappingOptions(BaseModel):
     """A regular expression whose one group is the answer within the answer column, such as '#### (.+)' for GSM8K."""
     first_choice: Literal[0, 1] = 0
     """What an answer that is a whole number means where there are choices: 0 counts them from 0, 1 from 1."""
+    keep: Value | None = None
+    """An expression; rows for which it gives false, null, 0 or nothing are rejected as `not_wanted`."""
+    image_folder: str | None = None
+    """Where image paths start; without it, paths are refused. No path leads out of it."""
     licence: str = "unknown"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("published") is None:
+            return values
+        from sources._published import with_published
+
+        return with_published(values, set(cls.model_fields))
 
 
 def check_mapping(options: MappingOptions, use: str) -> None:
@@ -85,106 +109,47 @@ def check_mapping(options: MappingOptions, use: str) -> None:
         raise ValueError("task: this key is needed for questions: perception, math or search")
 
 
-def check_columns(options: MappingOptions, there: Iterable[str], use: str, source: str) -> None:
-    """Raises RecipeError for a column that is named but not there."""
-    there = list(there)
-    for key, column in options.columns.named(use).items():
-        if column not in there:
-            raise RecipeError(
-                f"source {source!r}: there is no column {column!r} (columns.{key}); columns there: {', '.join(there)}"
-            )
+def _field(schema: Any, path: Path) -> list[str] | None:
+    """The fields there are where a path of fields ends up missing; None when it is there or cannot be told."""
+    kind: Any = None
+    for depth, name in enumerate(path):
+        names = list(schema.names) if depth == 0 else [field.name for field in kind]
+        if name not in names:
+            return names
+        kind = schema.field(name).type if depth == 0 else kind.field(name).type
+        while hasattr(kind, "value_type"):  # lists, and texts kept as a dictionary
+            kind = kind.value_type
+        if not hasattr(kind, "fields"):  # no struct: what is inside is not the schema's to say
+            return None
+    return None
 
 
-class BrokenRow(Exception):
-    """A row that cannot become a question. `reason` is the code for the reject row."""
+def check_columns(options: MappingOptions, there: Iterable[str] | Any, use: str, source: str) -> None:
+    """Raises RecipeError for a column that is used but not there.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.detail = reason, detail
-
-
-def image_bytes(value: Any, read: Callable[[str], bytes]) -> bytes:
-    """The encoded bytes of an image in any form datasets give. `read` opens a path.
-
-    Raises:
-        BrokenRow: there is none, or it cannot be opened.
+    `there` is the names of the columns or, better, the Arrow schema, in which fields of structs are looked up too.
     """
-    if isinstance(value, dict):
-        value = value["bytes"] if value.get("bytes") is not None else value.get("path")
-    if isinstance(value, str) and value.startswith("data:image/"):
-        try:
-            return base64.b64decode(value.partition(",")[2], validate=True)
-        except binascii.Error as error:
-            raise BrokenRow("image_unreadable", f"data URI: {error}") from None
-    if isinstance(value, str) and value:
-        try:
-            return read(value)
-        except BrokenRow:
-            raise
-        except Exception as error:  # any file system may be behind the path
-            raise BrokenRow("image_missing", f"{value}: {type(error).__name__}: {error}") from None
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    if hasattr(value, "save"):  # an image that is decoded already
-        buffer = io.BytesIO()
-        value.save(buffer, "PNG")
-        return buffer.getvalue()
-    raise BrokenRow(
-        "image_missing", "the image cell is empty" if value is None else f"a {type(value).__name__} is no image"
-    )
-
-
-def _text(value: Any) -> str:
-    """A cell as text; yes/no for booleans, no ".0" behind whole numbers."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if isinstance(value, list | tuple | dict | bytes):
-        raise BrokenRow("not_a_text", f"a {type(value).__name__} where a text is needed")
-    return str(value).strip()
-
-
-def _choices(value: Any) -> tuple[list[str], list[str]]:
-    """The texts of the choices and their labels ([] when they have none)."""
-    if value is None:
-        return [], []
-    if isinstance(value, dict):
-        labels = [_text(label) for label in value.get("label") or []]
-        texts = value.get("text") or []
-    else:
-        labels, texts = [], value
-    if not isinstance(texts, list | tuple):
-        raise BrokenRow("choices_unreadable", f"a {type(value).__name__} is no list of choices")
-    choices = [_text(text) for text in texts]
-    if len(choices) > MAX_CHOICES or (labels and len(labels) != len(choices)):
-        raise BrokenRow("choices_unreadable", f"{len(choices)} choices, {len(labels)} labels")
-    return choices, labels
-
-
-def choice_letter(answer: Any, choices: list[str], labels: list[str], first: int) -> str:
-    """The letter of the right choice, given its label, number, letter or text.
-
-    Raises:
-        BrokenRow: the answer is none of the choices.
-    """
-    text = _text(answer)
-    position: int | None = None
-    if text in labels:
-        position = labels.index(text)
-    elif isinstance(answer, int) and not isinstance(answer, bool):
-        position = answer - first
-    elif text in choices:
-        position = choices.index(text)
-    elif re.fullmatch(r"\(?[A-Za-z][).]?", text):
-        position = ord(text.strip("(). ").upper()) - ord("A")
-    elif re.fullmatch(r"\d+", text):
-        position = int(text) - first
-    if position is None or not 0 <= position < len(choices):
-        raise BrokenRow("answer_not_a_choice", f"{text!r} is none of {choices}"[:300])
-    return chr(ord("A") + position)
+    schema = there if hasattr(there, "field") else None
+    names = list(schema.names) if schema is not None else list(there)
+    given = {f"columns.{key}": value for key, value in options.columns.named(use).items()}
+    if use == "questions" and options.keep is not None:
+        given["keep"] = options.keep
+    for key, text in given.items():
+        if text in names:
+            continue
+        used = "" if compiled(text).tree is None else f" used in {text!r}"
+        for path in compiled(text).paths:
+            if path[0] not in names:
+                raise RecipeError(
+                    f"source {source!r}: there is no column {path[0]!r}{used} ({key}); "
+                    f"columns there: {', '.join(names)}"
+                )
+            fields = _field(schema, path) if schema is not None else None
+            if fields is not None:
+                raise RecipeError(
+                    f"source {source!r}: there is no field {'.'.join(path)!r}{used} ({key}); "
+                    f"fields there: {', '.join(fields)}"
+                )
 
 
 _NUMBER = re.compile(r"[+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)%?")
@@ -197,65 +162,126 @@ def infer(answer: str) -> AnswerType:
     return "number" if _NUMBER.fullmatch(answer) else "short_text"
 
 
-def to_question(
-    spec: Source,
-    options: MappingOptions,
-    number: object,
-    row: dict[str, Any],
-    images: ImageStore,
-    read: Callable[[str], bytes],
-) -> Question | Reject:
-    """The question of one raw row, or the reject that says what is wrong with it. Stores its images."""
-    columns, task = options.columns, options.task or ""
+def _get(row: dict[str, Any], value: str | None) -> Any:
+    if value is None:
+        return None
+    try:
+        return compiled(value).value(row)
+    except ExpressionError as error:
+        raise BrokenRow("expression_failed", str(error)) from None
+
+
+def _flat(value: Any) -> Iterator[str]:
+    """The texts of a text, a list, or a list of lists."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield cell_text(value)
+
+
+def _answer(options: MappingOptions, raw: Any) -> tuple[Any, list[str]]:
+    """The answer, still with its own type, and the aliases that came with it."""
+    also: list[str] = []
+    if isinstance(raw, list | tuple):
+        texts = [text for text in dict.fromkeys(_flat(raw)) if text]
+        if options.answer_type == "set":
+            return ", ".join(texts), []
+        raw, also = (texts[0], texts[1:]) if texts else (None, [])
+    if options.answer_pattern is not None:
+        text = cell_text(raw)
+        try:
+            match = search(options.answer_pattern, text)
+        except ExpressionError as error:
+            raise BrokenRow("expression_failed", f"answer_pattern: {error}") from None
+        if match is None:
+            raise BrokenRow("answer_pattern_unmatched", text[:200])
+        raw = match
+    if cell_text(raw) == "":
+        raise BrokenRow("empty_answer")
+    return raw, also
+
+
+def _asked(options: MappingOptions, row: dict[str, Any]) -> dict[str, Any]:
+    """Answer, its type, choices and aliases, as fields of a Question."""
+    columns = options.columns
+    choices, labels = read_choices(_get(row, columns.choices))
+    raw, aliases = _answer(options, _get(row, columns.answer)) if columns.answer is not None else ("", [])
+    answer_type = options.answer_type
+    if answer_type == "infer":
+        answer_type = "choice" if choices and columns.answer is not None else infer(cell_text(raw))
+    is_choice = answer_type == "choice"
+    answer = choice_letter(raw, choices, labels, options.first_choice) if is_choice else cell_text(raw)
+    aliases += _flat(_get(row, columns.aliases))
+    return {
+        "choices": choices if is_choice else [],
+        "answer": answer,
+        "answer_type": answer_type,
+        "aliases": [alias for alias in dict.fromkeys(aliases) if alias and alias != answer],
+    }
+
+
+def _pictures(options: MappingOptions, row: dict[str, Any], read: Read | None) -> list[bytes]:
+    """The encoded bytes of a row's images."""
+    pictures = _get(row, options.columns.images) if options.columns.images else []
+    by_path = folder_reader(options.image_folder)
+    opened = by_path if options.image_folder is not None or read is None else read
+    cells = pictures if isinstance(pictures, list | tuple) else [pictures]
+    return [image_bytes(cell, by_path, opened) for cell in cells]
+
+
+def to_draft(
+    spec: Source, options: MappingOptions, number: object, row: dict[str, Any], read: Read | None = None
+) -> Draft | Reject:
+    """The question of one raw row with its images as encoded bytes, not yet looked at; or the reject that says what is
+    wrong with the row. Of a row of an evaluation set only the text must be there.
+
+    `read` opens the path of a {bytes: null, path} cell, where the loader knows what its paths mean.
+    """
+    columns = options.columns
     name = str(number)
     try:
-        if columns.id is not None and row.get(columns.id) is not None:
-            name = _text(row[columns.id]) or name
-        text = _text(row.get(columns.text))
+        name = cell_text(_get(row, columns.id)) or name
+        if options.keep is not None and not _get(row, options.keep):
+            raise BrokenRow("not_wanted", options.keep)
+        text = cell_text(_get(row, columns.text))
         if not text:
             raise BrokenRow("empty_text")
-        choices, labels = _choices(row.get(columns.choices)) if columns.choices else ([], [])
-        raw = row.get(columns.answer)
-        if options.answer_pattern is not None:
-            match = re.search(options.answer_pattern, _text(raw))
-            if match is None:
-                raise BrokenRow("answer_pattern_unmatched", _text(raw)[:200])
-            raw = match[1]
-        if _text(raw) == "":
-            raise BrokenRow("empty_answer")
-        answer_type = options.answer_type
-        if answer_type == "infer":
-            answer_type = "choice" if choices else infer(_text(raw))
-        answer = choice_letter(raw, choices, labels, options.first_choice) if answer_type == "choice" else _text(raw)
-        aliases = row.get(columns.aliases) if columns.aliases else None
-        aliases = [_text(a) for a in (aliases if isinstance(aliases, list | tuple) else [aliases])]
-        pictures = row.get(columns.images) if columns.images else []
-        data = [image_bytes(p, read) for p in (pictures if isinstance(pictures, list | tuple) else [pictures])]
-        for item in data:
-            if len(item) > MAX_IMAGE_BYTES:
-                raise BrokenRow("image_too_large", f"{len(item)} bytes, at most {MAX_IMAGE_BYTES} are taken")
-            check_image(item)
-        return Question(
-            source=spec.name,
-            source_row=name,
-            task=options.task,
-            text=text,
-            images=[images.put(item) for item in data],
-            choices=choices if answer_type == "choice" else [],
-            answer=answer,
-            answer_type=answer_type,
-            aliases=[a for a in dict.fromkeys(aliases) if a and a != answer],
-            licence=options.licence,
-            extra=json.dumps({c: row.get(c) for c in columns.extra}, default=str, ensure_ascii=False),
-        )
-    except (BrokenRow, ImageError) as error:
-        return reject(spec, name, task, error.reason, error.detail)
+        extra = {column: _get(row, column) for column in columns.extra}
+        try:
+            asked = _asked(options, row)
+        except BrokenRow as error:
+            if not spec.evaluation:
+                raise
+            asked = {"answer": "", "answer_type": "short_text"}
+            extra["not_read"] = error.reason
+        try:
+            pictures = _pictures(options, row, read)
+        except BrokenRow as error:
+            if not spec.evaluation:
+                raise
+            pictures, extra["not_read"] = [], error.reason
+        fields = {
+            "source": spec.name,
+            "source_row": name,
+            "task": options.task,
+            "text": text,
+            **asked,
+            "licence": options.licence,
+            "extra": json.dumps(extra, default=str, ensure_ascii=False),
+        }
+        return Draft(fields, pictures)
+    except BrokenRow as error:
+        return reject(spec, name, options.task or "", error.reason, error.detail)
 
 
 def to_document(options: MappingOptions, source: str, number: object, row: dict[str, Any]) -> Document | None:
-    """The document of one raw row; None when its text is empty."""
+    """The document of one raw row; None when it has no text, or its text cannot be read."""
     columns = options.columns
-    text = _text(row.get(columns.text))
-    identity = (_text(row.get(columns.id)) if columns.id else "") or str(number)
-    title = _text(row.get(columns.title)) if columns.title else ""
+    try:
+        text = cell_text(_get(row, columns.text))
+        identity = cell_text(_get(row, columns.id)) or str(number)
+        title = cell_text(_get(row, columns.title))
+    except BrokenRow:
+        return None
     return Document(document_id=identity, title=title, text=text, source=source) if text else None

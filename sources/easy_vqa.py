@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from records.images import ImageError, ImageStore, check_image
-from records.question import Question, Reject
+from records.question import Reject
 from records.recipe import Source
-from sources._draw import allocate, draw, reject, require
+from sources._draft import Draft, Opened
+from sources._draw import allocate, draw, reject, require, version
 
 Kind = Literal["yes_no", "shape", "colour"]
 KINDS: tuple[Kind, ...] = ("yes_no", "shape", "colour")
@@ -47,7 +47,7 @@ def kind_of(answer: str) -> Kind:
     return "shape" if answer in _SHAPES else "colour"
 
 
-def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
+def load(spec: Source, options: Options, seed: int) -> Opened:
     """One item for each raw row drawn; the row is named `<split>/<number in the split's file>`."""
     data = require("easy_vqa", "demo", spec.name)
     train = options.split == "train"
@@ -62,30 +62,25 @@ def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Itera
     counts = sizes if spec.limit is None else allocate(spec.limit, sizes, options.kinds)
     drawn = sorted(numbers[i] for kind, numbers in rows.items() for i in draw(len(numbers), counts[kind], seed, kind))
 
-    for row in drawn:
-        name, kind = f"{options.split}/{row}", kind_of(answers[row])
-        path = paths.get(image_ids[row])
-        if path is None:
-            yield reject(spec, name, "perception", "image_missing", f"there is no image {image_ids[row]}")
-            continue
-        try:
-            data_bytes = Path(path).read_bytes()
-            check_image(data_bytes)
-        except OSError as error:
-            yield reject(spec, name, "perception", "image_missing", str(error))
-            continue
-        except ImageError as error:
-            yield reject(spec, name, "perception", error.reason, error.detail)
-            continue
-        yield Question(
-            source=spec.name,
-            source_row=name,
-            task="perception",
-            text=texts[row][:1].upper() + texts[row][1:],
-            images=[images.put(data_bytes)],
-            answer=answers[row],
-            answer_type="boolean" if kind == "yes_no" else "short_text",
-            aliases=_SPELLINGS.get(answers[row], []),
-            licence=LICENCE,
-            extra=json.dumps({"kind": kind, "image_id": image_ids[row]}),
-        )
+    def drafts() -> Iterator[Draft | Reject]:
+        for row in drawn:
+            name, kind = f"{options.split}/{row}", kind_of(answers[row])
+            try:
+                picture = Path(paths[image_ids[row]]).read_bytes()
+            except (KeyError, OSError) as error:
+                yield reject(spec, name, "perception", "image_missing", f"image {image_ids[row]}: {error}")
+                continue
+            fields = {
+                "source": spec.name,
+                "source_row": name,
+                "task": "perception",
+                "text": texts[row][:1].upper() + texts[row][1:],
+                "answer": answers[row],
+                "answer_type": "boolean" if kind == "yes_no" else "short_text",
+                "aliases": _SPELLINGS.get(answers[row], []),
+                "licence": LICENCE,
+                "extra": json.dumps({"kind": kind, "image_id": image_ids[row]}),
+            }
+            yield Draft(fields, [picture])
+
+    return Opened(drafts(), rows=sum(sizes.values()), revision=version("easy-vqa"))

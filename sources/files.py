@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from records.images import ImageStore
-from records.question import Document, Question, Reject
+from records.question import Document, Reject
 from records.recipe import Source
 from records.settings import RecipeError
-from sources._draw import draw, reject
-from sources._mapping import BrokenRow, MappingOptions, check_columns, check_mapping, to_document, to_question
+from sources._columns import columns_read
+from sources._draft import Draft, Opened
+from sources._draw import draw_by_content, reject
+from sources._mapping import BrokenRow, MappingOptions, check_columns, check_mapping, to_document, to_draft
 
 _SUFFIXES = (".parquet", ".jsonl", ".ndjson")
 _BATCH = 256
@@ -27,8 +28,6 @@ class Options(MappingOptions):
 
     path: str | Annotated[list[str], Field(min_length=1)]
     """Files, folders or patterns such as data/*.parquet; parquet and JSON lines (.jsonl, .ndjson) are read."""
-    image_folder: str | None = None
-    """Where image paths in the images column start; without it, paths are refused. No path leads out of it."""
 
 
 def check(options: Options, use: str) -> None:
@@ -82,63 +81,77 @@ def _rows(path: Path, source: str) -> Iterator[dict[str, Any] | BrokenRow]:
         yield row if isinstance(row, dict) else BrokenRow("json_unreadable", f"a {type(row).__name__}, not an object")
 
 
-def _check_file(path: Path, options: Options, use: str, source: str) -> None:
-    """Raises RecipeError when a column is missing: from a parquet file, or from every one of a file's first lines."""
+def _schema(path: Path, source: str) -> Any:
+    """The Arrow schema of a file; of JSON lines as far as its first rows tell. None for one without a row."""
+    import pyarrow as pa
+
     if path.suffix == ".parquet":
-        check_columns(options, _parquet(path, source).schema_arrow.names, use, source)
-        return
-    names: dict[str, None] = {}
-    for row, _ in zip(_rows(path, source), range(_BATCH), strict=False):
-        if isinstance(row, dict):
-            names |= dict.fromkeys(row)
-    if names:
-        check_columns(options, names, use, source)
+        return _parquet(path, source).schema_arrow
+    rows = [row for row, _ in zip(_rows(path, source), range(_BATCH), strict=False) if isinstance(row, dict)]
+    if not rows:
+        return None
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.schema([(name, _json_type([row.get(name) for row in rows])) for name in names])
 
 
-def _reader(folder: str | None) -> Any:
-    root = Path(folder).resolve() if folder is not None else None
+def _json_type(values: list[Any]) -> Any:
+    import pyarrow as pa
 
-    def read(path: str) -> bytes:
-        if root is None:
-            raise BrokenRow("image_missing", f"{path}: paths need image_folder")
-        file = (root / path).resolve()
-        if not file.is_relative_to(root):
-            raise BrokenRow("image_outside_folder", path)
-        return file.read_bytes()
-
-    return read
+    try:
+        return pa.array(values).type
+    except pa.ArrowException:  # values of several types
+        return pa.string()
 
 
-def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
+def load(spec: Source, options: Options, seed: int) -> Opened:
     """One item for each raw row drawn, named `<file name>:<number>` unless there is an id column.
 
     Raises:
         RecipeError: no file matches, a file is unreadable, or a column that is named is not there.
     """
     files = _files(options, spec.name)
+    columns: dict[str, str] = {}
     for path in files:
-        _check_file(path, options, "questions", spec.name)
-    counts = [_count(path, spec.name) for path in files]
-    drawn = set(draw(sum(counts), spec.limit, seed, "files"))
-    read, start = _reader(options.image_folder), 0
-    for path, count in zip(files, counts, strict=True):
-        wanted = {n - start for n in range(start, start + count) if n in drawn}
-        start += count
-        for number, row in enumerate(_rows(path, spec.name)) if wanted else ():
-            if number not in wanted:
+        schema = _schema(path, spec.name)
+        if schema is not None:
+            check_columns(options, schema, "questions", spec.name)
+            columns = columns_read(options, schema)
+    count = sum(_count(path, spec.name) for path in files)
+    drawn = None
+    if spec.limit is not None and spec.limit < count:
+        # Only what is read decides, so that a column more draws no other rows.
+        contents = (
+            {name: row.get(name) for name in columns} if isinstance(row, dict) else str(row)
+            for _, row in _numbered(files, spec.name)
+        )
+        drawn = draw_by_content(contents, spec.limit, seed)
+
+    def drafts() -> Iterator[Draft | Reject]:
+        for place, (name, row) in enumerate(_numbered(files, spec.name)):
+            if drawn is not None and place not in drawn:
                 continue
-            name = f"{path.name}:{number}"
             if isinstance(row, BrokenRow):
                 yield reject(spec, name, options.task or "", row.reason, row.detail)
             else:
-                yield to_question(spec, options, name, row, images, read)
+                yield to_draft(spec, options, name, row)
+
+    return Opened(drafts(), rows=count, columns=columns)
+
+
+def _numbered(files: list[Path], source: str) -> Iterator[tuple[str, dict[str, Any] | BrokenRow]]:
+    """All rows of all files, with their names."""
+    for path in files:
+        for number, row in enumerate(_rows(path, source)):
+            yield f"{path.name}:{number}", row
 
 
 def documents(options: Options) -> Iterator[Document]:
     """Every row with a text as a document. Raises RecipeError like `load`."""
     source = options.path if isinstance(options.path, str) else options.path[0]
     for path in _files(options, source):
-        _check_file(path, options, "documents", source)
+        schema = _schema(path, source)
+        if schema is not None:
+            check_columns(options, schema, "documents", source)
         for number, row in enumerate(_rows(path, source)):
             if isinstance(row, dict):
                 document = to_document(options, path.name, f"{path.name}:{number}", row)

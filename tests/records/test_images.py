@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from records import images
+from records.tables import from_frame, to_frame
 
 
 def png(color="red", size=(20, 10)):
@@ -37,3 +38,11 @@ def test_what_is_no_image_is_refused_with_a_reason(monkeypatch):
     with pytest.raises(images.ImageError) as error:
         images.check_image(png())
     assert error.value.reason == "image_too_large"
+
+
+def test_what_is_known_of_images_is_a_table():
+    facts = images.ImageFacts(
+        image="a", arrived="b", width=2, height=3, format="png", changes=["exif_rotated"], phash=-(2**63),
+        inner_phash=2**63 - 1, thumbnail=bytes(range(256)) * 3,
+    )  # fmt: skip
+    assert from_frame(to_frame([facts], images.ImageFacts), images.ImageFacts) == [facts]

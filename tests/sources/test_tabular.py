@@ -122,7 +122,7 @@ def test_images_of_a_hugging_face_dataset_are_stored_as_they_came(tmp_path):
         )
         assert [store.get(i) for i in result[0].images] == [RED, BLUE]
         assert result[1].images == []
-        assert [r.reason for r in result[2:]] == ["image_unreadable", "image_missing"]
+        assert [r.reason for r in result[2:]] == ["not_an_image", "image_missing"]
     # The same file without `datasets`.
     direct = run(tmp_path, "files", path=path, columns={"images": "pics"})
     assert [getattr(r, "images", None) for r in direct] == [getattr(r, "images", None) for r in result]
