@@ -7,7 +7,7 @@ import polars as pl
 from filters.duplicates import comparable_text
 from filters.rejects import reject_rows
 
-STAGE = "questions"
+STAGE = "contamination"
 
 
 def apply(questions: pl.DataFrame, shown: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -2,8 +2,9 @@
 
 Two questions are the same when their normalised texts (case, punctuation, diacritics and spaces aside), their images
 (in order) and their choices (in any order) are equal. Answers agree when one text, number or choice is accepted by all
-of them, aliases counted. Of agreeing ones the lowest (source, question_id, source_row) is kept: a rule that does not
-depend on the order of the table.
+of them, aliases counted. Of agreeing ones the oldest is kept: the first by `first_seen` (when the question first came),
+then by source, question_id and source_row. That does not depend on the order of the table, and what comes later never
+takes the place of what is kept.
 
 Signs of mathematics and numbers are no punctuation here: "2 + 3" and "2 - 3" are two questions.
 """
@@ -38,50 +39,62 @@ def _comparable(text: pl.Expr) -> pl.Expr:
     return pl.when(number.is_not_null()).then(number.cast(pl.String)).otherwise(comparable_text(text))
 
 
+def accepted_answers(questions: pl.DataFrame) -> pl.Series:
+    """Every text that counts as the answer, as a list a question, in a form in which agreeing answers are equal."""
+    accepted = questions.select(_accepted().list.eval(_comparable(pl.element())))
+    return accepted["accepted"]
+
+
+def seniority(questions: pl.DataFrame) -> list[str]:
+    """The columns by which questions stand in order, oldest first."""
+    return [name for name in ("first_seen", "source", "question_id", "source_row") if name in questions.columns]
+
+
 def apply(questions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split a table of questions into (kept, rejects); both keep the order, and no row is lost.
 
     Reasons: `duplicate` (the detail names the row that is kept), `contradicting_answers` (all of them are rejected).
     """
-    keyed = questions.with_row_index("row").with_columns(
-        key_text=comparable_text(pl.col("text")),
-        key_images=pl.col("images").fill_null([]).list.join("\n"),
-        key_choices=pl.col("choices")
-        .fill_null([])
-        .list.eval(comparable_text(pl.element()))
-        .list.sort()
-        .list.join("\n"),
-        accepted=_accepted(),
+    key = pl.struct(
+        comparable_text(pl.col("text")),
+        pl.col("images").fill_null([]).list.join("\n"),
+        pl.col("choices").fill_null([]).list.eval(comparable_text(pl.element())).list.sort().list.join("\n"),
     )
-    key = ["key_text", "key_images", "key_choices"]
+    rows = questions.select(key=key.hash()).with_row_index("row").filter(pl.len().over("key") > 1)
+    # Most questions are alone, and need no closer look.
+    judged = _judge(questions[rows["row"]].with_columns(row=rows["row"], key=key))
+    lost = judged.filter(pl.col("reason").is_not_null())
+    kept = questions.with_row_index("row").filter(~pl.col("row").is_in(lost["row"].implode())).drop("row")
+    return kept, reject_rows(lost, STAGE, pl.col("reason"), pl.col("detail").fill_null(""))
+
+
+def _judge(questions: pl.DataFrame) -> pl.DataFrame:
+    """The questions, in the order of their `row`, with the reason and detail of those that are lost by their `key`."""
     # One group agrees when some accepted text belongs to every row of it.
     agreeing = (
-        keyed.select("row", *key, "accepted")
+        questions.select("row", "key", accepted=accepted_answers(questions))
         .explode("accepted")
-        .with_columns(accepted=_comparable(pl.col("accepted")))
         .unique(["row", "accepted"])
-        .group_by(*key, "accepted")
+        .group_by("key", "accepted")
         .len("agree")
-        .group_by(key)
+        .group_by("key")
         .agg(pl.col("agree").max())
     )
-    order = pl.struct("source", "question_id", "source_row", "row")
     judged = (
-        keyed.join(agreeing, on=key, how="left")
-        .with_columns(size=pl.len().over(key), rank=order.rank("ordinal").over(key))
+        questions.sort(*seniority(questions), "row")
+        .join(agreeing, on="key", how="left", maintain_order="left")
         .with_columns(
-            first=pl.format("{} row {}", "source", "source_row").sort_by("rank").first().over(key),
-            answers=pl.col("answer").fill_null("").sort_by("rank").str.join(" | ").over(key),
+            size=pl.len().over("key"),
+            rank=pl.int_range(pl.len()).over("key"),
+            first=pl.format("{} row {}", "source", "source_row").first().over("key"),
+            answers=pl.col("answer").fill_null("").str.join(" | ").over("key"),
         )
         .sort("row")
     )
     clash = pl.col("agree") < pl.col("size")
-    judged = judged.with_columns(
-        reason=pl.when(clash).then(pl.lit("contradicting_answers")).when(pl.col("rank") > 1).then(pl.lit("duplicate")),
+    return judged.with_columns(
+        reason=pl.when(clash).then(pl.lit("contradicting_answers")).when(pl.col("rank") > 0).then(pl.lit("duplicate")),
         detail=pl.when(clash)
         .then(pl.format("answers: {}", pl.col("answers").str.slice(0, 200)))
         .otherwise(pl.format("the same as {}", "first")),
     )
-    kept = judged.filter(pl.col("reason").is_null()).select(questions.columns)
-    lost = judged.filter(pl.col("reason").is_not_null())
-    return kept, reject_rows(lost, STAGE, pl.col("reason"), pl.col("detail").fill_null(""))

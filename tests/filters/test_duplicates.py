@@ -20,7 +20,7 @@ def reasons(*rows):
     return kept["source_row"].to_list(), rejects["reason"].to_list()
 
 
-def test_the_lowest_source_and_id_is_kept_whatever_the_order():
+def test_the_oldest_is_kept_whatever_the_order():
     rows = [question(source="b"), question(source="a", source_row="2", text=" what is  1+1 "), question(source="c")]
     for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
         kept, rejects = apply(to_frame([rows[i] for i in order], Question))
