@@ -50,9 +50,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Two files of tests at a time: the run of the whole graph mostly waits for imports and for the model server.
+# Two files of tests at a time, in the order of tests/conftest.py; by itself xdist would begin with those that hold the
+# most tests, and with the run of the whole graph last. What is imported is compiled once and not by each process anew.
 test: install model lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf data $(filter-out dagster_home/dagster.yaml,$(wildcard dagster_home/*))

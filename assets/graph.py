@@ -7,7 +7,7 @@ from assets.questions import questions_assets
 from assets.rejects import rejects_assets
 from assets.search_index import search_index
 from assets.selection import selection_assets
-from assets.sources import sources_assets
+from assets.sources import benchmark_sources, sources_assets
 from assets.tool_benefit import tool_benefit_assets
 from assets.training import training_assets
 from assets.training_sets import training_sets_assets
@@ -29,6 +29,8 @@ def check_recipe(recipe: Recipe, file: str) -> None:
     """
     for index, source in enumerate(recipe.sources):
         check_source(source, file, index)
+    for index, benchmark in enumerate(benchmark_sources(recipe)):
+        check_source(benchmark, file, index, "questions.decontamination.benchmarks")
     for index, corpus in enumerate(recipe.search.corpus):
         check_corpus(corpus, file, index)
     try:

@@ -1,77 +1,137 @@
-"""From all sources to one table of questions that can be checked, each once, and split for good."""
+"""From all sources to one table of questions that are worth asking, each once, and split for good."""
 
 import dagster as dg
 import polars as pl
 
 from assets import show
+from assets.arrival import images_table
+from assets.compared import Compared
+from assets.funnel import funnel
 from assets.resources import Workspace
-from assets.sources import source_keys
-from assets.stage import conservation_check, decided
-from filters import contamination, duplicates, verifiable
+from assets.sources import benchmark_name, benchmark_sources, source_keys
+from assets.stage import conservation_check, decided, rejects_table
+from filters.embeddings import Embedder
+from filters.questions import STEPS, curate
 from records.identity import unit_interval
-from records.question import TASKS, Question
+from records.images import ImageFacts
+from records.question import TASKS, Question, Reject
 from records.recipe import Recipe
-from records.tables import stack
+from records.tables import schema, stack
 from rollouts.prompts import read_examples
 
-STAGE = "questions"
+STAGE, SOURCE_STAGE = "questions", "source"
 
 
 def draw_split(questions: pl.DataFrame, share: float, salt: str) -> pl.Series:
-    """True for about `share` of the questions, drawn by the hash of the first image (the question if it has none).
+    """True for about `share` of the questions, drawn by the hash of the first picture (the question if it has none).
 
-    Questions about the same image are drawn together, and a question keeps its draw when others come and go.
+    Questions about the same picture are drawn together, and a question keeps its draw when others come and go.
     """
-    unit = questions.select(unit=pl.coalesce(pl.col("images").list.first(), "question_id"))["unit"]
+    unit = questions.select(unit=pl.coalesce(pl.col("pictures").list.first(), "question_id"))["unit"]
     return unit.map_elements(lambda key: unit_interval(key, salt) < share, return_dtype=pl.Boolean)
 
 
 def on_several_sides(sides: pl.DataFrame) -> pl.DataFrame:
-    """The questions and images on more than one side. `sides`: columns question_id, images and side."""
+    """The questions and pictures on more than one side. `sides`: columns question_id, pictures and side."""
     units = pl.concat(
-        [sides.select("side", unit="question_id"), sides.select("side", unit="images").explode("unit").drop_nulls()]
+        [sides.select("side", unit="question_id"), sides.select("side", unit="pictures").explode("unit").drop_nulls()]
     )
     return units.group_by("unit").agg(sides=pl.col("side").n_unique()).filter(pl.col("sides") > 1)
 
 
+def benchmark_rows(workspace: Workspace, recipe: Recipe) -> pl.DataFrame:
+    """The rows of all evaluation sets, with `benchmark` and `row`: the names the recipe and the set give them."""
+    tables = [workspace.tables.read(spec.name) for spec in benchmark_sources(recipe)]
+    named = stack([table.select(schema(Question).names()) for table in tables], Question)
+    return named.with_columns(benchmark=pl.col("source").str.strip_prefix(benchmark_name("")), row="source_row")
+
+
+def image_facts(workspace: Workspace, names: list[str]) -> pl.DataFrame:
+    """What is known of the images of these sources."""
+    there = [name for name in names if workspace.tables.exists(images_table(name))]
+    return stack([workspace.tables.read(images_table(name)) for name in there], ImageFacts)
+
+
 def questions_assets(recipe: Recipe) -> list:
     names = [source.name for source in recipe.sources]
+    evaluation = [spec.name for spec in benchmark_sources(recipe)]
 
     @dg.asset(
         group_name="questions",
         kinds={"polars"},
         ins={name: dg.AssetIn(key) for name, key in zip(names, source_keys(recipe), strict=True)},
-        description="All questions of all sources whose answers can be checked, each once. The column `split` says "
-        "which are held out for the evaluation and never rolled out for curation; it goes by the image (or the "
-        "question), so that no image is on both sides.",
+        deps=evaluation,
+        description="The questions of all sources that are worth asking: answers that can be checked, wording that has "
+        "one answer, images that are there, each question once, and none out of an evaluation set. Where a "
+        "multiple-choice question needs no choices it is asked without them (`original` keeps it). `chance` is how "
+        "often the best guess is right. `split` says which are held out for the evaluation and never rolled out for "
+        "curation; it goes by the picture (or the question), so that no picture is on both sides.",
     )
     def questions(workspace: Workspace, **sources: pl.DataFrame) -> dg.Output[pl.DataFrame]:
-        table = stack(sources.values(), Question)
-        checked, unverifiable = verifiable.apply(table)
-        unique, repeated = duplicates.apply(checked)
+        table = pl.concat([_empty(), *(source.select(_empty().columns) for source in sources.values())])
         examples = read_examples(workspace.recipe.examples)
         shown = [example.question for task in TASKS for example in examples.of(task)]
-        unique, leaked = contamination.apply(unique, shown)
-        held_out = draw_split(unique, recipe.split.held_out, recipe.split.salt)
+        rules = workspace.recipe.questions
+        embed = None
+        if rules.duplicates.semantic is not None:
+            embed = Embedder(rules.duplicates.semantic, f"{workspace.data}/embeddings").embed
+        facts = image_facts(workspace, names + evaluation)
+        known = benchmark_rows(workspace, recipe)
+        compare = Compared(workspace.tables, workspace.data, workspace.images.get, rules.decontamination)
+        curated = curate(table, facts, rules, shown, known, compare, embed)
+        held_out = draw_split(curated.kept, recipe.split.held_out, recipe.split.salt)
         sides = pl.when(held_out).then(pl.lit("held_out")).otherwise(pl.lit("curation"))
-        kept = unique.with_columns(split=sides)
+        kept = curated.kept.with_columns(split=sides)
+        at_sources = stack([workspace.tables.read(rejects_table(name)) for name in names], Reject)
         return decided(
             workspace,
             STAGE,
             table.height,
             kept,
-            pl.concat([unverifiable, repeated, leaked]),
+            curated.rejects,
+            funnel=funnel(_steps(names, table, at_sources, curated.rejects)),
+            rejected=show.reject_samples(curated.rejects, table, workspace.images),
+            nearest_pairs=show.pairs(curated.pairs, table, workspace.images),
+            contamination=show.contamination(curated.hits, table, workspace.images),
+            asked_without_choices=kept["original"].is_not_null().sum(),
+            guessable=show.counts(kept.filter(pl.col("chance") > 0), "task", "answer_type"),
             by_split=show.counts(kept, "task", "split"),
             samples=show.sample_questions(kept, workspace.images),
         )
 
     check = conservation_check(
-        "questions", STAGE, lambda w: [i for name in names for i in w.tables.read(name)["question_id"]]
+        "questions",
+        STAGE,
+        lambda w: [i for name in names for i in w.tables.read(name)["question_id"]],
+        id_column="arrived_as",
     )
 
-    @dg.asset_check(asset=questions, blocking=True, description="No question and no image is on both sides.")
+    @dg.asset_check(asset=questions, blocking=True, description="No question and no picture is on both sides.")
     def split_disjoint(questions: pl.DataFrame) -> dg.AssetCheckResult:
-        straddling = on_several_sides(questions.select("question_id", "images", side="split"))
+        straddling = on_several_sides(questions.select("question_id", "pictures", side="split"))
         return dg.AssetCheckResult(passed=straddling.is_empty(), metadata={"on_both_sides": straddling.height})
 
     return [questions, check, split_disjoint]
+
+
+def _empty() -> pl.DataFrame:
+    return pl.DataFrame(schema={**schema(Question), "first_seen": pl.Int64})
+
+
+def _steps(names: list[str], table: pl.DataFrame, at_sources: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
+    """What came in from each source, and what each step rejected for which reason: source, step, reason, rows."""
+    order = pl.Enum([SOURCE_STAGE, *STEPS])
+    came = pl.concat([table.select("source"), at_sources.select("source")])
+    lost = pl.concat([at_sources, rejects]).group_by("source", "stage", "reason").len("rows")
+    known = pl.DataFrame({"source": names}).join(came.group_by("source").len("rows"), on="source", how="left")
+    steps = pl.concat(
+        [
+            known.select("source", stage=pl.lit(SOURCE_STAGE), reason=pl.lit(""), rows=pl.col("rows").fill_null(0)),
+            lost.select("source", "stage", "reason", "rows"),
+        ],
+        how="vertical_relaxed",
+    )
+    places = pl.col("source").replace_strict(names, range(len(names)), return_dtype=pl.Int64)
+    return steps.sort(places, pl.col("stage").cast(order), pl.col("rows"), descending=[False, False, True]).select(
+        "source", "reason", step="stage", rows=pl.col("rows").cast(pl.Int64)
+    )

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,12 @@ class Workspace(dg.ConfigurableResource):
     """fsspec root of the ledger, where it is not in `data`: runs on several machines can share one."""
 
     _tools: dict[str, Tool] = PrivateAttr(default_factory=dict)
+    _began: int = PrivateAttr(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    @property
+    def began(self) -> int:
+        """When this run began, in milliseconds since 1970."""
+        return self._began
 
     @property
     def recipe(self) -> Recipe:

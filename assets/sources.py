@@ -1,49 +1,99 @@
-"""One asset for each source of the recipe, and the corpus that the search tool searches."""
+"""One asset for each source of the recipe, and one for each evaluation set that must not be trained on."""
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from assets import show
+from assets.arrival import read_state, take_over
 from assets.resources import Workspace
 from assets.stage import decided
-from records.question import Question, Reject
 from records.recipe import Recipe, Source
-from records.tables import to_frame
-from sources import get_loader, load_source
+from sources import get_loader
+
+
+class SourceConfig(dg.Config):
+    """What can be said of one materialization of a source."""
+
+    accept_change: bool = Field(
+        default=False,
+        description="Take the source over although it has shrunk or its columns have changed (the check `standing`)",
+    )
+
+
+def benchmark_name(name: str) -> str:
+    """The name of the asset, and of the table, of an evaluation set."""
+    return f"benchmark_{name}"
+
+
+def benchmark_sources(recipe: Recipe) -> list[Source]:
+    """The evaluation sets of the recipe, as the sources they are read as."""
+    return [
+        Source(name=benchmark_name(b.name), loader=b.loader, limit=b.limit, options=b.options, evaluation=True)
+        for b in recipe.questions.decontamination.benchmarks
+    ]
 
 
 def source_keys(recipe: Recipe) -> list[dg.AssetKey]:
     return [dg.AssetKey(source.name) for source in recipe.sources]
 
 
-def _source_asset(spec: Source, recipe: Recipe) -> list:
-    loader = get_loader(spec.loader)
-    about = (loader.__doc__ or "").strip().split("\n\n")[0]
-
-    @dg.asset(
-        name=spec.name,
-        group_name="sources",
-        kinds={"polars"},
-        description=f"{about}\n\nLoader `{spec.loader}`; at most {spec.limit or 'all'} rows, drawn with the seed "
-        f"{recipe.seed}. A row that is no question goes to the rejects with its reason.",
+def _about(spec: Source, recipe: Recipe, group: str) -> str:
+    loader = (get_loader(spec.loader).__doc__ or "").strip().split("\n\n")[0]
+    limit = f"at most {spec.limit} rows, drawn with the seed {recipe.seed}" if spec.limit else "all rows"
+    use = "An evaluation set: nothing like it may be among the questions.\n\n" if group == "benchmarks" else ""
+    return (
+        f"{use}{loader}\n\nLoader `{spec.loader}`, {limit}. A row that is no question goes to the rejects with its "
+        "reason. Images get a normal form or reject their row, and are stored once."
     )
-    def source(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.Output[pl.DataFrame]:
-        questions, rejects = [], []
-        for row in load_source(spec, recipe.seed, workspace.images):
-            (questions if isinstance(row, Question) else rejects).append(row)
-        kept = to_frame(questions, Question)
+
+
+def _not_read(spec: Source, kept: pl.DataFrame) -> dict[str, object]:
+    """Of an evaluation set: why parts of rows could not be read, which then nothing is compared with."""
+    if not spec.evaluation:
+        return {}
+    reasons = kept.select(reason=pl.col("extra").str.json_path_match("$.not_read")).drop_nulls()
+    return {"not_read": show.counts(reasons, "reason")}
+
+
+def _source_asset(spec: Source, recipe: Recipe, group: str) -> list:
+    @dg.asset(name=spec.name, group_name=group, kinds={"polars"}, description=_about(spec, recipe, group))
+    def source(config: SourceConfig, workspace: Workspace) -> dg.Output[pl.DataFrame]:
+        taken = take_over(workspace, spec, recipe.seed, accept=config.accept_change)
+        kept, rejects = taken.questions, taken.rejects
         return decided(
             workspace,
             spec.name,
-            len(questions) + len(rejects),
+            kept.height + rejects.height,
             kept,
-            to_frame(rejects, Reject),
+            rejects,
+            new=taken.new,
+            gone=taken.gone,
+            images_looked_at=taken.images_new,
+            revision=taken.state.revision or "(not known)",
+            rows_of_the_source=taken.state.rows,
+            held_back=taken.state.problem or "no",
+            **_not_read(spec, kept),
             samples=show.sample_questions(kept, workspace.images),
             by_answer_type=show.counts(kept, "task", "answer_type"),
         )
 
-    return [source]
+    @dg.asset_check(
+        asset=source,
+        blocking=True,
+        description="The source has not lost more of its rows than `max_shrink` allows, and its columns are what they "
+        "were. Otherwise its table stays what it was, until it is materialized with `accept_change: true`.",
+    )
+    def standing(workspace: Workspace) -> dg.AssetCheckResult:
+        state = read_state(workspace, spec.name)
+        problem = state.problem if state is not None else "it was never taken over"
+        how = f"{problem}. If this is right, materialize {spec.name} with the configuration accept_change: true"
+        return dg.AssetCheckResult(passed=not problem, description=how if problem else "as before")
+
+    return [source, standing]
 
 
 def sources_assets(recipe: Recipe) -> list:
-    return [asset for spec in recipe.sources for asset in _source_asset(spec, recipe)]
+    """Assets and checks of all sources and evaluation sets."""
+    built = [asset for spec in recipe.sources for asset in _source_asset(spec, recipe, "sources")]
+    return built + [item for spec in benchmark_sources(recipe) for item in _source_asset(spec, recipe, "benchmarks")]

@@ -155,10 +155,10 @@ def _disjoint_check(asset: str) -> dg.AssetChecksDefinition:
         asset=asset,
         name="train_validation_held_out_disjoint",
         blocking=True,
-        description="No question and no image is in two of train, validation and the held-out questions.",
+        description="No question and no picture is in two of train, validation and the held-out questions.",
     )
     def disjoint(workspace: Workspace) -> dg.AssetCheckResult:
-        questions = workspace.tables.read("questions").select("question_id", "images", side="split")
+        questions = workspace.tables.read("questions").select("question_id", "pictures", side="split")
         held_out = questions.filter(pl.col("side") == "held_out")
         chosen = workspace.tables.read(asset).select("question_id", side="split")
         sides = pl.concat([chosen.join(questions.drop("side"), on="question_id").select(held_out.columns), held_out])

@@ -24,15 +24,15 @@ def test_what_is_lost_or_doubled_is_counted():
     assert (result.metadata["lost"].value, result.metadata["too_many"].value) == (1, 1)
 
 
-def test_questions_about_one_image_are_drawn_together_and_stay_where_they_are():
+def test_questions_about_one_picture_are_drawn_together_and_stay_where_they_are():
     questions = pl.DataFrame(
         {
             "question_id": [f"q{n}" for n in range(400)],
-            "images": [[f"i{n // 4}"] if n < 200 else [] for n in range(400)],
+            "pictures": [[f"i{n // 4}"] if n < 200 else [] for n in range(400)],
         }
     )
     drawn = draw_split(questions, 0.3, "salt")
-    by_image = questions.with_columns(drawn=drawn).head(200).group_by(pl.col("images").list.first())
+    by_image = questions.with_columns(drawn=drawn).head(200).group_by(pl.col("pictures").list.first())
     assert by_image.agg(pl.col("drawn").n_unique())["drawn"].max() == 1
     assert 0.2 < drawn.mean() < 0.4
     later = draw_split(questions.tail(100), 0.3, "salt")
@@ -40,10 +40,10 @@ def test_questions_about_one_image_are_drawn_together_and_stay_where_they_are():
     assert draw_split(questions, 0.3, "other").to_list() != drawn.to_list()
 
 
-def test_a_question_or_image_on_both_sides_is_found():
+def test_a_question_or_picture_on_both_sides_is_found():
     sides = pl.DataFrame(
-        {"question_id": ["a", "b", "c", "c"], "images": [["i"], ["i"], [], []], "side": ["x", "y", "x", "y"]},
-        schema_overrides={"images": pl.List(pl.String)},
+        {"question_id": ["a", "b", "c", "c"], "pictures": [["i"], ["i"], [], []], "side": ["x", "y", "x", "y"]},
+        schema_overrides={"pictures": pl.List(pl.String)},
     )
     assert sorted(on_several_sides(sides)["unit"]) == ["c", "i"]
     assert on_several_sides(sides.head(1)).is_empty()

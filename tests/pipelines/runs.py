@@ -287,10 +287,10 @@ _NO_CALLS = pl.DataFrame(schema={"rollout_id": pl.String, "kind": pl.String, "ke
 
 
 def _untimed(table: pl.DataFrame) -> pl.DataFrame:
-    """Seconds are measured anew by whoever makes a call, and are no part of what a run finds out."""
+    """Seconds are measured anew by whoever makes a call, and when a run began is no part of what it finds out."""
     if "tool_calls" in table.columns:
         table = table.with_columns(pl.col("tool_calls").str.replace_all(r'"seconds":[0-9.e+-]+', '"seconds":0'))
-    return table.drop("seconds", strict=False)
+    return table.drop("seconds", "first_seen", strict=False)
 
 
 def assert_same(found: Mapping[str, pl.DataFrame], expected: Mapping[str, pl.DataFrame]) -> None:

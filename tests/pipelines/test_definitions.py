@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ print(json.dumps({
 """
 
 
+@functools.cache
 def load(**environment):
     return subprocess.run(
         [sys.executable, "-c", LOAD], capture_output=True, text=True, cwd=ROOT, env=os.environ | environment
@@ -38,8 +40,8 @@ def test_the_demo_loads_without_the_heavy_libraries_and_every_asset_is_described
     assert all(len(text or "") > 40 for text in found["described"].values())
     assert found["jobs"] == ["curation", "refresh"] and found["schedules"] == ["nightly_refresh"]
     assert found["groups"] == [
-        "cold_start", "difficulty", "evaluation", "questions", "rejects", "selection", "sources", "tool_benefit",
-        "training", "training_sets",
+        "benchmarks", "cold_start", "difficulty", "evaluation", "questions", "rejects", "selection", "sources",
+        "tool_benefit", "training", "training_sets",
     ]  # fmt: skip
 
 
@@ -49,26 +51,50 @@ def test_every_shipped_recipe_loads(name):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"dialect": "klingon"}, "there is no dialect 'klingon'; known: deepeyes_v2, plain_tags"),
-        ({"tools": {"math": ["hammer"]}}, "tools.math: there is no tool 'hammer'; known: python, search"),
-        ({"sources": [{"name": "a", "loader": "nowhere"}]}, "sources.0.loader: there is no loader 'nowhere'"),
-        ({"sources": [{"name": "a", "loader": "easy_vqa", "options": {"splt": 1}}]}, "sources.0.options.splt"),
-        ({"cold_start": {"checks": ["nice"]}}, "there is no check 'nice'"),
-        ({"sft": {"formats": ["verl_parquet"]}}, "sft.formats: 'verl_parquet' is no format for sft"),
-        ({"seeed": 1}, "seeed: no such key (did you mean 'seed'?)"),
-    ],
-)
-def test_a_wrong_recipe_is_refused_before_anything_runs(tmp_path, change, says):
-    recipe = yaml.safe_load((ROOT / "pipelines" / "recipes" / "demo.yaml").read_text()) | change
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(recipe))
-    done = load(TOUCHSTONE_RECIPE=str(path))
-    assert done.returncode != 0
-    message = done.stderr.strip().splitlines()[-1]
-    assert "mine.yaml" in message and says in message
+WRONG = [
+    ({"dialect": "klingon"}, "there is no dialect 'klingon'; known: deepeyes_v2, plain_tags"),
+    ({"tools": {"math": ["hammer"]}}, "tools.math: there is no tool 'hammer'; known: python, search"),
+    ({"sources": [{"name": "a", "loader": "nowhere"}]}, "sources.0.loader: there is no loader 'nowhere'"),
+    ({"sources": [{"name": "a", "loader": "easy_vqa", "options": {"splt": 1}}]}, "sources.0.options.splt"),
+    ({"cold_start": {"checks": ["nice"]}}, "there is no check 'nice'"),
+    ({"sft": {"formats": ["verl_parquet"]}}, "sft.formats: 'verl_parquet' is no format for sft"),
+    ({"seeed": 1}, "seeed: no such key (did you mean 'seed'?)"),
+]
+# Every recipe in a process of its own, forked from one that has imported all but the definitions.
+LOAD_EACH = f"""
+import os, sys
+import assets.graph, pipelines.console, pipelines.jobs, pipelines.schedules
+for recipe in sys.argv[1:]:
+    if (child := os.fork()) == 0:
+        os.environ["TOUCHSTONE_RECIPE"] = recipe
+        said = os.open(recipe + ".txt", os.O_WRONLY | os.O_CREAT)
+        os.dup2(said, 1), os.dup2(said, 2)
+        exec({LOAD!r})
+        break
+    open(recipe + ".status", "w").write(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+"""
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """What loading each of the wrong recipes ended with: exit status and last line."""
+    folder = tmp_path_factory.mktemp("recipes")
+    demo = yaml.safe_load((ROOT / "pipelines" / "recipes" / "demo.yaml").read_text())
+    paths = [folder / f"mine{number}.yaml" for number in range(len(WRONG))]
+    for path, (change, _) in zip(paths, WRONG, strict=True):
+        path.write_text(yaml.safe_dump(demo | change))
+    subprocess.run([sys.executable, "-c", LOAD_EACH, *paths], cwd=ROOT, check=True, capture_output=True)
+    return [
+        (int(Path(f"{path}.status").read_text()), Path(f"{path}.txt").read_text().strip().splitlines()[-1])
+        for path in paths
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=[says for _, says in WRONG])
+def test_a_wrong_recipe_is_refused_before_anything_runs(refused, number):
+    status, message = refused[number]
+    assert status != 0
+    assert f"mine{number}.yaml" in message and WRONG[number][1] in message
 
 
 def test_an_unknown_recipe_name_lists_the_known_ones():

@@ -1,0 +1,21 @@
+"""The order of the files: with `--dist loadfile` the one that takes longest must not be the last to start."""
+
+from pathlib import Path
+
+import pytest
+
+LONGEST = (
+    "pipelines/test_end_to_end.py",  # half of all the time, and mostly of one core
+    "rollouts/test_attacks.py",
+    "rollouts/test_images_reach_model.py",
+    "rollouts/test_server.py",
+    "training/test_formats.py",
+    "rollouts/test_merge.py",
+    "pipelines/test_kills.py",
+)
+"""Files that take more than half a minute, the longest first; the others keep their order."""
+_TURN = {Path(__file__).parent / name: turn for turn, name in enumerate(LONGEST)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _TURN.get(item.path, len(_TURN)))
