@@ -17,7 +17,7 @@ from records.settings import RecipeError
 from rollouts.dialects import get_dialect
 from rollouts.prompts import read_examples
 from rollouts.tools import tool_names
-from sources import check_corpus, check_source
+from sources import check_corpus, check_source, must_be_checked_against
 from training.formats import get_format
 
 
@@ -31,6 +31,7 @@ def check_recipe(recipe: Recipe, file: str) -> None:
         check_source(source, file, index)
     for index, benchmark in enumerate(benchmark_sources(recipe)):
         check_source(benchmark, file, index, "questions.decontamination.benchmarks")
+    _check_evaluation_sets(recipe, file)
     for index, corpus in enumerate(recipe.search.corpus):
         check_corpus(corpus, file, index)
     try:
@@ -47,6 +48,21 @@ def check_recipe(recipe: Recipe, file: str) -> None:
                     raise RecipeError(f"{section}.formats: {name!r} is no format for {section}")
     except RecipeError as error:
         raise RecipeError(f"{file}: {error}") from None
+
+
+def _check_evaluation_sets(recipe: Recipe, file: str) -> None:
+    """Raises RecipeError for a source that shares its images with an evaluation set that the recipe does not name."""
+    rules = recipe.questions.decontamination
+    named = {str(benchmark.options.get("published", "")) for benchmark in rules.benchmarks} | set(rules.waived)
+    named |= {benchmark.name for benchmark in rules.benchmarks}
+    for source in recipe.sources:
+        for wanted in must_be_checked_against(source):
+            if not any(name.startswith(wanted) for name in named):
+                raise RecipeError(
+                    f"{file}: questions.decontamination.benchmarks: the source {source.name!r} comes from what "
+                    f"{wanted!r} comes from, so that has to be among them (published: {wanted}), or in "
+                    "questions.decontamination.waived"
+                )
 
 
 def build_assets(recipe: Recipe) -> list:

@@ -132,6 +132,6 @@ def _steps(names: list[str], table: pl.DataFrame, at_sources: pl.DataFrame, reje
         how="vertical_relaxed",
     )
     places = pl.col("source").replace_strict(names, range(len(names)), return_dtype=pl.Int64)
-    return steps.sort(places, pl.col("stage").cast(order), pl.col("rows"), descending=[False, False, True]).select(
+    return steps.sort(pl.col("stage").cast(order), places, pl.col("rows"), descending=[False, False, True]).select(
         "source", "reason", step="stage", rows=pl.col("rows").cast(pl.Int64)
     )

@@ -7,7 +7,7 @@ Three parts, each of which can be run alone: near duplicates of texts against ot
 target is missed.
 
 The text peers live beside Touchstone (`pip install 'touchstone[bench]'`), the image peers in an environment of their
-own, because they bring other builds of torch: --peers names its interpreter. About twelve minutes on two cores; two
+own, because they bring other builds of torch: --peers names its interpreter. About fifteen minutes on two cores; two
 with --quick, at a tenth of the size.
 """
 
@@ -19,7 +19,7 @@ import sys
 
 from benchmarks import questions_images, questions_stage, questions_text
 
-ROWS, IMAGES = 1_000_000, 3_000
+ROWS, IMAGES = 1_000_000, 6_000
 
 
 def judge(figures: dict) -> list[dict[str, object]]:

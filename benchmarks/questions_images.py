@@ -340,7 +340,7 @@ def show(figures: dict) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--peers", default=sys.executable, help="the interpreter that has the peers")
     for hidden in ("--part", "--one-core", "--search", "--folder"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)

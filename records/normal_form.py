@@ -37,7 +37,7 @@ at a fraction of the bytes of a PNG. Its chroma is not subsampled, because doing
 have moved, smears small coloured details, which questions ask about."""
 PNG_LEVEL = 4
 """Half the time of Pillow's own choice, 6, on smooth pictures, for at most a few per cent more bytes."""
-LOOK_SIDE = 128
+LOOK_SIDE = 96
 """Pixels of the shorter side that a perceptual hash needs of a picture that has them."""
 
 _TURNS = {

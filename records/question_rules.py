@@ -83,6 +83,8 @@ class Decontamination(Section):
     """What of the evaluation sets may not come back in the questions."""
 
     benchmarks: list[Benchmark] = Field(default_factory=list)
+    waived: list[str] = Field(default_factory=list)
+    """Evaluation sets that a published source has to be checked against, and is not, because the recipe says so."""
     ngram: Count = 8
     """Words in a row that two texts share, from which a text is looked at."""
     overlap: Share = 0.7

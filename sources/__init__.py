@@ -29,6 +29,7 @@ from records.settings import RecipeError, check_settings
 from sources._draft import Draft, Opened
 from sources._draw import reject
 from sources._intake import ImageIntake
+from sources._published import read_published
 
 Use = Literal["questions", "documents"]
 Known = Callable[[str], ImageFacts | None]
@@ -76,6 +77,12 @@ def check_source(spec: Source, file: str, index: int, section: str = "sources") 
         RecipeError: naming the file, the key, what was given and what is allowed.
     """
     return _check(spec.loader, spec.options, "questions", file, f"{section}.{index}")
+
+
+def must_be_checked_against(spec: Source) -> list[str]:
+    """The evaluation sets whose images or texts a published source shares (names of published mappings)."""
+    name = spec.options.get("published")
+    return read_published(name).check_against if isinstance(name, str) else []
 
 
 def check_corpus(spec: Corpus, file: str, index: int) -> BaseModel:

@@ -25,6 +25,8 @@ class Published(Section):
     """Where the columns are known from, in all or column by column."""
     notes: str = ""
     """Licence, access, and files to fetch first."""
+    check_against: list[str] = Field(default_factory=list)
+    """Evaluation sets that share its images or texts: a recipe with it has to name them, or to waive them."""
     options: dict[str, Any] = Field(min_length=1)
     """Settings of the loader `huggingface`."""
 

@@ -56,6 +56,10 @@ WRONG = [
     ({"tools": {"math": ["hammer"]}}, "tools.math: there is no tool 'hammer'; known: python, search"),
     ({"sources": [{"name": "a", "loader": "nowhere"}]}, "sources.0.loader: there is no loader 'nowhere'"),
     ({"sources": [{"name": "a", "loader": "easy_vqa", "options": {"splt": 1}}]}, "sources.0.options.splt"),
+    (
+        {"sources": [{"name": "a", "loader": "huggingface", "options": {"published": "vstar_gqa"}}]},
+        "the source 'a' comes from what 'vstar_bench' comes from",
+    ),
     ({"cold_start": {"checks": ["nice"]}}, "there is no check 'nice'"),
     ({"sft": {"formats": ["verl_parquet"]}}, "sft.formats: 'verl_parquet' is no format for sft"),
     ({"seeed": 1}, "seeed: no such key (did you mean 'seed'?)"),
