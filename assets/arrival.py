@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
@@ -38,6 +41,8 @@ class SourceState(BaseModel):
     rows: int
     """Raw rows: all that the source has or, of a stream, those that were read."""
     questions: int
+    images: int
+    """Of all questions: an evaluation set keeps rows whose images are gone."""
     columns: str
     """JSON text: the columns that are read, with their types."""
     problem: str = ""
@@ -77,7 +82,9 @@ def take_over(workspace: Workspace, spec: Source, seed: int, accept: bool = Fals
     Raises:
         RecipeError: it cannot be read at all.
     """
-    tables, before = workspace.tables, read_state(workspace, spec.name)
+    tables = workspace.tables
+    # A run that was killed in between may have left a state without a table.
+    before = read_state(workspace, spec.name) if tables.exists(spec.name) else None
     arrival = open_source(spec, seed, workspace.images, workspace.recipe.questions.images, _Known(workspace, spec.name))
     settings = content_hash([spec.model_dump(mode="json", exclude={"max_shrink"}), seed])
     compared = before if before is not None and before.settings == settings and not accept else None
@@ -85,14 +92,20 @@ def take_over(workspace: Workspace, spec: Source, seed: int, accept: bool = Fals
     problem = _shrunk("rows", compared, arrival.rows, spec) or _changed(compared, arrival.columns)
     questions, rejects, images_new = stack([], Question), stack([], Reject), 0
     if not problem:
-        questions, rejects, images_new = _read(workspace, spec.name, arrival)
-        problem = _shrunk("questions", compared, questions.height, spec)
+        questions, rejects, facts, images_new = _read(workspace, spec.name, arrival)
+        pictures = _pictures(questions)
+        problem = _shrunk("questions", compared, questions.height, spec) or _shrunk("images", compared, pictures, spec)
+        if images_new and not problem:
+            tables.adopt(images_table(spec.name), facts)
+        else:
+            facts.remove()
     state = SourceState(
         source=spec.name,
         settings=settings,
         revision=arrival.revision,
         rows=arrival.rows if arrival.rows is not None else questions.height + rejects.height,
         questions=questions.height,
+        images=_pictures(questions),
         columns=json.dumps(arrival.columns),
     )
     earlier = _earlier(workspace, spec.name)
@@ -113,6 +126,10 @@ def take_over(workspace: Workspace, spec: Source, seed: int, accept: bool = Fals
         gone=earlier.join(ids, on="question_id", how="anti").height,
         images_new=images_new,
     )
+
+
+def _pictures(questions: pl.DataFrame) -> int:
+    return int(questions["images"].list.len().sum())
 
 
 def _earlier(workspace: Workspace, name: str) -> pl.DataFrame:
@@ -140,8 +157,10 @@ class _Known:
         return None if place is None else ImageFacts(**self._facts.row(place, named=True))
 
 
-def _read(workspace: Workspace, name: str, arrival: Arrival) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """All of a source: its questions, its rejects and the number of images that were not known; a batch at a time."""
+def _read(workspace: Workspace, name: str, arrival: Arrival) -> tuple[pl.DataFrame, pl.DataFrame, TableFile, int]:
+    """All of a source, a batch at a time: its questions, its rejects, what is known of all images that ever came, and
+    the number of those that were not known.
+    """
     questions, rejects, looked_at = [], [], 0
     folder = Path(tempfile.mkdtemp(dir=workspace.scratch))
     file = TableFile(folder / "images.parquet")
@@ -149,15 +168,14 @@ def _read(workspace: Workspace, name: str, arrival: Arrival) -> tuple[pl.DataFra
     with pq.ParquetWriter(file.path, schema, compression="zstd") as writer:
         if workspace.tables.exists(images_table(name)):
             for batch in _batches(workspace, name):
-                writer.write_table(batch.to_arrow().cast(schema))
+                writer.write_table(batch.cast(schema))
         for rows in _batched(arrival):
             questions.append(to_frame((row for row in rows if isinstance(row, Question)), Question))
             rejects.append(to_frame((row for row in rows if isinstance(row, Reject)), Reject))
             facts, arrival.facts = arrival.facts, []
             looked_at += len(facts)
             writer.write_table(to_frame(facts, ImageFacts).to_arrow().cast(schema))
-    workspace.tables.adopt(images_table(name), file)
-    return stack(questions, Question), stack(rejects, Reject), looked_at
+    return stack(questions, Question), stack(rejects, Reject), file, looked_at
 
 
 def _batched(arrival: Arrival) -> Iterator[list[Question | Reject]]:
@@ -166,16 +184,18 @@ def _batched(arrival: Arrival) -> Iterator[list[Question | Reject]]:
         yield batch
 
 
-def _batches(workspace: Workspace, name: str) -> Iterator[pl.DataFrame]:
+def _batches(workspace: Workspace, name: str) -> Iterator[pa.Table]:
     """What is known of the images that came before."""
-    table = workspace.tables.scan(images_table(name)).filter(pl.col("version") == FACTS_VERSION)
-    yield from table.collect_batches(chunk_size=BATCH)
+    fs, path = fsspec.url_to_fs(workspace.tables.path(images_table(name)))
+    with fs.open(path, "rb") as file:
+        for batch in pq.ParquetFile(file).iter_batches(BATCH):
+            yield pa.Table.from_batches([batch]).filter(pc.field("version") == FACTS_VERSION)
 
 
 def _shrunk(what: str, before: SourceState | None, now: int | None, spec: Source) -> str:
     if before is None or now is None:
         return ""
-    was = before.rows if what == "rows" else before.questions
+    was = getattr(before, what)
     if now >= was * (1 - spec.max_shrink):
         return ""
     return f"{now} {what}, where there were {was}: more than {spec.max_shrink:.0%} are gone (max_shrink)"

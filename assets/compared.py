@@ -1,5 +1,6 @@
 """Images against the evaluation sets' images: each pair is compared once, not in every refresh."""
 
+import uuid
 from collections.abc import Callable
 
 import fsspec
@@ -21,7 +22,8 @@ class Windows:
     """The hashes of the windows of benchmark images (filters/image_contamination.py), one file an image."""
 
     def __init__(self, root: str) -> None:
-        self._fs, self._root = fsspec.url_to_fs(f"{root.rstrip('/')}/{FACTS_VERSION}")
+        version = f"{FACTS_VERSION}.{image_contamination.VERSION}"
+        self._fs, self._root = fsspec.url_to_fs(f"{root.rstrip('/')}/{version}")
 
     def __call__(self, image: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         path = f"{self._root}/{image[:2]}/{image}"
@@ -29,8 +31,9 @@ class Windows:
             return np.frombuffer(self._fs.cat_file(path), np.int64)
         made = make()
         self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        self._fs.pipe_file(f"{path}.tmp", made.tobytes())
-        self._fs.mv(f"{path}.tmp", path)
+        part = f"{path}.{uuid.uuid4().hex[:8]}.tmp"  # two runs at once may make the same
+        self._fs.pipe_file(part, made.tobytes())
+        self._fs.mv(part, path)
         return made
 
 

@@ -9,11 +9,12 @@ from assets.compared import Compared
 from assets.funnel import funnel
 from assets.resources import Workspace
 from assets.sources import benchmark_name, benchmark_sources, source_keys
-from assets.stage import conservation_check, decided, rejects_table
+from assets.stage import conservation_check, decided, ids, rejects_table
 from filters.embeddings import Embedder
 from filters.questions import STEPS, curate
+from filters.rejects import reject_rows
 from records.identity import unit_interval
-from records.images import ImageFacts
+from records.images import FACTS_VERSION, ImageFacts
 from records.question import TASKS, Question, Reject
 from records.recipe import Recipe
 from records.tables import schema, stack
@@ -22,13 +23,54 @@ from rollouts.prompts import read_examples
 STAGE, SOURCE_STAGE = "questions", "source"
 
 
-def draw_split(questions: pl.DataFrame, share: float, salt: str) -> pl.Series:
-    """True for about `share` of the questions, drawn by the hash of the first picture (the question if it has none).
+def _draw(units: pl.Series, share: float, salt: str) -> pl.Series:
+    """True for about `share` of the texts, by their hash."""
+    return units.map_elements(lambda unit: unit_interval(unit, salt) < share, return_dtype=pl.Boolean)
 
-    Questions about the same picture are drawn together, and a question keeps its draw when others come and go.
+
+def draw_held_out(questions: pl.DataFrame, share: float, salt: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The questions with `split` (held_out for about `share` of them, else curation), and the rejects.
+
+    Each picture is drawn for itself, and a question without one by its id, so that a draw stays when others come and
+    go. A question between pictures that were drawn apart is rejected: `picture_on_both_sides`.
     """
-    unit = questions.select(unit=pl.coalesce(pl.col("pictures").list.first(), "question_id"))["unit"]
-    return unit.map_elements(lambda key: unit_interval(key, salt) < share, return_dtype=pl.Boolean)
+    shown = questions.select(unit="pictures").explode("unit").drop_nulls().unique()
+    alone = questions.filter(pl.col("pictures").list.len() == 0).select(unit="question_id")
+    drawn = pl.concat([shown, alone.unique()])
+    drawn = drawn.with_columns(out=_draw(drawn["unit"], share, salt))
+    unit = pl.when(pl.col("pictures").list.len() > 0).then("pictures").otherwise(pl.concat_list("question_id"))
+    sides = (
+        questions.select(unit=unit)
+        .with_row_index("row")
+        .explode("unit")
+        .join(drawn, on="unit", how="left", maintain_order="left")
+        .group_by("row", maintain_order=True)
+        .agg(any=pl.col("out").any(), all=pl.col("out").all())
+    )
+    split = pl.when(sides["any"]).then(pl.lit("held_out")).otherwise(pl.lit("curation"))
+    apart = sides["any"] != sides["all"]
+    detail = "its pictures are also those of questions on both sides of the held-out split"
+    lost = reject_rows(questions.filter(apart), STAGE, "picture_on_both_sides", detail, row_id="arrived_as")
+    return questions.with_columns(split=split).filter(~apart), lost
+
+
+def draw_split(questions: pl.DataFrame, share: float, salt: str) -> pl.Series:
+    """True for about `share` of the questions; those that are linked by their pictures are drawn together."""
+    links = questions.select("pictures").with_row_index("row").explode("pictures").drop_nulls()
+    links = links.with_columns(unit="pictures")
+    while True:
+        joined = links.with_columns(unit=pl.col("unit").min().over("row")).with_columns(
+            unit=pl.col("unit").min().over("pictures")
+        )
+        if joined.equals(links):
+            break
+        links = joined
+    units = (
+        questions.select("question_id")
+        .with_row_index("row")
+        .join(links.unique("row", keep="any").select("row", "unit"), on="row", how="left", maintain_order="left")
+    )
+    return _draw(units.select(pl.coalesce("unit", "question_id"))["unit"], share, salt)
 
 
 def on_several_sides(sides: pl.DataFrame) -> pl.DataFrame:
@@ -49,7 +91,10 @@ def benchmark_rows(workspace: Workspace, recipe: Recipe) -> pl.DataFrame:
 def image_facts(workspace: Workspace, names: list[str]) -> pl.DataFrame:
     """What is known of the images of these sources."""
     there = [name for name in names if workspace.tables.exists(images_table(name))]
-    return stack([workspace.tables.read(images_table(name)) for name in there], ImageFacts)
+    tables = [workspace.tables.read(images_table(name)) for name in there]
+    # Of a source that is held back there may be no newer ones.
+    current = [table.filter(pl.col("version") == FACTS_VERSION) for table in tables]
+    return stack([new if new.height else table for new, table in zip(current, tables, strict=True)], ImageFacts)
 
 
 def questions_assets(recipe: Recipe) -> list:
@@ -79,18 +124,17 @@ def questions_assets(recipe: Recipe) -> list:
         known = benchmark_rows(workspace, recipe)
         compare = Compared(workspace.tables, workspace.data, workspace.images.get, rules.decontamination)
         curated = curate(table, facts, rules, shown, known, compare, embed)
-        held_out = draw_split(curated.kept, recipe.split.held_out, recipe.split.salt)
-        sides = pl.when(held_out).then(pl.lit("held_out")).otherwise(pl.lit("curation"))
-        kept = curated.kept.with_columns(split=sides)
+        kept, apart = draw_held_out(curated.kept, recipe.split.held_out, recipe.split.salt)
+        rejects = pl.concat([curated.rejects, apart])
         at_sources = stack([workspace.tables.read(rejects_table(name)) for name in names], Reject)
         return decided(
             workspace,
             STAGE,
             table.height,
             kept,
-            curated.rejects,
-            funnel=funnel(_steps(names, table, at_sources, curated.rejects)),
-            rejected=show.reject_samples(curated.rejects, table, workspace.images),
+            rejects,
+            funnel=funnel(_steps(names, table, at_sources, rejects)),
+            rejected=show.reject_samples(rejects, table, workspace.images),
             nearest_pairs=show.pairs(curated.pairs, table, workspace.images),
             contamination=show.contamination(curated.hits, table, workspace.images),
             asked_without_choices=kept["original"].is_not_null().sum(),
@@ -102,7 +146,7 @@ def questions_assets(recipe: Recipe) -> list:
     check = conservation_check(
         "questions",
         STAGE,
-        lambda w: [i for name in names for i in w.tables.read(name)["question_id"]],
+        lambda w: [i for name in names for i in ids(w, name)],
         id_column="arrived_as",
     )
 
@@ -120,7 +164,7 @@ def _empty() -> pl.DataFrame:
 
 def _steps(names: list[str], table: pl.DataFrame, at_sources: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
     """What came in from each source, and what each step rejected for which reason: source, step, reason, rows."""
-    order = pl.Enum([SOURCE_STAGE, *STEPS])
+    order = pl.Enum([SOURCE_STAGE, *STEPS, STAGE])
     came = pl.concat([table.select("source"), at_sources.select("source")])
     lost = pl.concat([at_sources, rejects]).group_by("source", "stage", "reason").len("rows")
     known = pl.DataFrame({"source": names}).join(came.group_by("source").len("rows"), on="source", how="left")

@@ -74,6 +74,7 @@ def _source_asset(spec: Source, recipe: Recipe, group: str) -> list:
             rows_of_the_source=taken.state.rows,
             held_back=taken.state.problem or "no",
             **_not_read(spec, kept),
+            rejected=show.reject_samples(rejects, kept, workspace.images),
             samples=show.sample_questions(kept, workspace.images),
             by_answer_type=show.counts(kept, "task", "answer_type"),
         )

@@ -50,6 +50,11 @@ def conservation(rows_in: Sequence[str], row_ids: Sequence[str], rejected_ids: S
     )
 
 
+def ids(workspace: Workspace, table: str, column: str = "question_id") -> list[str]:
+    """One column of a table, read alone."""
+    return workspace.tables.scan(table).select(column).collect()[column].to_list()
+
+
 def conservation_check(
     asset: str,
     stage: str,
@@ -66,8 +71,8 @@ def conservation_check(
         description="Rows in = rows kept + rows rejected, id by id.",
     )
     def no_row_lost(workspace: Workspace) -> dg.AssetCheckResult:
-        kept = [i for table in (outputs or [asset]) for i in workspace.tables.read(table)[id_column]]
-        rejected = list(workspace.tables.read(rejects_table(stage))["row_id"])
+        kept = [i for table in (outputs or [asset]) for i in ids(workspace, table, id_column)]
+        rejected = ids(workspace, rejects_table(stage), "row_id")
         return conservation(rows_in(workspace), kept, rejected)
 
     return no_row_lost

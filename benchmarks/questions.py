@@ -31,6 +31,7 @@ def judge(figures: dict) -> list[dict[str, object]]:
     rows = [
         ("near duplicates: times as fast as the best peer", text["verdict"]["times_as_fast"], "at least", 3),
         ("near duplicates: recall on the plants", largest["ours"]["recall"], "at least", 0.95),
+        ("near duplicates: precision on the plants", largest["ours"]["plants_precision"], "at least", 0.95),
         ("near duplicates: recall of that peer", best["recall"], "at least", 0.95),
         ("image hashing: times as fast as the best peer, a core", jpeg["on_one_core"], "at least", 3),
         ("image duplicates: search, times as fast as the peer", images["search_times_the_peer"], "at least", 3),

@@ -79,7 +79,7 @@ def apply(
         .unique(["left", "right"], keep="first", maintain_order=True)
     )
     lost = lost.with_columns(pl.col("kept_by").cast(pl.UInt32)).join(
-        why, left_on=["kept_by", "place"], right_on=["left", "right"], how="left"
+        why, left_on=["kept_by", "place"], right_on=["left", "right"], how="left", maintain_order="left"
     )
     keeper = rows[lost["kept_by"]].select(
         keeper=pl.format("{} row {}: {}", "source", "source_row", pl.col("text").str.slice(0, 150))
@@ -121,12 +121,8 @@ def _agree(accepted: pl.Series, pairs: pl.DataFrame) -> pl.Series:
 
 def _shown(rows: pl.DataFrame, pairs: pl.DataFrame, n: int = 200) -> pl.DataFrame:
     """The pairs nearest to the threshold on both of its sides, with the questions' ids."""
-    near = pl.concat(
-        [
-            pairs.filter("dropped").sort("similarity").head(n),
-            pairs.filter(~pl.col("dropped")).sort("similarity", descending=True).head(n),
-        ]
-    )
+    nearness = pl.when("dropped").then(pl.col("similarity")).otherwise(-pl.col("similarity"))
+    near = pairs.filter(nearness.rank("ordinal").over("kind", "dropped") <= n).sort(nearness)
     ids = rows["question_id"]
     older, younger = near.select(pl.min_horizontal("left", "right"), pl.max_horizontal("left", "right").alias("right"))
     return near.select(

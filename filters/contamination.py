@@ -16,6 +16,7 @@ def apply(questions: pl.DataFrame, shown: Sequence[str]) -> tuple[pl.DataFrame, 
     A question about an image is another question whenever its image is another, however alike the texts.
     """
     examples = pl.DataFrame({"text": list(shown)}, schema={"text": pl.String}).select(comparable_text(pl.col("text")))
-    leaked = comparable_text(pl.col("text")).is_in(examples["text"].to_list()) & (pl.col("images").list.len() == 0)
+    no_image = pl.col("images").list.len().fill_null(0) == 0
+    leaked = comparable_text(pl.col("text")).is_in(examples["text"].to_list()) & no_image
     detail = "a worked example of the prompt asks the same and shows the answer"
     return questions.filter(~leaked), reject_rows(questions.filter(leaked), STAGE, "shown_as_worked_example", detail)

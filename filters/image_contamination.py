@@ -142,8 +142,9 @@ class _Images:
 
     def amplitudes(self, owners: np.ndarray) -> np.ndarray:
         """Amplitudes of what the borders of images enclose, (m, 64)."""
-        cells = np.frombuffer(b"".join(self._thumbnails.gather(owners)), np.uint8).reshape(-1, CELLS, CELLS, 3)
-        return amplitudes(luma(cells))
+        each, place = np.unique(owners, return_inverse=True)
+        cells = np.frombuffer(b"".join(self._thumbnails.gather(each)), np.uint8).reshape(-1, CELLS, CELLS, 3)
+        return amplitudes(luma(cells))[place]
 
     def likeness(self, owner: int, picture: Image.Image, bits: int) -> float:
         """Share of the hash's bits that an image and a picture have in common if they show the same; or else 0."""
@@ -182,7 +183,9 @@ def hits(
         HITS, the best score first: for each image and row of a benchmark the kind ("whole" or "crop") and the score
         from MIN_SCORE to 1.
     """
-    found = []
+    # Equal bytes need no look.
+    shared = images.select("image").unique(maintain_order=True).join(benchmark.select("image"), on="image", how="semi")
+    found = [(name, name, "whole", 1.0) for name in shared["image"]]
     if images.height and benchmark.height:
         looked = _Images(images)
         opened = lru_cache(maxsize=256)(lambda image: opened_at(read(image)))
@@ -223,7 +226,6 @@ def _hits_of(
     for (place,), windows_near in near.group_by("owner", maintain_order=True):
         name = looked.names[place]
         if name == image:
-            yield name, "whole", 1.0
             continue
         if details(pyramid(opened(name))) < DETAILS:
             if score := looked.likeness(place, picture, rules.image_bits):
@@ -238,7 +240,8 @@ def _hits_of(
                     best, at = found
         if best >= MIN_SCORE:
             whole = any(np.abs(np.subtract(at, edges)).max() <= _WHOLE for edges in ((0, 0, 1, 1), frame))
-            if whole or rules.crops:
+            # Two charts on one frame fit each other well: as wholes they must look the same as well.
+            if looked.likeness(place, picture, 64) if whole else rules.crops:
                 yield name, "whole" if whole else "crop", min(best, 1.0)
 
 

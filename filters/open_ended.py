@@ -7,16 +7,17 @@ not be judged:
 
 - the text compares the options or refers to them ("which of these", "best", "closest", "most likely", "which option",
   "except", "not", "the following", "complete", a "which is …" that names no kind), offers two itself ("or"), or asks
-  for an estimate;
+  for an estimate, a trend, an effect, or what something indicates or represents;
 - an option refers to others or refuses ("all of the above", "both", "cannot be determined", "other"), is a sentence
-  (over 5 words or 40 characters), or the name of a part of the picture (a letter, "figure B", "II only");
+  (over 5 words or 40 characters), or the name of a part of the picture (a letter, "figure B", "II only"), or a
+  clause ("It decreases"; the right one "decreases"), which can be put in many ways;
 - two options read alike for a judge: one contains the other as words ("red", "dark red"; "5", "5 cm"), or both are one
   number ("5 AM", "5 PM");
 - the right option is a decimal or a number rounded to thousands, which another way of working it out may miss;
 - the right option stands in the text itself, or nothing is left to ask once the options are taken out of the text.
 
 Two options yes/no or true/false become a boolean question, whatever the text compares, unless it speaks of options.
-The answer is then the option's text; its type is inferred as sources do: boolean, number (if all options are), an
+The answer is then the option's text; its type is inferred as sources do: boolean, number, an
 expression (mathematics with operators or LaTeX commands), else short text.
 """
 
@@ -53,7 +54,8 @@ _COMPARES = (
     r"accurate(?:ly)?|correct(?:ly)?|incorrect(?:ly)?|true|false|similar|different|compared?|same as|odd one|"
     r"describes?|suggests?|inferred?|impl(?:y|ies|ied)|conclude[ds]?|could|might|may|should|would|must|can be|"
     r"examples? of|choose|select|pick|complete|fill|rounded|main|primary|purpose|reason|why|"
-    r"how (?:do|does|did|is|are|can)|e\.g\.)\b|n't\b|≈|_{2,}"
+    r"how (?:do|does|did|is|are|can)|e\.g\.|trends?|indicate[sd]?|represent(?:s|ed)?|happen(?:s|ed|ing)?|"
+    r"effects?|relationships?)\b|n't\b|≈|_{2,}"
     r"|\bwhich (?:is|are|was|were|has|have|had|does|do|did|can|will|sentence|figure|image|picture|diagram|graph|panel|"
     r"plot|curve|equation|expression|formula|pair|set|group|answer|point|line|side|object|item|thing|type|kind)\b"
 )
@@ -61,6 +63,13 @@ _REFERS = (
     r"(?i)\b(?:above|below|both|neither|either|none|all of|these|cannot|can't|can not|not|enough|determined|uncertain|"
     r"unknown|unsure|other|others|depends|maybe|possibly|don't|same|equal|similar|different|more|less|only|"
     r"no (?:answer|one|change))\b"
+)
+_CLAUSE = r"(?i)^\W*(?:it|they|there|he|she)\b"
+_VERB = (
+    r"(?i)^\W*(?:is|are|was|were|has|have|had|does|did|can|will|increase[sd]?|decrease[sd]?|rises?|rose|falls?|fell|"
+    r"grows?|grew|drops?|dropped|declines?d?|remain(?:s|ed)?|stay(?:s|ed)?|become[s]?|became|fluctuate[sd]?|var(?:y|ies|ied)|"
+    r"change[sd]?|double[sd]?|peak(?:s|ed)|converge[sd]?|diverge[sd]?|improve[sd]?|worsen(?:s|ed)?|reduce[sd]?|goes|went|"
+    r"shows?|showed|moves?d?|turn(?:s|ed)|gets?|got|starts|started|stops|stopped)\b"
 )
 _PART = (
     r"(?i)^\W*(?:(?:image|figure|fig\.?|panel|picture|photo|graph|diagram|option|point|line|step|statement|choice|group|"
@@ -134,9 +143,10 @@ def _opened(choices: pl.DataFrame) -> pl.DataFrame:
     lower = options.list.eval(element.str.to_lowercase().str.strip_chars(" .").str.strip_chars())
     truth = (options.list.len() == 2) & (lower.list.set_difference(_TRUTH).list.len() == 0)
     asks = (normalised(stem).str.count_matches(" ") >= 2) | stem.str.contains(r"[\p{Han}\p{Hiragana}\p{Thai}]{3}")
-    inferred = options.list.eval(element.str.contains(_PLAIN_NUMBER) & is_number(unwrapped(element))).list.all()
-    values = options.list.eval(element.str.extract(_VALUE))
-    apart = values.list.n_unique() == values.list.len()  # "5 AM", "5 PM": 5 would be right for both
+    inferred = chosen.str.contains(_PLAIN_NUMBER) & is_number(unwrapped(chosen))
+    values = pl.format("|{}|", options.list.eval(element.str.extract(_VALUE)).list.join("||", ignore_nulls=True))
+    often = values.str.count_matches(pl.format("|{}|", chosen.str.extract(_VALUE)), literal=True)
+    apart = often < 2  # "5 AM", "5 PM": 5 would be right for both
     whole = chosen.str.contains(_WHOLE) & ~chosen.str.contains(_ROUNDED)
     numeric = any_option(element.str.contains(r"^\W*\d"))
     maths = (pl.col("task") == "math") & chosen.str.contains(_MATHS)
@@ -153,6 +163,8 @@ def _opened(choices: pl.DataFrame) -> pl.DataFrame:
         ~stem.str.contains(_COMPARES)
         & ~any_option(element.str.contains(_REFERS))
         & ~any_option(element.str.contains(_PART))
+        & ~any_option(element.str.contains(_CLAUSE))
+        & ~chosen.str.contains(_VERB)
         & (options.list.eval(element.str.len_chars()).list.max() <= MAX_CHARS)
         & (options.list.eval(element.str.count_matches(r"\s+")).list.max() < MAX_WORDS)
         & (~numeric | whole)

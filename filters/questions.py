@@ -71,12 +71,11 @@ def curate(
         return split[0]
 
     # In one piece: polars 2.1 panics in `format` of a sliced text whose column has empty chunks.
-    left = after(verifiable.apply(questions.rechunk()))
+    left = after(verifiable.apply(_with_pictures(questions.rechunk(), facts, rules)))
     left = after(wording.apply(left, rules.wording))
     left = after(images.apply(left, facts, rules.images))
     left = _opened(left, rules)
     left = after(duplicates.apply(left))
-    left = _with_pictures(left, facts, rules)
     left, alike_rejects, pairs = alike.apply(left, rules.duplicates, embed)
     rejects.append(alike_rejects)
     left = after(contamination.apply(left, shown))
@@ -97,7 +96,9 @@ def _opened(questions: pl.DataFrame, rules: QuestionRules) -> pl.DataFrame:
 
 
 def _with_pictures(questions: pl.DataFrame, facts: pl.DataFrame, rules: QuestionRules) -> pl.DataFrame:
-    """With `pictures`: for each image the oldest one that shows the same picture."""
+    """With `pictures`: for each image the oldest one that shows the same picture, among those of all that came: which
+    it is does not depend on the rules.
+    """
     if rules.duplicates.images is None:
         return questions.with_columns(pictures=pl.col("images").fill_null([]))
     used = (

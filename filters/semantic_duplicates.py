@@ -152,10 +152,12 @@ def _by_cells(vectors: np.ndarray, rows: np.ndarray, similarity: float) -> Itera
 def _centres(vectors: np.ndarray, rows: np.ndarray, similarity: float) -> np.ndarray:
     """Vectors of up to sqrt(PROBES * n) rows drawn at random, no two of which are a pair.
 
-    Else a crowd of near rows would have many centres, and each of its rows look into few of them.
+    Else a crowd of near rows would have many centres, and each of its rows look into few of them. They are drawn from
+    the oldest rows, as many as the last power of two, so that rows that are added change them only at the next one.
     """
-    count = int(np.sqrt(PROBES * len(rows)))
-    drawn = np.random.default_rng(_SEED).choice(len(rows), min(SPARE * count, len(rows)), replace=False)
+    oldest = 1 << (len(rows).bit_length() - 1)
+    count = int(np.sqrt(PROBES * oldest))
+    drawn = np.random.default_rng(_SEED).choice(oldest, min(SPARE * count, oldest), replace=False)
     drawn = unit(vectors[rows[drawn]])
     near = drawn @ drawn.T >= similarity
     taken = np.zeros(len(drawn), bool)

@@ -13,7 +13,7 @@ from pipelines.report import text
 from records.recipe import Recipe
 from rollouts.ledger import Ledger
 
-FREE = ("sources", "questions")
+FREE = ("sources", "benchmarks", "questions")
 """Groups of assets that cost no model call."""
 
 

@@ -33,6 +33,7 @@ from sources._published import read_published
 
 Use = Literal["questions", "documents"]
 Known = Callable[[str], ImageFacts | None]
+LookedAt = NormalImage | ImageFacts
 NOTHING_KNOWN: dict[str, ImageFacts] = {}
 
 
@@ -103,28 +104,46 @@ class Arrival:
         self._spec, self._drafts, self._images, self._intake = spec, opened.drafts, images, intake
 
     def __iter__(self) -> Iterator[Question | Reject]:
+        # Of an evaluation set the images that can be read count, whatever the others of their row are.
+        items = _with_pictures(self._drafts, apart=self._spec.evaluation)
+        good: list[LookedAt] = []
+        bad: ImageError | None = None
         with self._intake as intake:
-            for row, looked_at in intake.take(_with_pictures(self._drafts)):
-                yield row if isinstance(row, Reject) else self._question(row, looked_at)
+            for (row, last), looked_at in intake.take(items):
+                if isinstance(looked_at, ImageError):
+                    bad = bad or looked_at
+                else:
+                    good += looked_at
+                if last:
+                    yield row if isinstance(row, Reject) else self._question(row, good, bad)
+                    good, bad = [], None
 
-    def _question(self, draft: Draft, looked_at: list[NormalImage | ImageFacts] | ImageError) -> Question | Reject:
+    def _question(
+        self, draft: Draft, good: list[NormalImage | ImageFacts], bad: ImageError | None
+    ) -> Question | Reject:
         fields = draft.fields
-        if isinstance(looked_at, ImageError):
+        if bad is not None:
             if not self._spec.evaluation:
-                return reject(self._spec, fields["source_row"], fields["task"], looked_at.reason, looked_at.detail)
-            extra = {**json.loads(fields.get("extra", "{}")), "not_read": looked_at.reason}
-            fields, looked_at = {**fields, "extra": json.dumps(extra, ensure_ascii=False)}, []
-        for image in looked_at:
+                return reject(self._spec, fields["source_row"], fields["task"], bad.reason, bad.detail)
+            extra = {**json.loads(fields.get("extra", "{}")), "not_read": bad.reason}
+            fields = {**fields, "extra": json.dumps(extra, ensure_ascii=False)}
+        for image in good:
             if isinstance(image, NormalImage):
                 self._images.put(image.data)
                 self.facts.append(image.facts)
-        hashes = [image.facts.image if isinstance(image, NormalImage) else image.image for image in looked_at]
+        hashes = [image.facts.image if isinstance(image, NormalImage) else image.image for image in good]
         return Question(**fields, images=hashes)
 
 
-def _with_pictures(drafts: Iterator[Draft | Reject]) -> Iterator[tuple[Draft | Reject, list[bytes]]]:
+def _with_pictures(
+    drafts: Iterator[Draft | Reject], apart: bool
+) -> Iterator[tuple[tuple[Draft | Reject, bool], list[bytes]]]:
+    """Each row with its images or, `apart`, with one after the other; and whether it is the row's last."""
     for draft in drafts:
-        yield draft, draft.pictures if isinstance(draft, Draft) else []
+        pictures = draft.pictures if isinstance(draft, Draft) else []
+        groups = [[picture] for picture in pictures] if apart and pictures else [pictures]
+        for number, group in enumerate(groups, 1):
+            yield (draft, number == len(groups)), group
 
 
 def open_source(

@@ -12,7 +12,7 @@ _MARKS = (
     re.compile(r"^[ \t]*\*{0,2}([A-Z])\*{0,2}[.):]\*{0,2}[ \t]+", re.MULTILINE),
     re.compile(r"(?<![\w.])([A-Z])[.):][ \t]+"),
 )
-_HEADING = re.compile(r"(?i)(?:^|(?<=[\s.?!:]))(?:answer )?(?:options|choices)[ \t]*:?\s*$")
+_HEADING = re.compile(r"(?i)(?:^|(?<=[\s.?!:]))(?:answer )?(?:options|choices)[ \t]*+:?\Z")
 
 
 class BrokenRow(Exception):
@@ -27,7 +27,7 @@ def cell_text(value: Any) -> str:
     """A cell as text; "" for null and NaN, yes/no for booleans, no ".0" behind whole numbers.
 
     Raises:
-        BrokenRow: `not_a_text` for a list, a struct or bytes.
+        BrokenRow: `not_a_text` for a list, a struct or bytes; `not_unicode` for half a surrogate pair.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
@@ -37,7 +37,12 @@ def cell_text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, list | tuple | dict | bytes):
         raise BrokenRow("not_a_text", f"a {type(value).__name__} where a text is needed")
-    return str(value).strip()
+    text = str(value).strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BrokenRow("not_unicode", str(error)) from None
+    return text
 
 
 def letter(index: int) -> str | None:
@@ -82,7 +87,7 @@ def inline_choices(text: str) -> list[str]:
 def without_choices(text: str) -> str:
     """The text before the options written inside it, and before a heading "Options:" or "Choices:"; all without any."""
     marks = _marked(text)
-    return _HEADING.sub("", text[: marks[0].start()]).strip() if marks else text.strip()
+    return _HEADING.sub("", text[: marks[0].start()].rstrip()).strip() if marks else text.strip()
 
 
 _LABEL = re.compile(r"\s*(?:[\[(]?([A-Za-z])[)\]]\s*|([A-Za-z])[.:]\s+)(?=\S)")
@@ -121,6 +126,10 @@ def read_choices(value: Any) -> tuple[list[str], list[str]]:
     return choices, labels
 
 
+def _is_whole(value: Any) -> bool:
+    return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
+
+
 def choice_letter(answer: Any, choices: list[str], labels: list[str], first: int) -> str:
     """The letter of the right choice, given its label, number, letter or text. `first`: the number of the first.
 
@@ -131,14 +140,14 @@ def choice_letter(answer: Any, choices: list[str], labels: list[str], first: int
     position: int | None = None
     if text in labels:
         position = labels.index(text)
-    elif isinstance(answer, int) and not isinstance(answer, bool):
-        position = answer - first
+    elif _is_whole(answer):  # a column of whole numbers that has nulls comes as floats
+        position = int(answer) - first
     elif text in choices:
         position = choices.index(text)
     elif re.fullmatch(r"\(?[A-Za-z][).:]?", text):
         position = ord(text.strip("(). :").upper()) - ord("A")
-    elif re.fullmatch(r"\d+", text):
-        position = int(text) - first
+    elif whole := re.fullmatch(r"(\d{1,9})(?:\.0)?", text):
+        position = int(whole[1]) - first
     right = letter(position) if position is not None and position < len(choices) else None
     if right is None:
         raise BrokenRow("answer_not_a_choice", f"{text!r} is none of {choices}"[:300])

@@ -5,7 +5,7 @@ import heapq
 import importlib
 import importlib.metadata
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -56,10 +56,18 @@ def _feed(digest: Any, value: Any) -> None:
 
 def draw_by_content(rows: Iterable[Any], limit: int, seed: int) -> set[int]:
     """The places of `limit` of the rows, drawn by their content (the smallest of their digests, a bottom-k sample): a
-    dataset in another order or in other files gives the same rows, and a row more replaces at most one of them.
+    dataset in another order or in other files gives the same rows, and a row more replaces at most one of them. Of a
+    row that comes several times each copy is drawn for itself.
     """
-    drawn = heapq.nsmallest(limit, ((row_digest(row, seed), place) for place, row in enumerate(rows)))
-    return {place for _, place in drawn}
+    copies: dict[bytes, int] = {}
+
+    def digests() -> Iterator[tuple[bytes, int]]:
+        for place, row in enumerate(rows):
+            digest = row_digest(row, seed)
+            copy = copies[digest] = copies.get(digest, -1) + 1
+            yield hashlib.blake2b(digest, digest_size=16, salt=str(copy).encode()).digest(), place
+
+    return {place for _, place in heapq.nsmallest(limit, digests())}
 
 
 def allocate(limit: int, sizes: dict[str, int], shares: dict[str, float]) -> dict[str, int]:

@@ -46,7 +46,8 @@ def search(pattern: str, text: str) -> str | None:
     return match[match.re.groups and 1] if match else None
 
 
-_BRACES = re.compile(r"\\+f?boxed\s*\{|\\.|[{}]", re.DOTALL)
+# Only the first of a run of backslashes looks for a box: from each of them it would take time with their square.
+_BRACES = re.compile(r"(?<!\\)\\++f?boxed\s*+\{|\\.|[{}]", re.DOTALL)
 
 
 def last_boxed(text: str) -> str | None:
@@ -169,7 +170,8 @@ Path = tuple[str, ...]
 
 
 def _trace(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> Path | None:
-    """Collects in `found` every field an expression reads, as its path from the row (lists add nothing to a path).
+    """Collects in `found` every field an expression reads, as its path from the row (lists add nothing to a path); the
+    empty path where it takes the row as a whole, as in keys(@).
 
     `at` is the path of the value the node is applied to, None when it is no part of the row as it came. Returns the
     path of what the node gives.
@@ -192,12 +194,18 @@ def _trace(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> Pa
         _trace(condition, at, found)
         return _trace(right, at, found)
     if kind == "value_projection":
-        _trace(children[0], at, found)
+        _take(children[0], at, found)
         return None
     inner = None if kind == "expref" else at  # &x is applied to the elements of another argument
     for child in children:
-        _trace(child, inner, found)
+        _take(child, inner, found)
     return None
+
+
+def _take(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> None:
+    """Like `_trace`, for a node of which the value is used as it is."""
+    if _trace(node, at, found) == ():
+        found[()] = None
 
 
 # What a plain column name may look like; anything else that is no column must be an expression.
@@ -233,7 +241,7 @@ def compiled(text: str) -> Expression:
     """The expression of a setting, compiled once.
 
     Raises:
-        ExpressionError: it is neither a name nor an expression, or calls what there is not.
+        ExpressionError: it is neither a name nor an expression, calls what there is not, or takes the row as a whole.
     """
     if _NAME.fullmatch(text):
         return Expression(text, None, ((text,),))
@@ -244,5 +252,7 @@ def compiled(text: str) -> Expression:
         raise ExpressionError(f"neither a column name nor an expression: {reason}") from None
     _check_calls(tree.parsed)
     found: dict[Path, None] = {}
-    _trace(tree.parsed, (), found)
+    _take(tree.parsed, (), found)
+    if () in found:  # which columns are read must be known: a draw and a comparison with last time go by it
+        raise ExpressionError(f"{text!r} takes the row as a whole (@): name the columns")
     return Expression(text, tree, tuple(found))

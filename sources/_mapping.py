@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from records.question import AnswerType, Document, Reject, Task
 from records.recipe import Source
 from records.settings import RecipeError
+from sources._answer_type import infer
 from sources._choices import BrokenRow, cell_text, choice_letter, read_choices
 from sources._draft import Draft
 from sources._draw import reject
@@ -82,7 +83,8 @@ class MappingOptions(BaseModel):
     task: Task | None = None
     """Needed for questions."""
     answer_type: AnswerType | Literal["infer"] = "infer"
-    """`infer`: choice where there are choices, boolean for yes/no, number for a number, else short_text."""
+    """`infer`: choice where there are choices, boolean for yes/no, number for a number, expression for a formula where
+    the task is math, else short_text."""
     answer_pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     """A regular expression whose one group is the answer within the answer column, such as '#### (.+)' for GSM8K."""
     first_choice: Literal[0, 1] = 0
@@ -152,16 +154,6 @@ def check_columns(options: MappingOptions, there: Iterable[str] | Any, use: str,
                 )
 
 
-_NUMBER = re.compile(r"[+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)%?")
-
-
-def infer(answer: str) -> AnswerType:
-    """The type of an answer without choices."""
-    if answer.lower() in ("yes", "no", "true", "false"):
-        return "boolean"
-    return "number" if _NUMBER.fullmatch(answer) else "short_text"
-
-
 def _get(row: dict[str, Any], value: str | None) -> Any:
     if value is None:
         return None
@@ -209,7 +201,7 @@ def _asked(options: MappingOptions, row: dict[str, Any]) -> dict[str, Any]:
     raw, aliases = _answer(options, _get(row, columns.answer)) if columns.answer is not None else ("", [])
     answer_type = options.answer_type
     if answer_type == "infer":
-        answer_type = "choice" if choices and columns.answer is not None else infer(cell_text(raw))
+        answer_type = "choice" if choices and columns.answer is not None else infer(cell_text(raw), options.task)
     is_choice = answer_type == "choice"
     answer = choice_letter(raw, choices, labels, options.first_choice) if is_choice else cell_text(raw)
     aliases += _flat(_get(row, columns.aliases))
@@ -221,26 +213,45 @@ def _asked(options: MappingOptions, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pictures(options: MappingOptions, row: dict[str, Any], read: Read | None) -> list[bytes]:
-    """The encoded bytes of a row's images."""
-    pictures = _get(row, options.columns.images) if options.columns.images else []
+def _pictures(options: MappingOptions, row: dict[str, Any], read: Read | None) -> Iterator[bytes | BrokenRow]:
+    """The encoded bytes of each of a row's images, or what is wrong with it."""
     by_path = folder_reader(options.image_folder)
     opened = by_path if options.image_folder is not None or read is None else read
-    cells = pictures if isinstance(pictures, list | tuple) else [pictures]
-    return [image_bytes(cell, by_path, opened) for cell in cells]
+    try:
+        pictures = _get(row, options.columns.images) if options.columns.images else []
+    except BrokenRow as error:
+        yield error
+        return
+    for cell in pictures if isinstance(pictures, list | tuple) else [pictures]:
+        try:
+            yield image_bytes(cell, by_path, opened)
+        except BrokenRow as error:
+            yield error
+
+
+def _extra_text(extra: dict[str, Any]) -> str:
+    return _unicode(json.dumps(extra, default=str, ensure_ascii=False))
+
+
+def _unicode(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair, which no table can hold."""
+    return text.encode(errors="replace").decode()
 
 
 def to_draft(
-    spec: Source, options: MappingOptions, number: object, row: dict[str, Any], read: Read | None = None
+    spec: Source, options: MappingOptions, number: object, row: dict[str, Any] | BrokenRow, read: Read | None = None
 ) -> Draft | Reject:
     """The question of one raw row with its images as encoded bytes, not yet looked at; or the reject that says what is
-    wrong with the row. Of a row of an evaluation set only the text must be there.
+    wrong with the row; a row that its loader could not read comes as that. Of a row of an evaluation set only the text
+    must be there, and the images that can be read are kept.
 
     `read` opens the path of a {bytes: null, path} cell, where the loader knows what its paths mean.
     """
     columns = options.columns
-    name = str(number)
+    name = _unicode(str(number))
     try:
+        if isinstance(row, BrokenRow):
+            raise row
         name = cell_text(_get(row, columns.id)) or name
         if options.keep is not None and not _get(row, options.keep):
             raise BrokenRow("not_wanted", options.keep)
@@ -255,12 +266,14 @@ def to_draft(
                 raise
             asked = {"answer": "", "answer_type": "short_text"}
             extra["not_read"] = error.reason
-        try:
-            pictures = _pictures(options, row, read)
-        except BrokenRow as error:
-            if not spec.evaluation:
-                raise
-            pictures, extra["not_read"] = [], error.reason
+        pictures: list[bytes] = []
+        for picture in _pictures(options, row, read):
+            if not isinstance(picture, BrokenRow):
+                pictures.append(picture)
+            elif not spec.evaluation:
+                raise picture
+            else:
+                extra["not_read"] = picture.reason
         fields = {
             "source": spec.name,
             "source_row": name,
@@ -268,11 +281,13 @@ def to_draft(
             "text": text,
             **asked,
             "licence": options.licence,
-            "extra": json.dumps(extra, default=str, ensure_ascii=False),
+            "extra": _extra_text(extra),
         }
         return Draft(fields, pictures)
     except BrokenRow as error:
-        return reject(spec, name, options.task or "", error.reason, error.detail)
+        return reject(spec, name, options.task or "", error.reason, _unicode(error.detail))
+    except RecursionError:
+        return reject(spec, name, options.task or "", "too_deep", "lists and objects too deep in each other")
 
 
 def to_document(options: MappingOptions, source: str, number: object, row: dict[str, Any]) -> Document | None:

@@ -16,13 +16,13 @@ MAX_IMAGE_BYTES = 100_000_000
 
 Read = Callable[[str], bytes]
 
-# How the base64 of a JPEG, PNG, GIF or WebP begins.
-_BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR)[A-Za-z0-9+/\s]{40,}=*\s*")
+# How the base64 of a JPEG, PNG, GIF or WebP begins. No more than that is matched: an image has millions of characters.
+_BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR)[A-Za-z0-9+/\s]{40}")
 
 
 def folder_reader(folder: str | None) -> Read:
     """Opens paths below `folder`, and no others; without a folder, none."""
-    return _no_folder if folder is None else _reader(os.path.abspath(folder))
+    return _no_folder if folder is None else folders_reader((os.path.abspath(folder),))
 
 
 def _no_folder(path: str) -> bytes:
@@ -30,19 +30,36 @@ def _no_folder(path: str) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _reader(folder: str) -> Read:
-    root = Path(folder).resolve()
+def folders_reader(folders: tuple[str, ...]) -> Read:
+    """Opens paths below one of `folders` (absolute), and no others. Where a path leads is told from its text, after
+    its `..` are gone: the links inside a folder are its owner's, and may lead out of it.
+    """
+    roots = [Path(os.path.normpath(folder)) for folder in folders]
 
     def read(path: str) -> bytes:
-        file = (root / path).resolve()
-        if not file.is_relative_to(root):
+        files = [Path(os.path.normpath(root / path)) for root in roots]
+        below = [file for file in files if any(file.is_relative_to(root) for root in roots)]
+        if not below:
             raise BrokenRow("image_outside_folder", path[:200])
-        if not file.is_file():  # a pipe or a device would block
-            raise BrokenRow("image_missing", f"{path[:200]}: no such file in image_folder")
-        _check_size(file.stat().st_size)
-        return file.read_bytes()
+        file = next((file for file in below if os.path.isfile(file)), None)
+        if file is None:  # nothing, or a pipe or a device, which would block
+            raise BrokenRow("image_missing", f"{path[:200]}: no such file in {', '.join(map(str, roots))}"[:500])
+        with file.open("rb") as opened:
+            return read_bounded(opened, os.fstat(opened.fileno()).st_size)
 
     return read
+
+
+def read_bounded(file: Any, size: int | None) -> bytes:
+    """All of an open file, of `size` bytes as far as that is known.
+
+    Raises:
+        BrokenRow: `image_too_large`.
+    """
+    _check_size(size or 0)
+    data = file.read(MAX_IMAGE_BYTES + 1)
+    _check_size(len(data))
+    return data
 
 
 def _check_size(count: int) -> None:
@@ -96,14 +113,12 @@ def image_bytes(value: Any, by_path: Read, opened: Read) -> bytes:
     """
     if isinstance(value, dict):
         if value.get("bytes") is None and isinstance(value.get("path"), str) and value["path"]:
-            data = _opened(value["path"], opened)
-            _check_size(len(data))
-            return data
+            return _opened(value["path"], opened)
         value = value.get("bytes")
     if isinstance(value, str) and value:
         if value.startswith("data:image/"):
             return _decoded(value.partition(",")[2])
-        if _BASE64.fullmatch(value):
+        if _BASE64.match(value):
             return _decoded(value)
         value = _opened(value, by_path)
     if isinstance(value, bytes | bytearray | memoryview):

@@ -13,6 +13,8 @@ FOLDER = Path(__file__).parent / "published"
 
 # What says where a dataset is: nothing of it holds for other files than the published ones.
 _PLACE = {"path", "name", "split", "revision", "data_files", "data_dir", "streaming", "buffer"}
+# What `path` may be beside a hub id: how files are read, which holds for everybody's copy of them.
+_FORMATS = {"arrow", "csv", "imagefolder", "json", "parquet", "text", "webdataset"}
 
 
 class Published(Section):
@@ -53,17 +55,23 @@ def with_published(own: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """The settings of a loader that knows the settings `known`: those of the published mapping that `own` names, and
     over them `own` (its `columns` key by key).
 
-    Where `own` says where the data are, what the mapping says of its place is left out: all of it with `data_files` or
-    with a loader of local files, the commit with another `path`.
+    Where `own` says where the data are, what the mapping says of its place is left out: all of it with a loader of
+    local files; with `data_files` all but the name of a format, or the commit of the same `path`; the commit with
+    another `path`.
 
     Raises:
         RecipeError: there is no such mapping.
     """
     options = dict(read_published(str(own["published"])).options)
-    if own.get("data_files") is not None or "data_files" not in known:
+    path = options.get("path")
+    same = own.get("path", path) == path
+    if "data_files" not in known:
         dropped = _PLACE
+    elif own.get("data_files") is not None:
+        kept = {"path"} if path in _FORMATS else {"revision"} if same and "path" in own else set()
+        dropped = _PLACE - kept
     else:
-        dropped = {"revision"} if "path" in own else set()
+        dropped = set() if same else {"revision"}
     options = {key: value for key, value in options.items() if key in known and key not in dropped}
     columns = own.get("columns")
     merged = {**options, **own}

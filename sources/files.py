@@ -14,13 +14,16 @@ from pydantic import Field
 from records.question import Document, Reject
 from records.recipe import Source
 from records.settings import RecipeError
-from sources._columns import columns_read
+from sources._columns import arrow_kinds, batch_rows, columns_read
 from sources._draft import Draft, Opened
-from sources._draw import draw_by_content, reject
+from sources._draw import draw_by_content
 from sources._mapping import BrokenRow, MappingOptions, check_columns, check_mapping, to_document, to_draft
 
 _SUFFIXES = (".parquet", ".jsonl", ".ndjson")
 _BATCH = 256
+_MAX_DEPTH = 100
+"""Lists and objects inside each other: whoever walks through a row calls itself for each."""
+_KINDS = {str: "text", int: "number", float: "number", bool: "boolean", list: "list", dict: "object"}
 
 
 class Options(MappingOptions):
@@ -62,45 +65,63 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield from (line for line in file if line.strip())
 
 
-def _count(path: Path, source: str) -> int:
-    return _parquet(path, source).metadata.num_rows if path.suffix == ".parquet" else sum(1 for _ in _lines(path))
-
-
 def _rows(path: Path, source: str) -> Iterator[dict[str, Any] | BrokenRow]:
     """Every row of a file, in order; a line that is no JSON object comes as what is wrong with it."""
     if path.suffix == ".parquet":
         for batch in _parquet(path, source).iter_batches(batch_size=_BATCH):
-            yield from batch.to_pylist()
+            yield from batch_rows(batch)
         return
     for line in _lines(path):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            yield BrokenRow("json_unreadable", str(error))
-            continue
-        yield row if isinstance(row, dict) else BrokenRow("json_unreadable", f"a {type(row).__name__}, not an object")
+        yield _json_row(line)
 
 
-def _schema(path: Path, source: str) -> Any:
-    """The Arrow schema of a file; of JSON lines as far as its first rows tell. None for one without a row."""
-    import pyarrow as pa
-
-    if path.suffix == ".parquet":
-        return _parquet(path, source).schema_arrow
-    rows = [row for row, _ in zip(_rows(path, source), range(_BATCH), strict=False) if isinstance(row, dict)]
-    if not rows:
-        return None
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.schema([(name, _json_type([row.get(name) for row in rows])) for name in names])
-
-
-def _json_type(values: list[Any]) -> Any:
-    import pyarrow as pa
-
+def _json_row(line: bytes) -> dict[str, Any] | BrokenRow:
     try:
-        return pa.array(values).type
-    except pa.ArrowException:  # values of several types
-        return pa.string()
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return BrokenRow("json_unreadable", str(error))
+    if not isinstance(row, dict):
+        return BrokenRow("json_unreadable", f"a {type(row).__name__}, not an object")
+    if line.count(b"[") + line.count(b"{") > _MAX_DEPTH and _too_deep(row):
+        return BrokenRow("json_unreadable", f"lists and objects more than {_MAX_DEPTH} deep")
+    return row
+
+
+def _too_deep(row: dict[str, Any]) -> bool:
+    level: list[Any] = [row]
+    for _ in range(_MAX_DEPTH):
+        inside = (value for item in level for value in (item.values() if isinstance(item, dict) else item))
+        level = [value for value in inside if isinstance(value, dict | list)]
+    return bool(level)
+
+
+def _survey(files: list[Path], options: MappingOptions, use: str, source: str) -> tuple[int, dict[str, str]]:
+    """The number of rows, and the columns with their types: those of Arrow or, of JSON lines, the kinds of values that
+    all their rows have ("number|text"; "null" where there is none but null), whatever the order of rows and files.
+
+    Raises:
+        RecipeError: a column that is named is not there.
+    """
+    count = 0
+    found: dict[str, set[str]] = {}
+    lines: dict[str, set[type]] = {}
+    for path in files:
+        if path.suffix == ".parquet":
+            file = _parquet(path, source)
+            check_columns(options, file.schema_arrow, use, source)
+            count += file.metadata.num_rows
+            for name, kind in arrow_kinds(file.schema_arrow).items():
+                found.setdefault(name, set()).add(kind)
+            continue
+        for row in _rows(path, source):
+            count += 1
+            for name, value in row.items() if isinstance(row, dict) else ():
+                lines.setdefault(name, set()).add(type(value))
+    if lines:
+        check_columns(options, lines, use, source)
+    for name, types in lines.items():
+        found.setdefault(name, set()).update(_KINDS[kind] for kind in types if kind in _KINDS)
+    return count, {name: "|".join(sorted(kinds)) or "null" for name, kinds in found.items()}
 
 
 def load(spec: Source, options: Options, seed: int) -> Opened:
@@ -110,13 +131,8 @@ def load(spec: Source, options: Options, seed: int) -> Opened:
         RecipeError: no file matches, a file is unreadable, or a column that is named is not there.
     """
     files = _files(options, spec.name)
-    columns: dict[str, str] = {}
-    for path in files:
-        schema = _schema(path, spec.name)
-        if schema is not None:
-            check_columns(options, schema, "questions", spec.name)
-            columns = columns_read(options, schema)
-    count = sum(_count(path, spec.name) for path in files)
+    count, there = _survey(files, options, "questions", spec.name)
+    columns = {name: there[name] for name in columns_read(options, there)}
     drawn = None
     if spec.limit is not None and spec.limit < count:
         # Only what is read decides, so that a column more draws no other rows.
@@ -128,11 +144,7 @@ def load(spec: Source, options: Options, seed: int) -> Opened:
 
     def drafts() -> Iterator[Draft | Reject]:
         for place, (name, row) in enumerate(_numbered(files, spec.name)):
-            if drawn is not None and place not in drawn:
-                continue
-            if isinstance(row, BrokenRow):
-                yield reject(spec, name, options.task or "", row.reason, row.detail)
-            else:
+            if drawn is None or place in drawn:
                 yield to_draft(spec, options, name, row)
 
     return Opened(drafts(), rows=count, columns=columns)
@@ -148,10 +160,9 @@ def _numbered(files: list[Path], source: str) -> Iterator[tuple[str, dict[str, A
 def documents(options: Options) -> Iterator[Document]:
     """Every row with a text as a document. Raises RecipeError like `load`."""
     source = options.path if isinstance(options.path, str) else options.path[0]
-    for path in _files(options, source):
-        schema = _schema(path, source)
-        if schema is not None:
-            check_columns(options, schema, "documents", source)
+    files = _files(options, source)
+    _survey(files, options, "documents", source)
+    for path in files:
         for number, row in enumerate(_rows(path, source)):
             if isinstance(row, dict):
                 document = to_document(options, path.name, f"{path.name}:{number}", row)

@@ -4,6 +4,8 @@ Rows are drawn by their content from the memory-mapped table or, streamed, from 
 """
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +16,12 @@ from pydantic import Field
 from records.question import Document
 from records.recipe import Source
 from records.settings import RecipeError
-from sources._columns import columns_read
+from sources._choices import BrokenRow
+from sources._columns import arrow_kinds, batch_rows, columns_read
 from sources._draft import Opened
 from sources._draw import draw_by_content, require
 from sources._mapping import MappingOptions, check_columns, check_mapping, to_document, to_draft
+from sources._pictures import Read, folders_reader, read_bounded
 
 BATCH = 256
 """Rows read at a time."""
@@ -45,15 +49,22 @@ def check(options: Options, use: str) -> None:
     check_mapping(options, use)
 
 
+def _place(options: Options) -> str:
+    """What `path` is, in the order in which `datasets` tries: a `format`, a local `folder`, or on the `hub`."""
+    import datasets
+
+    if options.path in datasets.packaged_modules._PACKAGED_DATASETS_MODULES:
+        return "format"
+    return "folder" if Path(options.path).exists() else "hub"
+
+
 def commit_of(options: Options) -> str | None:
     """The commit of a hub dataset that the revision (its main branch when none is given) stands for now, so that what
     is read can be named; None for local data, and where the hub does not answer.
     """
-    import datasets
     from huggingface_hub import HfApi
 
-    formats = datasets.packaged_modules._PACKAGED_DATASETS_MODULES
-    if options.path in formats or Path(options.path).exists():
+    if _place(options) != "hub":
         return None
     try:
         return HfApi().dataset_info(options.path, revision=options.revision).sha
@@ -83,12 +94,21 @@ def _open(options: Options, source: str) -> tuple[Any, str]:
     return data, commit or options.revision or ""
 
 
-def _stored(data: Any) -> Iterator[dict[str, Any]]:
-    """The rows as they are stored: images, however deep, as {bytes, path}, the bytes as they came in."""
+def _stored(data: Any) -> Iterator[dict[str, Any] | BrokenRow]:
+    """The rows as they are stored: images, however deep, as {bytes, path}, the bytes as they came in. A row that cannot
+    be read comes as what is wrong with it.
+    """
     for batch in data.with_format("arrow").iter(batch_size=BATCH):
         mixed = [field for field in batch.schema if "arrow.json" in str(field.type)]
-        for row in batch.to_pylist():
-            yield row | {field.name: _read_json(row[field.name], field.type) for field in mixed} if mixed else row
+        for row in batch_rows(batch):
+            yield _with_json(row, mixed) if mixed and isinstance(row, dict) else row
+
+
+def _with_json(row: dict[str, Any], mixed: list[Any]) -> dict[str, Any] | BrokenRow:
+    try:
+        return row | {field.name: _read_json(row[field.name], field.type) for field in mixed}
+    except (ValueError, RecursionError) as error:
+        return BrokenRow("json_unreadable", str(error))
 
 
 def _read_json(value: Any, kind: Any) -> Any:
@@ -104,7 +124,9 @@ def _read_json(value: Any, kind: Any) -> Any:
     return value
 
 
-def _rows(options: Options, data: Any, limit: int | None, seed: int) -> Iterator[tuple[object, dict[str, Any]]]:
+def _rows(
+    options: Options, data: Any, limit: int | None, seed: int
+) -> Iterator[tuple[object, dict[str, Any] | BrokenRow]]:
     """Row names with rows, `limit` of them drawn with the seed."""
     if limit is None or (not options.streaming and limit >= len(data)):
         yield from enumerate(_stored(data))
@@ -116,9 +138,44 @@ def _rows(options: Options, data: Any, limit: int | None, seed: int) -> Iterator
         yield from zip(numbers, _stored(data.select(numbers)), strict=True)
 
 
-def _read(path: str) -> bytes:
-    with fsspec.open(path, "rb") as file:
-        return file.read()
+def _folders(options: Options) -> list[str]:
+    """Where the files of the dataset lie: its own folder, its `data_dir` and the folders of its `data_files`; of one
+    from the hub what was fetched of it; and what archives were unpacked to.
+    """
+    import datasets
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folders = [datasets.config.EXTRACTED_DATASETS_PATH]
+    place = _place(options)
+    if place == "hub":
+        folders.append(Path(HF_HUB_CACHE) / f"datasets--{options.path.replace('/', '--')}")
+    else:
+        base = Path(options.path if place == "folder" else "")
+        if place == "folder":
+            folders.append(base)
+        if options.data_dir is not None:
+            folders.append(base := base / options.data_dir)
+        given = options.data_files or []
+        for file in [given] if isinstance(given, str) else given:
+            if "://" not in file:  # a pattern counts from the folder that all its files are in
+                folders.append((base / re.split(r"[*?\[{]", file)[0].rpartition("/")[0]) if "/" in file else base)
+    return [os.path.abspath(folder) for folder in folders]
+
+
+def _reader(options: Options) -> Read:
+    """Opens what the paths of a dataset's own {bytes: null, path} cells stand for: its files, and no others."""
+    below = folders_reader(tuple(_folders(options)))
+    own = f"hf://datasets/{options.path}@" if _place(options) == "hub" else None
+
+    def read(path: str) -> bytes:
+        if own is not None and path.startswith(own) and "::" not in path and ".." not in path:
+            with fsspec.open(path, "rb") as file:
+                return read_bounded(file, getattr(file, "size", None))
+        if "::" in path or "://" in path:
+            raise BrokenRow("image_outside_folder", path[:200])
+        return below(path)
+
+    return read
 
 
 def load(spec: Source, options: Options, seed: int) -> Opened:
@@ -130,11 +187,13 @@ def load(spec: Source, options: Options, seed: int) -> Opened:
     data, revision = _open(options, spec.name)
     schema = data.features.arrow_schema
     check_columns(options, schema, "questions", spec.name)
-    columns = columns_read(options, schema)
+    kinds = arrow_kinds(schema)
+    columns = {name: kinds[name] for name in columns_read(options, kinds)}
     # Only what is read decides what is drawn: a column more changes nothing.
     rows = _rows(options, data.select_columns(list(columns)), spec.limit, seed)
+    read = _reader(options)
     return Opened(
-        (to_draft(spec, options, number, row, _read) for number, row in rows),
+        (to_draft(spec, options, number, row, read) for number, row in rows),
         rows=None if options.streaming else len(data),
         columns=columns,
         revision=revision,
@@ -146,6 +205,6 @@ def documents(options: Options) -> Iterator[Document]:
     data, _ = _open(options, options.path)
     check_columns(options, data.features.arrow_schema, "documents", options.path)
     for number, row in enumerate(_stored(data)):
-        document = to_document(options, options.path, number, row)
+        document = to_document(options, options.path, number, row) if isinstance(row, dict) else None
         if document is not None:
             yield document

@@ -52,11 +52,12 @@ class Data:
             text = "\n".join(json.dumps(row) for row in rows)
             (self.folder / f"{number}.jsonl").write_text(text)
 
-    def refresh(self, accept=False, limit=None, max_shrink=0.2, **options):
+    def refresh(self, accept=False, limit=None, max_shrink=0.2, evaluation=False, **options):
         workspace = Workspace(recipe_file="pipelines/recipes/demo.yaml", data=self.data)
         spec = Source(
-            name="src", loader="files", limit=limit, max_shrink=max_shrink, options={**self.options, **options}
-        )
+            name="src", loader="files", limit=limit, max_shrink=max_shrink, evaluation=evaluation,
+            options={**self.options, **options},
+        )  # fmt: skip
         taken = take_over(workspace, spec, 0, accept)
         workspace.tables.write("src", taken.questions)
         workspace.tables.write(rejects_table("src"), taken.rejects)
@@ -130,6 +131,30 @@ def test_an_empty_or_broken_source_does_not_empty_the_table(data):
     assert held.questions.height == 40 and held.rejects.height == 0
 
 
+def test_an_evaluation_set_that_lost_its_images_is_held_back(data):
+    data.write(data.rows(20))
+    first = data.refresh(evaluation=True)
+    assert first.state.images == 5
+    for file in data.pictures.iterdir():
+        file.unlink()
+    held = data.refresh(evaluation=True)
+    assert "0 images, where there were 5" in held.state.problem
+    assert held.questions["images"].list.len().sum() == 5
+    # Taken over all the same, its rows are still there for their texts.
+    taken = data.refresh(evaluation=True, accept=True)
+    assert (taken.questions.height, taken.state.images) == (20, 0)
+    assert taken.questions["extra"].str.contains("not_read").sum() == 5
+
+
+def test_a_run_that_was_killed_before_its_table_was_written_leaves_no_measure(data):
+    data.write(data.rows(20))
+    workspace = Workspace(recipe_file="pipelines/recipes/demo.yaml", data=data.data)
+    spec = Source(name="src", loader="files", options=data.options)
+    take_over(workspace, spec, 0)
+    data.write(data.rows(5))
+    assert data.refresh().state.problem == ""
+
+
 def test_a_changed_type_is_held_back_and_a_new_column_is_not(data):
     rows = data.rows(20)
     data.write(rows)
@@ -137,7 +162,7 @@ def test_a_changed_type_is_held_back_and_a_new_column_is_not(data):
     data.write([{**row, "another": 1} for row in rows])
     assert data.refresh().state.problem == ""
     data.write([{**row, "a": int(row["a"])} for row in rows])
-    assert data.refresh().state.problem == "the columns have changed: a was string, is int64"
+    assert data.refresh().state.problem == "the columns have changed: a was text, is number"
     # What the recipe says differently is no change of the source.
     assert data.refresh(licence="MIT").state.problem == ""
 

@@ -2,7 +2,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.questions import draw_split, on_several_sides
+from assets.questions import draw_held_out, draw_split, on_several_sides
 from assets.stage import conservation
 
 ids = st.lists(st.sampled_from("abcdefgh"), max_size=12)
@@ -47,3 +47,28 @@ def test_a_question_or_picture_on_both_sides_is_found():
     )
     assert sorted(on_several_sides(sides)["unit"]) == ["c", "i"]
     assert on_several_sides(sides.head(1)).is_empty()
+
+
+def pictured(*pictures):
+    """Questions with the given pictures."""
+    names = [f"q{number}" for number in range(len(pictures))]
+    return pl.DataFrame(
+        {"question_id": names, "arrived_as": names, "pictures": list(pictures)},
+        schema_overrides={"pictures": pl.List(pl.String)},
+    )
+
+
+def test_linked_questions_are_never_on_both_sides():
+    linked = [[f"a{n}", f"b{n}"] for n in range(200)] + [[f"b{n}", f"c{n}"] for n in range(200)]
+    questions = pictured(*linked, *([f"c{n}"] for n in range(200)), *([] for _ in range(100)))
+    kept, lost = draw_held_out(questions, 0.2, "salt")
+    assert on_several_sides(kept.select("question_id", "pictures", side="split")).is_empty()
+    assert kept.height + lost.height == questions.height and 0 < lost.height < 250
+    assert set(lost["reason"]) == {"picture_on_both_sides"}
+    assert 0.1 < (kept["split"] == "held_out").mean() < 0.3
+    # A draw stays when others go.
+    fewer, _ = draw_held_out(questions.tail(250), 0.2, "salt")
+    assert fewer.join(kept, on=["question_id", "split"], how="semi").height == fewer.height
+    sides = questions.with_columns(side=draw_split(questions, 0.3, "v"))
+    assert on_several_sides(sides.select("question_id", "pictures", "side")).is_empty()
+    assert 0.2 < sides["side"].mean() < 0.4

@@ -579,7 +579,7 @@ ROWS: dict[str, Case] = {
         ),
         [
             Expected("what is written in the image?", "HARBOUR", "short_text", pictures=1),
-            Expected("What is the total?", "$4.20", "short_text", aliases=["4.20"], pictures=1),
+            Expected("What is the total?", "$4.20", "number", aliases=["4.20"], pictures=1),
         ],
     ),
     "treebench": Case(

@@ -309,7 +309,7 @@ ROWS: dict[str, Case] = {
             {"image": None, "problem": "<image>How many?", "answer": "8", "id": 7, "ground_truth": "8"},
         ],
         made=[
-            Made("What is $x$?", "\\frac{1}{2}", "short_text", pictures=[RED]),
+            Made("What is $x$?", "\\frac{1}{2}", "expression", pictures=[RED]),
             Made("How many?", "7", "number", pictures=[BLUE]),
             "image_missing",
         ],
@@ -453,7 +453,7 @@ ROWS: dict[str, Case] = {
     "deepeyes_thinklite": Case(
         rows=[verl("<image>Find x.", "\\boxed{\\frac{1}{2}}"), verl("How many?", "4"), verl("Which?", None)],
         made=[
-            Made("Find x.", "\\frac{1}{2}", "short_text", pictures=[RED]),
+            Made("Find x.", "\\frac{1}{2}", "expression", pictures=[RED]),
             Made("How many?", "4", "number", pictures=[RED]),
             "empty_answer",
         ],

@@ -65,6 +65,16 @@ def test_a_missing_library_names_the_extra(monkeypatch):
         _draw.require("no_such_library", "demo", "s")
 
 
+def test_copies_of_a_row_are_drawn_each_for_itself():
+    rows = [f"row {number % 50}" for number in range(5000)]
+    drawn = _draw.draw_by_content(rows, 100, 0)
+    assert len({rows[place] for place in drawn}) > 30
+    content = sorted(rows[place] for place in drawn)
+    again = _draw.draw_by_content(rows[::-1], 100, 0)
+    assert sorted(rows[::-1][place] for place in again) == content
+    assert len(_draw.draw_by_content([*rows, "one more"], 100, 0) - drawn) <= 1
+
+
 def test_draws():
     assert _draw.draw(5, None, 0) == [0, 1, 2, 3, 4]
     assert _draw.draw(100, 10, 1) == _draw.draw(100, 10, 1) != _draw.draw(100, 10, 2)

@@ -94,6 +94,8 @@ def test_a_column_named_like_an_expression_is_that_column():
         ("sort_by(items, &size)[0].name", ["items"]),
         ("items[].{x: y, z: w}", ["items", "items.y", "items.w"]),
         ("@.a.b", ["a", "a.b"]),
+        ("a[?type(@) == 'string']", ["a"]),
+        ("a | keys(@)", ["a"]),
         ("groups.*.name", ["groups"]),
         ("parse_json(message)[?role=='user'].content", ["message"]),
         ("'constant'", []),
@@ -116,6 +118,11 @@ def test_the_fields_an_expression_reads(text, paths):
         ("regex(a, '(')", "no regular expression"),
         ("regex(a, '(a)(b)')", "the pattern has 2 groups"),
         ("regex(a, `3`)", "no regular expression"),
+        ("keys(@)", "takes the row as a whole"),
+        ("@", "takes the row as a whole"),
+        ("*", "takes the row as a whole"),
+        ("to_string(@ | @)", "takes the row as a whole"),
+        ("a || @", "takes the row as a whole"),
     ],
 )
 def test_wrong_expressions_are_refused_before_any_row(text, message):
@@ -242,3 +249,18 @@ def test_choices_in_every_form():
     assert read_choices(None) == ([], []) == read_choices({"text": None, "label": None})
     choices, labels = read_choices({"A": "x", "B": "y", "C": None})
     assert [choice_letter(a, choices, labels, 0) for a in ("B", "y", "b", "B:")] == ["B"] * 4
+
+
+def test_hostile_texts_take_time_in_proportion():
+    count = 200_000
+    began = time.perf_counter()
+    assert last_boxed("\\" * count) is None
+    assert last_boxed("\\boxed" + " " * count) is None
+    assert last_boxed("\\boxed{1} " + "\\ " * (count // 2)) == "1"
+    assert last_boxed("\\\\\\\\boxed{2}") == "2" and last_boxed("\\{\\boxed{3}\\}") == "3"
+    marks = "\n(A) x (B) y"
+    for filler in (" ", "\n", " options", "Options: ", "options\t"):
+        text = filler * (count // len(filler)) + "." + marks
+        assert without_choices(text).endswith(".") and inline_choices(text) == ["x", "y"]
+    assert without_choices("Which? Options:" + " \n" * (count // 2) + marks) == "Which?"
+    assert time.perf_counter() - began < 1

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import time
 
 import pyarrow as pa
 import pytest
@@ -15,7 +16,8 @@ from records.recipe import Source
 from records.settings import RecipeError
 from sources import _pictures, check_source
 from sources._draft import Draft
-from sources._mapping import MappingOptions, check_columns, to_document, to_draft
+from sources._expressions import compiled
+from sources._mapping import MappingOptions, check_columns, infer, to_document, to_draft
 from sources._published import Published, published_names, read_published, with_published
 
 
@@ -107,6 +109,52 @@ def test_answers_of_a_set_stay_together():
     assert (made["answer"], made["aliases"], made["answer_type"]) == ("red, blue", [], "set")
 
 
+NOTATIONS = [
+    (r"\frac{1}{2}", "expression", ["1/2", "0.5", r"\frac12"]),
+    (r"2\sqrt{3}", "expression", ["2*sqrt(3)", r"\sqrt{12}", "2√3"]),
+    ("sqrt(2)", "expression", [r"\sqrt{2}", "√2"]),
+    ("x^2+1", "expression", ["1+x^2", "x**2+1"]),
+    ("y=2x+1", "expression", ["y = 1+2x"]),
+    ("12π", "expression", [r"12\pi"]),
+    ("(3, 4)", "expression", [r"\left(3,4\right)"]),
+    ("2^{10}", "expression", ["1024"]),
+    ("3/4", "number", ["0.75", r"\frac{3}{4}", "75%"]),
+    ("1 1/2", "number", ["1.5", "3/2"]),
+    ("90°", "number", ["90", "90 degrees", r"90^\circ"]),
+    (r"60^\circ", "number", ["60", "60°", "60 degrees"]),
+    (r"60^{\circ}", "number", ["60", "60°"]),
+    ("$5$", "number", ["5", "5.0"]),
+    ("$4.20", "number", ["4.20", "4.2"]),
+    ("1.5e3", "number", ["1500", r"1.5\times 10^3"]),
+    ("5 cm", "number", ["5", "5cm", r"5\text{ cm}"]),
+    (r"17 \text{ cm}", "number", ["17", "17 cm"]),
+    (r"50\%", "number", ["50", "50%", "0.5"]),
+    ("1.5 million", "number", ["1,500,000"]),
+    ("−5", "number", ["-5"]),  # noqa: RUF001
+    ("1,234.5", "number", ["1234.5"]),
+    (r"\text{Evelyn}", "short_text", ["Evelyn", "evelyn"]),
+    ("right-angled", "short_text", ["Right angled"]),
+    ("5-10", "short_text", ["5–10"]),  # noqa: RUF001
+    ("2020-05-01", "short_text", ["2020-05-01"]),
+    ("Yes", "boolean", ["true"]),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "same"), NOTATIONS)
+def test_the_type_of_an_answer_lets_right_ones_in_other_notation_be_right(answer, kind, same):
+    from rollouts.answers import judge
+
+    question = Question(**fields({"answer": answer}))
+    assert question.answer_type == kind
+    assert [given for given in [answer, *same] if not judge(given, question).correct] == []
+    assert not judge("7777", question).correct
+
+
+def test_expressions_are_of_mathematics_alone():
+    assert [infer(a, "search") for a in ("x^2+1", "2 May", "1990s", ".", "-", "%", "")] == ["short_text"] * 7
+    assert [infer(a) for a in ("3 km", "-3", "True")] == ["number", "number", "boolean"]
+
+
 def test_no_answer():
     assert [reason({"answer": a}) for a in (None, "", " ", [], [None], float("nan"))] == ["empty_answer"] * 6
     assert reason({"answer": "four"}, answer_pattern="#### (.+)") == "answer_pattern_unmatched"
@@ -190,14 +238,28 @@ def test_paths_stay_below_the_folder(tmp_path):
     (tmp_path / "secret.png").write_bytes(PNG)
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     (folder / "inner.png").symlink_to(folder / "sub" / "a b.png")
+    (tmp_path / "elsewhere" / "train").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "train" / "x.png").write_bytes(PNG)
+    (tmp_path / "elsewhere" / "y.png").write_bytes(PNG)
+    (folder / "train").symlink_to(tmp_path / "elsewhere" / "train")
     os.mkfifo(folder / "pipe.png")
     options = {"columns": {"images": "image"}, "image_folder": str(folder)}
     for inside in ("sub/a b.png", "./sub/a b.png", "sub/../sub/a b.png", str(folder / "sub" / "a b.png"), "inner.png"):
         assert draft({"image": inside}, **options).pictures == [PNG]
         assert draft({"image": {"bytes": None, "path": inside}}, **options).pictures == [PNG]
-    for outside in ("../secret.png", str(tmp_path / "secret.png"), "link.png", "sub/../../secret.png", "/etc/passwd"):
+    for link in ("train/x.png", "link.png"):  # whoever placed the links wants them followed
+        assert draft({"image": link}, **options).pictures == [PNG]
+    for outside in ("../secret.png", str(tmp_path / "secret.png"), "sub/../../secret.png", "/etc/passwd", "..", "/"):
         assert reason({"image": outside}, **options) == "image_outside_folder"
-    for missing in ("none.png", "sub", "pipe.png", "a\0b", "x" * 5000, "file://" + str(tmp_path / "secret.png")):
+    for missing in (
+        "none.png",
+        "train/../y.png",
+        "sub",
+        "pipe.png",
+        "a\0b",
+        "x" * 5000,
+        "file://" + str(tmp_path / "secret.png"),
+    ):
         assert reason({"image": missing}, **options) == "image_missing"
     assert reason({"image": "sub/a b.png"}, columns={"images": "image"}) == "image_missing"
 
@@ -234,6 +296,28 @@ def test_images_that_are_too_large(tmp_path, monkeypatch):
     for cell in (b"\0" * 101, {"bytes": b"\0" * 101}, "x.png", {"bytes": None, "path": "x.png"}, uri):
         assert reason({"image": cell}, **options) == "image_too_large"
     assert draft({"image": b"\0" * 100}, **options).pictures == [b"\0" * 100]
+
+
+def test_an_evaluation_row_keeps_the_images_that_can_be_read():
+    options = MappingOptions(task="math", columns={"images": "image"})
+    made = to_draft(SPEC.model_copy(update={"evaluation": True}), options, 4, {**ASKED, "image": [PNG, None, PNG]})
+    assert made.pictures == [PNG, PNG] and json.loads(made.fields["extra"]) == {"not_read": "image_missing"}
+    assert reason({"image": [PNG, None]}, columns={"images": "image"}) == "image_missing"
+
+
+def test_long_texts_that_begin_like_an_image_take_little_time():
+    columns = {"images": "image"}
+    began = time.perf_counter()
+    for cell in ("/9j/" + "A" * 200_000 + "!", "R0lGOD" + " " * 200_000 + "!", "UklGR" + "A " * 100_000 + "=" * 9):
+        assert reason({"image": cell}, columns=columns) == "image_unreadable"
+    assert time.perf_counter() - began < 1
+
+
+def test_values_inside_each_other_without_end():
+    value = "x"
+    for _ in range(2000):
+        value = [value]
+    assert reason({"answer": value}) == reason({"more": value}, columns={"extra": ["more"]}) == "too_deep"
 
 
 def test_documents():
@@ -350,8 +434,27 @@ def test_local_files_leave_out_what_is_said_of_the_place(lab):
     assert (mirror["path"], mirror["name"], mirror["split"], mirror.get("revision")) == (
         "mirror/data", "main", "validation", None,
     )  # fmt: skip
+    same = with_published({"published": "lab", "path": "lab/data", "split": "test"}, HUB)
+    assert (same["revision"], same["split"]) == ("abc", "test")
+    some = with_published({"published": "lab", "path": "lab/data", "data_files": "part.parquet"}, HUB)
+    assert (some["revision"], some.get("name"), some.get("split")) == ("abc", None, None)
     local = with_published({"published": "lab", "path": "my.jsonl"}, HUB - {"data_files", "name", "split", "revision"})
     assert set(local) == {"published", "path", "task", "licence", "keep", "columns"} and local["path"] == "my.jsonl"
+
+
+@pytest.mark.parametrize("name", [n for n in published_names() if read_published(n).options["path"] == "json"])
+def test_files_that_are_on_no_hub_need_only_be_named(name):
+    spec = Source(name="s", loader="huggingface", options={"published": name, "data_files": "x.json"})
+    options = check_source(spec, "r.yaml", 0)
+    assert (options.path, options.data_files) == ("json", "x.json")
+
+
+@pytest.mark.parametrize(
+    "name", ["revisual_r1", "deepeyesv2_rl_search", "deepeyesv2_rl_reason", "deepeyesv2_rl_perception", "fvqa"]
+)
+def test_rows_without_images_are_taken(name):
+    value = compiled(MappingOptions(published=name).columns.images).value
+    assert value({"images": None}) == value({"images": []}) == [] and value({"images": [PNG]}) == [PNG]
 
 
 def test_a_wrong_mapping_names_its_file(lab):

@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import os
+import zipfile
 
 import pytest
 from PIL import Image
@@ -11,8 +13,8 @@ from records.images import ImageStore
 from records.question import Question, Reject
 from records.recipe import Corpus, Source
 from records.settings import RecipeError
-from sources import corpus_documents, load_source
-from sources._mapping import choice_letter, infer
+from sources import _pictures, corpus_documents, files, huggingface, load_source
+from sources._mapping import BrokenRow, choice_letter
 
 
 def png(colour):
@@ -96,9 +98,11 @@ def test_letters_numbers_and_texts_of_choices():
     choices = ["red", "blue"]
     assert [choice_letter(a, choices, [], 0) for a in ("B", "(b)", "blue", 1, "1")] == ["B"] * 5
     assert choice_letter(1, choices, [], 1) == "A"
-    assert [infer(a) for a in ("1,234.5", "-3", "True", "3 km", ".", "-", "%")] == [
-        "number", "number", "boolean", "short_text", "short_text", "short_text", "short_text",
-    ]  # fmt: skip
+    assert [choice_letter(a, choices, [], 1) for a in (2.0, "2.0", "2")] == ["B"] * 3
+    assert choice_letter("1.0", ["0.5", "1.0"], [], 0) == "B"
+    for none in (2.5, float("inf"), -1, "9" * 5000, True):
+        with pytest.raises(BrokenRow, match="answer_not_a_choice"):
+            choice_letter(none, choices, [], 0)
 
 
 def test_images_of_a_hugging_face_dataset_are_stored_as_they_came(tmp_path):
@@ -128,14 +132,76 @@ def test_images_of_a_hugging_face_dataset_are_stored_as_they_came(tmp_path):
     assert [getattr(r, "images", None) for r in direct] == [getattr(r, "images", None) for r in result]
 
 
-def test_single_images_in_an_image_folder(tmp_path):
+def test_single_images_in_an_image_folder(tmp_path, monkeypatch):
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "r.png").write_bytes(RED)
     (folder / "metadata.jsonl").write_text('{"file_name": "r.png", "question": "Colour?", "answer": "red"}')
     options = {"columns": {"images": "image"}, "task": "perception", "answer_type": "short_text"}
-    (result,) = run(tmp_path, "huggingface", path="imagefolder", data_dir=str(folder), **options)
-    assert ImageStore(str(tmp_path / "store")).get(result.images[0]) == RED
+    for place in (
+        {"path": "imagefolder", "data_dir": str(folder)},
+        {"path": "imagefolder", "data_dir": "pictures"},
+        {"path": "imagefolder", "data_files": str(folder / "**")},
+        {"path": "imagefolder", "data_files": ["pictures/r.png", "pictures/metadata.jsonl"]},
+        {"path": str(folder)},
+        {"path": "pictures", "streaming": True},
+        {"path": "imagefolder", "data_dir": str(folder), "streaming": True},
+    ):
+        monkeypatch.chdir(tmp_path)
+        (result,) = run(tmp_path, "huggingface", **place, **options)
+        assert isinstance(result, Question), (place, result)
+        assert ImageStore(str(tmp_path / "store")).get(result.images[0]) == RED
+
+
+def test_a_dataset_opens_no_files_but_its_own(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Features, Value
+    from datasets import Image as ImageFeature
+
+    data = tmp_path / "data"
+    (data / "pictures").mkdir(parents=True)
+    (data / "pictures" / "r.png").write_bytes(RED)
+    (tmp_path / "secret.png").write_bytes(BLUE)
+    with zipfile.ZipFile(data / "z.zip", "w") as archive:
+        archive.writestr("r.png", RED)
+    os.mkfifo(data / "pipe.png")
+    outside = [
+        str(tmp_path / "secret.png"), "../secret.png", str(data / ".." / "secret.png"), f"file://{data}/pictures/r.png",
+        f"zip://r.png::{data}/z.zip", "ftp://127.0.0.1/x.png", "hf://datasets/lab/other@main/r.png", "memory://x",
+    ]  # fmt: skip
+    paths = [str(data / "pictures" / "r.png"), "pictures/r.png", *outside, str(data / "pipe.png"), "none.png"]
+    features = Features({"question": Value("string"), "answer": Value("string"), "pic": ImageFeature()})
+    cells = [{"bytes": None, "path": path} for path in paths]
+    rows = [{"question": f"q{i}", "answer": "1", "pic": cell} for i, cell in enumerate(cells)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=features.arrow_schema), data / "rows.parquet")
+    for place in (
+        {"path": "parquet", "data_files": str(data / "*.parquet")},
+        {"path": str(data), "data_files": "rows.parquet"},
+    ):
+        result = run(tmp_path, "huggingface", columns={"images": "pic"}, **place)
+        assert [r.reason if isinstance(r, Reject) else "kept" for r in result] == [
+            "kept", "kept", *["image_outside_folder"] * len(outside), "image_missing", "image_missing",
+        ], place  # fmt: skip
+
+
+def test_a_dataset_of_the_hub_opens_what_is_in_it(monkeypatch):
+    import fsspec
+
+    opened = []
+    monkeypatch.setattr(fsspec, "open", lambda path, mode: opened.append(path) or io.BytesIO(RED))
+    read = huggingface._reader(huggingface.Options(path="lab/sums", task="math"))
+    assert read("hf://datasets/lab/sums@abc/r.png") == RED
+    for path in (
+        "hf://datasets/lab/sums2@abc/r.png", "hf://datasets/lab/sums/r.png", "hf://lab/sums@abc/r.png",
+        "hf://datasets/lab/sums@abc/../../other/r.png", "hf://datasets/lab/sums@abc/z.zip::file:///x", "/etc/passwd",
+    ):  # fmt: skip
+        with pytest.raises(BrokenRow, match="image_outside_folder"):
+            read(path)
+    assert opened == ["hf://datasets/lab/sums@abc/r.png"]
+    monkeypatch.setattr(_pictures, "MAX_IMAGE_BYTES", 10)
+    with pytest.raises(BrokenRow, match="image_too_large"):
+        read("hf://datasets/lab/sums@abc/r.png")
 
 
 def test_image_paths_stay_in_the_folder(tmp_path):
@@ -154,6 +220,21 @@ def test_image_paths_stay_in_the_folder(tmp_path):
     assert {r.reason for r in without if isinstance(r, Reject)} == {"image_missing", "image_unreadable"}
 
 
+def test_an_evaluation_row_keeps_the_images_that_are_good(tmp_path):
+    uris = ["data:image/png;base64," + base64.b64encode(data).decode() for data in (RED, b"broken", BLUE)]
+    red, broken, blue = uris
+    cells = [[red, broken, blue], [broken, broken], [], [blue], [red, red], None]
+    path = jsonl(tmp_path, [{"question": f"q{i}", "answer": "1", "image": cell} for i, cell in enumerate(cells)])
+    options = {"path": path, "task": "math", "columns": {"images": "image"}}
+    spec = Source(name="src", loader="files", options=options, evaluation=True)
+    store = ImageStore(str(tmp_path / "store"))
+    made = list(load_source(spec, 0, store))
+    assert [[store.get(i) for i in q.images] for q in made] == [[RED, BLUE], [], [], [BLUE], [RED, RED], []]
+    assert [json.loads(q.extra).get("not_read") for q in made] == [
+        "not_an_image", "not_an_image", None, None, None, "image_missing",
+    ]  # fmt: skip
+
+
 def test_broken_lines_and_cells_are_rejects(tmp_path):
     rows = [
         {"question": "a", "answer": "1"},
@@ -167,6 +248,93 @@ def test_broken_lines_and_cells_are_rejects(tmp_path):
         "kept", "json_unreadable", "json_unreadable", "not_a_text", "empty_answer",
     ]  # fmt: skip
     assert [r.row_id for r in result[1:3]] == ["src:rows.jsonl:1", "src:rows.jsonl:2"]
+
+
+HOSTILE = {
+    '{"question": "half \\ud83d", "answer": "1"}': "not_unicode",
+    '{"question": "a", "answer": "\\udc00"}': "not_unicode",
+    '{"question": "a", "answer": "1", "key": "\\ud83d"}': "not_unicode",
+    '{"question": "a", "answer": "1", "also": ["b", "\\ud83d"]}': "not_unicode",
+    '{"question": "a", "answer": "1", "image": "\\ud83d.png"}': "image_missing",
+    '{"question": "a", "answer": "1", "more": {"\\ud83d": "\\ud83d"}}': "kept",
+    '{"question": "a", "answer": "1", "more": 123456789012345678901234567890}': "kept",
+    '{"question": "a", "answer": 123456789012345678901234567890}': "kept",
+    '{"question": "a", "answer": 1e999}': "kept",
+    '{"question": "a", "answer": ' + "9" * 5000 + "}": "json_unreadable",
+    '{"question": "a", "answer": "1", "more": ' + "[" * 100_000 + "]" * 100_000 + "}": "json_unreadable",
+    '{"question": "a", "answer": "1", "more": ' + '{"x":' * 120 + "1" + "}" * 121: "json_unreadable",
+    '{"question": "a", "answer": "1", "more": [' + "[]," * 5000 + "1]}": "kept",
+    "{}": "empty_text",
+}
+
+
+def test_hostile_lines_reject_themselves_alone(tmp_path):
+    path = jsonl(tmp_path, [{"question": "good", "answer": "1", "also": "x", "key": "k", "image": []}, *HOSTILE])
+    columns = {"id": "key", "aliases": "also", "images": "image || `[]`", "extra": ["more"]}
+    for limit in (None, len(HOSTILE)):  # a limit has the rows looked at once more
+        result = run(tmp_path, "files", limit, path=path, columns=columns)
+        made = {r.text if isinstance(r, Question) else r.reason for r in result}
+        assert {"good", "a", "not_unicode", "json_unreadable"} <= made | {"good"}
+    assert len(result) == len(HOSTILE)
+    result = run(tmp_path, "files", path=path, columns=columns)
+    assert [r.reason if isinstance(r, Reject) else "kept" for r in result] == ["kept", *HOSTILE.values()]
+    assert json.loads(result[6].extra) == {"more": {"?": "?"}}
+
+
+def test_hostile_cells_of_a_table_reject_their_row_alone(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    answers = pa.array([b"1", b"\xff", b"2"]).cast(pa.binary()).view(pa.string())
+    days = pa.array([0, 0, 2**60], pa.int64()).cast(pa.timestamp("us"))
+    path = str(tmp_path / "rows.parquet")
+    pq.write_table(pa.table({"question": ["a", "b", "c"], "answer": answers, "when": days}), path)
+    columns = {"extra": ["when"]}
+    for loader, place in (("files", {"path": path}), ("huggingface", {"path": "parquet", "data_files": path})):
+        result = run(tmp_path, loader, columns=columns, **place)
+        assert [getattr(r, "reason", "kept") for r in result] == ["kept", "not_unicode", "row_unreadable"], loader
+
+
+def columns_of(path, **options):
+    spec = Source(name="src", loader="files")
+    return files.load(spec, files.Options(path=path, task="math", **options), 0).columns
+
+
+def test_the_columns_of_json_lines_are_those_of_all_rows_in_any_order(tmp_path):
+    rows = [{"question": f"q{i}", "answer": i} for i in range(600)] + [
+        {"question": "x", "answer": "two", "late": [1], "flag": None},
+        {"question": None, "answer": 1.5, "late": {"a": True}},
+        {"answer": True},
+    ]
+    columns = {"extra": ["late", "flag"]}
+    expected = {"question": "text", "answer": "boolean|number|text", "late": "list|object", "flag": "null"}
+    assert columns_of(jsonl(tmp_path, rows), columns=columns) == expected
+    assert columns_of(jsonl(tmp_path, rows[::-1]), columns=columns) == expected
+    parts = [jsonl(tmp_path, rows[600:], "z.jsonl"), jsonl(tmp_path, rows[:600], "a.jsonl")]
+    assert columns_of(parts, columns=columns) == expected
+    with pytest.raises(RecipeError, match=r"no column 'gone' \(columns.id\); columns there: .*question.*late"):
+        columns_of(parts, columns={"id": "gone"})
+
+
+def test_another_writer_of_a_table_changes_no_column(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def kinds(text, many):
+        table = pa.table(
+            {
+                "question": pa.array(["a"], text),
+                "answer": pa.array([["b"]], many(text)),
+                "more": pa.array([{"x": [["c"]]}], pa.struct([("x", many(many(text)))])),
+            }
+        )
+        pq.write_table(table, tmp_path / "t.parquet")
+        return columns_of(str(tmp_path / "t.parquet"), columns={"extra": ["more"]})
+
+    plain = kinds(pa.string(), pa.list_)
+    assert plain["question"] == "string" and "list<" in plain["answer"]
+    assert kinds(pa.large_string(), pa.large_list) == kinds(pa.string_view(), pa.list_) == plain
+    assert kinds(pa.binary(), pa.list_) != plain
 
 
 def test_limits_draw_with_the_seed_across_files(tmp_path):
