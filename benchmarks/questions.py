@@ -18,6 +18,7 @@ import platform
 import sys
 
 from benchmarks import questions_images, questions_stage, questions_text
+from benchmarks.targets import judged
 
 ROWS, IMAGES = 1_000_000, 6_000
 
@@ -40,15 +41,7 @@ def judge(figures: dict) -> list[dict[str, object]]:
         ("the stage: peak memory at the largest size, GB", stage["sizes"][-1]["peak_gb"], "at most", 4),
         ("the stage: time a row, largest size over smallest", stage["time_a_row"], "at most", 1.5),
     ]
-    return [
-        {
-            "what": what,
-            "value": value,
-            "target": f"{word} {bound}",
-            "met": value <= bound if word == "at most" else value >= bound,
-        }
-        for what, value, word, bound in rows
-    ]
+    return judged(rows)
 
 
 def measure(rows: int, images: int, peers: str) -> dict:

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from benchmarks import sandbox_peers as peers
 from benchmarks.sandbox_load import fairness, one_after_another, open_at_once
 from benchmarks.sandbox_speed import Size, over_http, pictures, sessions
+from benchmarks.targets import judged
 from records.recipe import Sandbox as Settings
 from rollouts.sandbox import LocalSandbox, SandboxUnavailable
 
@@ -81,15 +82,7 @@ def judge(figures: dict) -> list[dict[str, object]]:
         rows.append((name, beside["limit_overshoot_percent"], "at most", 10))
     slowed = figures["fairness"]["hostile_sessions"]["work_slowed"]
     rows.append(("a neighbour slowed by two hostile sessions, times", slowed, "at most", most_slowed))
-    return [
-        {
-            "what": what,
-            "value": value,
-            "target": f"{word} {bound}",
-            "met": value <= bound if word == "at most" else value >= bound,
-        }
-        for what, value, word, bound in rows
-    ]
+    return judged(rows)
 
 
 async def measure(size: Size) -> dict:

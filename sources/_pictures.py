@@ -10,9 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from records.images import MAX_BYTES
 from sources._choices import BrokenRow
-
-MAX_IMAGE_BYTES = 100_000_000
 
 Read = Callable[[str], bytes]
 
@@ -57,14 +56,14 @@ def read_bounded(file: Any, size: int | None) -> bytes:
         BrokenRow: `image_too_large`.
     """
     _check_size(size or 0)
-    data = file.read(MAX_IMAGE_BYTES + 1)
+    data = file.read(MAX_BYTES + 1)
     _check_size(len(data))
     return data
 
 
 def _check_size(count: int) -> None:
-    if count > MAX_IMAGE_BYTES:
-        raise BrokenRow("image_too_large", f"{count} bytes, at most {MAX_IMAGE_BYTES} are taken")
+    if count > MAX_BYTES:
+        raise BrokenRow("image_too_large", f"{count} bytes, at most {MAX_BYTES} are taken")
 
 
 def _decoded(text: str) -> bytes:

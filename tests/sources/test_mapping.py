@@ -289,7 +289,7 @@ def test_what_opens_the_paths_of_a_dataset_itself(tmp_path):
 
 
 def test_images_that_are_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(_pictures, "MAX_IMAGE_BYTES", 100)
+    monkeypatch.setattr(_pictures, "MAX_BYTES", 100)
     (tmp_path / "x.png").write_bytes(b"\0" * 101)
     options = {"columns": {"images": "image"}, "image_folder": str(tmp_path)}
     uri = "data:image/png;base64," + base64.b64encode(b"\0" * 102).decode()

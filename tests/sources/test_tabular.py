@@ -199,7 +199,7 @@ def test_a_dataset_of_the_hub_opens_what_is_in_it(monkeypatch):
         with pytest.raises(BrokenRow, match="image_outside_folder"):
             read(path)
     assert opened == ["hf://datasets/lab/sums@abc/r.png"]
-    monkeypatch.setattr(_pictures, "MAX_IMAGE_BYTES", 10)
+    monkeypatch.setattr(_pictures, "MAX_BYTES", 10)
     with pytest.raises(BrokenRow, match="image_too_large"):
         read("hf://datasets/lab/sums@abc/r.png")
 
