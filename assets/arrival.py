@@ -158,23 +158,24 @@ class _Known:
 
 
 def _read(workspace: Workspace, name: str, arrival: Arrival) -> tuple[pl.DataFrame, pl.DataFrame, TableFile, int]:
-    """All of a source, a batch at a time: its questions, its rejects, what is known of all images that ever came, and
-    the number of those that were not known.
+    """All of a source, a batch at a time: its questions and its rejects; and, if images came that were not known, what
+    is known of all that ever came, and the number of those.
     """
     questions, rejects, looked_at = [], [], 0
     folder = Path(tempfile.mkdtemp(dir=workspace.scratch))
     file = TableFile(folder / "images.parquet")
     schema = to_frame([], ImageFacts).to_arrow().schema.with_metadata({VERSION_KEY: str(SCHEMA_VERSION)})
     with pq.ParquetWriter(file.path, schema, compression="zstd") as writer:
-        if workspace.tables.exists(images_table(name)):
-            for batch in _batches(workspace, name):
-                writer.write_table(batch.cast(schema))
         for rows in _batched(arrival):
             questions.append(to_frame((row for row in rows if isinstance(row, Question)), Question))
             rejects.append(to_frame((row for row in rows if isinstance(row, Reject)), Reject))
             facts, arrival.facts = arrival.facts, []
             looked_at += len(facts)
             writer.write_table(to_frame(facts, ImageFacts).to_arrow().cast(schema))
+        # Without an image that was not known the table stays as it is.
+        if looked_at and workspace.tables.exists(images_table(name)):
+            for batch in _batches(workspace, name):
+                writer.write_table(batch.cast(schema))
     return stack(questions, Question), stack(rejects, Reject), file, looked_at
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from filters import near_duplicates, semantic_duplicates
-from filters.duplicates import STAGE, accepted_answers, comparable_text, seniority
+from filters.duplicates import STAGE, accepted_answers, choices_in_any_order, seniority, without
 from filters.rejects import reject_rows
 from filters.representatives import keep_first
 from records.question_rules import Duplicates
@@ -57,7 +57,7 @@ def apply(
         block=pl.struct(
             pl.col("pictures").list.join("\n"),
             near_duplicates.number_key(pl.col("text")),
-            pl.col("choices").fill_null([]).list.eval(comparable_text(pl.element())).list.sort().list.join("\n"),
+            choices_in_any_order(),
         ).hash(),
     )
     found = []
@@ -86,7 +86,7 @@ def apply(
     )
     lost = pl.concat([lost, keeper], how="horizontal").sort("row")
     detail = pl.format("similarity {} with {}", pl.col("similarity").round(3), "keeper")
-    kept = questions.with_row_index("row").filter(~pl.col("row").is_in(lost["row"].implode())).drop("row")
+    kept = without(questions, lost["row"])
     return kept, reject_rows(lost, STAGE, pl.col("kind"), detail), _shown(rows, pairs)
 
 

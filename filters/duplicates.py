@@ -50,6 +50,16 @@ def seniority(questions: pl.DataFrame) -> list[str]:
     return [name for name in ("first_seen", "source", "question_id", "source_row") if name in questions.columns]
 
 
+def choices_in_any_order() -> pl.Expr:
+    """The choices as they are compared, as one text."""
+    return pl.col("choices").fill_null([]).list.eval(comparable_text(pl.element())).list.sort().list.join("\n")
+
+
+def without(questions: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """The questions but for those at these places, in their order."""
+    return questions.with_row_index("row").filter(~pl.col("row").is_in(rows.implode())).drop("row")
+
+
 def apply(questions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split a table of questions into (kept, rejects); both keep the order, and no row is lost.
 
@@ -58,13 +68,13 @@ def apply(questions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     key = pl.struct(
         comparable_text(pl.col("text")),
         pl.col("images").fill_null([]).list.join("\n"),
-        pl.col("choices").fill_null([]).list.eval(comparable_text(pl.element())).list.sort().list.join("\n"),
+        choices_in_any_order(),
     )
     rows = questions.select(key=key.hash()).with_row_index("row").filter(pl.len().over("key") > 1)
     # Most questions are alone, and need no closer look.
     judged = _judge(questions[rows["row"]].with_columns(row=rows["row"], key=key))
     lost = judged.filter(pl.col("reason").is_not_null())
-    kept = questions.with_row_index("row").filter(~pl.col("row").is_in(lost["row"].implode())).drop("row")
+    kept = without(questions, lost["row"])
     return kept, reject_rows(lost, STAGE, pl.col("reason"), pl.col("detail").fill_null(""))
 
 
