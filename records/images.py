@@ -43,7 +43,7 @@ def check_image(data: bytes) -> tuple[int, int]:
     return size
 
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 """Raised when the normal form or the perceptual hashes change."""
 
 

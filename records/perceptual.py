@@ -24,6 +24,11 @@ _WORK_SIDE = 128
 """Borders are looked for in a reduced picture whose shorter side has this many pixels or a few more."""
 _SAME = 20
 """Levels (of 255, in each channel) in which a pixel may differ from the border's colour and still belong to it."""
+_STRAY = 0.03
+"""Share of a line that may differ by more than _SAME, up to _RINGING, where a border ends as if cut: what JPEG leaves
+beside an edge."""
+_RINGING = 60
+"""Levels by which no pixel of such a line may differ from the border's colour."""
 _EDGE = 0.7
 """Share of a line that must differ from the border's colour for the border to end there as if cut."""
 _DEEPEST = 0.25
@@ -81,34 +86,39 @@ def _away(lines: np.ndarray, colour: np.ndarray) -> np.ndarray:
     return apart[..., 0] | apart[..., 1] | apart[..., 2]
 
 
-def _margin(lines: np.ndarray, colour: np.ndarray) -> tuple[int, float, bool]:
+def _depth(lines: np.ndarray, colour: np.ndarray, stray: float) -> int:
+    """How many lines, (n, along, 3), from the first on are of a colour, but for a share of stray pixels in each."""
+    for start in range(0, len(lines), _AT_ONCE):  # most borders end soon
+        part = lines[start : start + _AT_ONCE]
+        touched = _away(part, colour).mean(axis=1) > stray
+        if stray:
+            touched |= (np.abs(part - colour) > _RINGING).any(axis=(1, 2))
+        if touched.any():
+            return start + int(touched.argmax())
+    return len(lines)
+
+
+def _margin(lines: np.ndarray, outermost: bool) -> tuple[int, float, bool]:
     """Of a picture seen from one side, (depth, along, 3): the lines of the border colour; where exactly the border ends
     in the line after them; and whether it ends as if cut."""
-    depth = len(lines)
-    for start in range(0, len(lines), _AT_ONCE):  # most borders end soon
-        touched = _away(lines[start : start + _AT_ONCE], colour).any(axis=1)
-        if touched.any():
-            depth = start + int(touched.argmax())
-            break
-    if depth == 0 or depth + 2 > len(lines):
-        return depth, 0.0, False
+    colour = lines[0].mean(axis=0, dtype=np.float32)
+    depth = _depth(lines, colour, _STRAY if outermost else 0)  # further in, stray pixels may be rests of a frame
+    cut = False
+    if 0 < depth <= len(lines) - 2:
+        cut = bool(_away(lines[depth : depth + 2], colour).any(axis=0).mean() >= _EDGE)
+    if not cut:  # stray pixels are an encoder's only beside a cut edge
+        return _depth(lines[:depth], colour, 0), 0.0, False
     after = lines[depth : depth + 2] - colour
-    cut = bool(_away(lines[depth : depth + 2], colour).any(axis=0).mean() >= _EDGE)
     # The line after the border may be border in part: its weight is its likeness to the line behind it.
     energy = float((after[1] ** 2).sum())
-    covered = float((after[0] * after[1]).sum()) / energy if cut and energy else 1.0
-    return depth, 1.0 - min(max(covered, 0.0), 1.0), cut
+    covered = float((after[0] * after[1]).sum()) / energy if energy else 1.0
+    return depth, 1.0 - min(max(covered, 0.0), 1.0), True
 
 
-def _borders(pixels: np.ndarray) -> Box:
+def _borders(pixels: np.ndarray, outermost: bool) -> Box:
     """Depth of the uniform borders, (left, top, right, bottom) in pixels of `pixels`, (height, width, 3)."""
     seen = [pixels.transpose(1, 0, 2), pixels, pixels[:, ::-1].transpose(1, 0, 2), pixels[::-1]]
-    found = []
-    for lines in seen:
-        first = lines[0].astype(np.float32)
-        colour = first.mean(axis=0)
-        bordered = (np.abs(first - colour) <= _SAME).all()
-        found.append(_margin(lines, colour) if bordered else (0, 0.0, False))
+    found = [_margin(lines, outermost) for lines in seen]
     whole = all(depth <= _MARGIN * len(lines) for (depth, _, _), lines in zip(found, seen, strict=True))
     left, top, right, bottom = (
         depth + part if depth and ((cut and depth <= _DEEPEST * len(lines)) or whole) else 0.0
@@ -121,7 +131,7 @@ def _may_have_borders(image: Image.Image) -> bool:
     """Whether any of the four outermost lines is of one colour; most photographs need no other look."""
     right, bottom = image.size
     lines = [(0, 0, right, 1), (0, bottom - 1, right, bottom), (0, 0, 1, bottom), (right - 1, 0, right, bottom)]
-    return any(all(high - low <= 2 * _SAME for low, high in image.crop(line).getextrema()) for line in lines)
+    return any(all(high - low <= 2 * _RINGING for low, high in image.crop(line).getextrema()) for line in lines)
 
 
 def _inside(pixels: np.ndarray) -> Box | None:
@@ -129,13 +139,13 @@ def _inside(pixels: np.ndarray) -> Box | None:
     around another: a dark frame around a page with white margins."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = 0.0, 0.0, float(width), float(height)
-    for _ in range(_FRAMES):
+    for frame in range(_FRAMES):
         # Lines that are border in part are left out of the next look, or they would be its first.
         x, y = math.ceil(left), math.ceil(top)
         part = pixels[y : math.floor(bottom), x : math.floor(right)]
         if min(part.shape[:2]) < CELLS:
             break
-        depths = _borders(part)
+        depths = _borders(part, outermost=frame == 0)
         if not any(depths):
             break
         left, top = (x + depths[0] if depths[0] else left), (y + depths[1] if depths[1] else top)
