@@ -170,6 +170,8 @@ class Sampling(Section):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: Positive = 512
     """Per turn."""
+    total_tokens: Positive | None = None
+    """Over all turns of an attempt. Without it, max_tokens and max_turns are the only bounds."""
     max_turns: Positive = 1
     """Assistant turns; a turn asked for by a reminder is not counted."""
     reminders: Annotated[int, Field(ge=0)] = 1
@@ -226,12 +228,39 @@ class Difficulty(Section):
         return self
 
 
+Control = Literal["call_only", "result_only", "oracle"]
+BenefitDecision = Literal["gain", "harm", "none", "open"]
+
+
 class ToolBenefit(Section):
-    """The tools arm, and how sure its comparison with the direct arm has to be."""
+    """The arms that show what tools are good for, and how sure the comparison has to be (docs/tool-benefit.md)."""
 
     samples: Positive = 8
+    """Of every question in every arm."""
+    controls: list[Control] = Field(default_factory=lambda: ["call_only", "result_only"])
+    """The arms beside `direct` and `tools`: calls whose results are withheld, results without calls, and the aid that
+    a source annotates its questions with."""
+    further: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Further rollouts, on average over the questions, that go to those where a decision is still open."""
+    most_samples: Positive = 32
+    """Of one question in one arm, further ones included."""
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """A difference of pass rates up to which tools do neither good nor harm."""
+    false_discovery_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    """Of the questions decided to gain by tools the share, on average, that does not; of those harmed likewise."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of intervals; also the probability from which a question counts as one that tools make no difference to."""
     sampling: Sampling = Sampling(max_turns=6)
+    """Of all arms. `total_tokens` is what an attempt may write in each of them, max_tokens * max_turns if not given."""
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Samples an arm at which a question may be decided: `samples`, and its doublings where there are further
+        rollouts to give."""
+        looks = [self.samples]
+        while self.further and looks[-1] * 2 <= self.most_samples:
+            looks.append(looks[-1] * 2)
+        return tuple(looks)
 
 
 class Route(Section):
@@ -243,9 +272,13 @@ class Route(Section):
     tools: Band = Band()
     """Pass rate of the tools arm."""
     benefit: Band = Band()
-    """tools - direct."""
+    """Estimate of the difference, corrected for chance."""
     benefit_low: Band = Band()
     """Lower end of the benefit's interval."""
+    gain_probability: Band = Band()
+    """Probability that the benefit is above the margin."""
+    decision: list[BenefitDecision] | None = None
+    """What is decided about the question, the false discovery rate controlled over the table."""
 
 
 class ColdStart(Section):
