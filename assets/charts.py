@@ -3,14 +3,23 @@
 import base64
 import functools
 import io
+import unicodedata
 from collections.abc import Sequence
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 KEPT, LOST, EMPTY, INK, FAINT = "#b8860b", "#c0392b", "#ececec", "#222222", "#777777"
 TEXT, TITLE = 12, 14
-COLOURS = ("#ffffff", KEPT, LOST, EMPTY, INK, FAINT, "#aaaaaa", "#cccccc")
-"""All that a picture has: eight take half the bytes that shades without number would; the greys smooth the letters."""
+LIKE = str.maketrans(
+    "\u2010\u2011\u2012\u2013\u2014\u2212\u2018\u2019\u201c\u201d\u00d7\u00f7\u2264\u2265", "------''\"\"x/<>"
+)
+"""Signs that the font lacks and what stands for them."""
+GAIN, HARM, HABIT, CONTENT, RESULTS = "#0072b2", "#d55e00", "#cc79a7", "#009e73", "#56b4e9"
+"""Colours that colour-blind people can tell apart (Okabe and Ito 2008, "Color Universal Design")."""
+GREYS = ("#aaaaaa", "#cccccc")
+COLOURS = ("#ffffff", KEPT, LOST, EMPTY, INK, FAINT, *GREYS, GAIN, HARM, HABIT, CONTENT, RESULTS)
+"""All that a picture has: up to sixteen take half the bytes that shades without number would; the greys smooth the
+letters."""
 
 
 @functools.cache
@@ -32,6 +41,12 @@ def one_line(text: object, pixels: float, size: int = TEXT) -> str:
     while line and width(f"{line}…", size) > pixels:
         line = line[:-1]
     return f"{line}…"
+
+
+def plain_letters(text: object) -> str:
+    """`text` in letters that the font has: accents left out, any other sign as a question mark."""
+    folded = unicodedata.normalize("NFKD", str(text)).translate(LIKE)
+    return "".join(c if c.isascii() else "?" for c in folded if not unicodedata.combining(c))
 
 
 def markdown_image(image: Image.Image, title: str) -> str:

@@ -4,13 +4,14 @@ What the ledger has decided is taken as it is; a question that is still open cou
 that it gets there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
 
 from assets import arms
 from assets.evaluation import held_out_questions
+from assets.further import attempts_of, further_need
 from assets.resources import Models, Workspace
 from assets.standing import Held, Need, Standing, need, standing
 from filters import selection, tool_benefit
@@ -45,11 +46,14 @@ def plan(workspace: Workspace, ledger: Ledger, models: Models, questions: pl.Dat
     direct, planned = stage("direct_rollouts", arms.direct(recipe), policy, curation)
     yield planned
     moderate = _likely(curation, _kept(direct))
-    tools, planned = stage("tool_rollouts", arms.tools(recipe), policy, moderate)
-    yield planned
-    fresh, planned = stage("tool_rollouts", arms.fresh_direct(recipe), policy, moderate)
-    yield planned
-    shown = _likely(curation, _routed(workspace, moderate, tools, fresh))
+    compared = []
+    for arm in arms.benefit(recipe):
+        at, planned = stage("tool_rollouts", arm, policy, moderate)
+        compared.append(at)
+        yield planned
+    if recipe.tool_benefit.further:
+        yield Planned("tool_rollouts", further_need(workspace, compared, moderate))
+    shown = _likely(curation, _routed(workspace, moderate, compared))
     yield stage("teacher_rollouts", arms.teacher(recipe), models.completer("teacher").fingerprint, shown)[1]
     for arm in arms.evaluation(recipe):
         yield stage("base_evaluation", arm, policy, held_out)[1]
@@ -73,15 +77,19 @@ def _kept(direct: Standing) -> pl.DataFrame:
     )
 
 
-def _routed(workspace: Workspace, moderate: pl.DataFrame, tools: Standing, fresh: Standing) -> pl.DataFrame:
-    """question_id and weight: the chance that the selection sends it to the cold start."""
+def _routed(workspace: Workspace, moderate: pl.DataFrame, compared: Sequence[Standing]) -> pl.DataFrame:
+    """question_id and weight: the chance that the selection sends it to the cold start.
+
+    Args:
+        compared: where the arms of the comparison stand, tools and direct first.
+    """
+    recipe = workspace.recipe
     # measured in both arms, so the route is known even of one that may yet turn out not to be kept
-    done = moderate.join(tools.open, on="question_id", how="anti").join(fresh.open, on="question_id", how="anti")
-    attempts = pl.concat([at.rollouts.select("question_id", "arm", "correct") for at in (tools, fresh)])
-    measured = tool_benefit.per_question(
-        attempts.join(done, on="question_id", how="semi"), workspace.recipe.tool_benefit.confidence
-    )
-    routed, _ = selection.apply(done, measured, workspace.recipe.selection)
+    begun = pl.concat([at.open.select("question_id") for at in compared[:2]])
+    done = moderate.join(begun, on="question_id", how="anti", maintain_order="left")
+    counted = tool_benefit.counts(attempts_of(compared), recipe.tool_benefit.looks)
+    measured = tool_benefit.per_question(counted, done, recipe.tool_benefit, recipe.seed)
+    routed, _ = selection.apply(done, measured, recipe.selection)
     chosen = routed.filter(pl.col("route") == "cold_start")
     share = (chosen.height + 0.5) / (done.height + 1)  # never 0 or 1: the next one may go either way
     rest = moderate.join(done, on="question_id", how="anti").select("question_id", weight=pl.col("weight") * share)

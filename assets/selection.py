@@ -8,7 +8,10 @@ from assets.resources import Workspace
 from assets.stage import conservation_check, rejects_table
 from filters import selection as rule
 
-_ABOUT = "The first of the recipe's routes that fits decides; raw counts are kept, so a new rule costs no rollout."
+_ABOUT = (
+    "The first of the recipe's routes that fits decides; what tools harm goes only where a route names that decision. "
+    "Raw counts are kept, so a new rule costs no rollout."
+)
 
 
 @dg.multi_asset(
@@ -36,7 +39,7 @@ def selection(workspace: Workspace, difficulty: pl.DataFrame, tool_benefit: pl.D
                 "rows_rejected": rejects.height,
                 "by_task": show.counts(chosen, "task"),
                 "rejects_by_reason": show.counts(rejects, "task", "reason"),
-                "samples": show.sample_questions(chosen, workspace.images, ["direct", "tools"]),
+                "samples": show.sample_questions(chosen, workspace.images, ["direct", "tools", "benefit", "decision"]),
             },
         )
 

@@ -76,7 +76,7 @@ def rollout_metadata(rollouts: pl.DataFrame) -> dict[str, object]:
     }
 
 
-class _Thumbnails:
+class Thumbnails:
     """Thumbnails for one table, as long as there is room for them."""
 
     def __init__(self, store: ImageStore) -> None:
@@ -121,7 +121,7 @@ def _with_pictures(
     samples: pl.DataFrame, images: ImageStore, wanted: Sequence[str], order: Sequence[str] = ()
 ) -> dg.MarkdownMetadataValue:
     """The wanted columns and a thumbnail; earlier rows get theirs first, then the rows are sorted by `order`."""
-    thumbnails = _Thumbnails(images)
+    thumbnails = Thumbnails(images)
     pictures = pl.Series([thumbnails.of(row) for row in samples["images"].to_list()], dtype=pl.String)
     shown = samples.with_columns(image=pictures)
     shown = shown.sort(order, maintain_order=True) if order else shown
@@ -206,7 +206,7 @@ def pairs(found: pl.DataFrame, questions: pl.DataFrame, images: ImageStore, n: i
     )
     kept, other = (_look_up(nearest.select(side), questions, side) for side in ("kept_id", "dropped_id"))
     texts = [differing(*both) for both in zip(_asked(kept), _asked(other), strict=True)]
-    thumbnails = _Thumbnails(images)
+    thumbnails = Thumbnails(images)
     pictures = [
         (thumbnails.of(one), "(the same)" if one and one == two else thumbnails.of(two))
         for one, two in zip(kept["images"].to_list(), other["images"].to_list(), strict=True)

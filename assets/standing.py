@@ -4,18 +4,22 @@ The same figures plan a materialization before anything is spent, say which ques
 the rollouts that a finished stage hands on.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 
 import polars as pl
 
-from assets.arms import Arm, preparation, setting_of
+from assets.arms import Arm, askable, preparation, setting_of, with_aid
 from assets.resources import Workspace
 from filters.stopping import Rule, progress
 from records.identity import canonical_json
-from records.question import Question, Task
+from records.question import Question
 from records.tables import from_frame
+from records.trajectory import ToolResult
+from rollouts.agent import sampling_identity
 from rollouts.ledger import Ledger
 from rollouts.sampling import OpenQuestion
 from rollouts.verdicts import with_current_verdicts
@@ -29,6 +33,8 @@ PARTS = {"model_fingerprint": "model", "prompt_template": "prompt", "sampling": 
 NEW, BEGUN = "new to this arm", "begun, not decided"
 CHARACTERS_A_TOKEN = 4
 SLICE = 500
+Given = dict[int, tuple[ToolResult, ...]]
+"""What each sample of a question is given, by its number from 0."""
 
 
 class Held:
@@ -54,10 +60,11 @@ class Standing:
 
     arm: Arm
     settings: pl.DataFrame
-    """The setting of each task: task, setting (fingerprint), and PARTS."""
+    """The setting of each task, and of each aid that is shown: task, aid, setting (fingerprint), and PARTS."""
     questions: pl.DataFrame
-    """One row a question, in the given order: question_id, task, setting, weight, what filters.stopping.progress says,
-    missing (samples of the next wave that are not there), known_samples and known_correct."""
+    """One row a question that the arm can be asked, in the given order: question_id, task, setting, weight, wanted,
+    what filters.stopping.progress says, missing (samples of the next wave, or of those wanted, that are not there),
+    known_samples and known_correct."""
     tokens: pl.DataFrame
     """Means over stored rollouts in the same settings, of any sample: setting, tokens (read and written), rows."""
     rollouts: pl.DataFrame
@@ -70,7 +77,10 @@ class Standing:
 
     @property
     def used(self) -> pl.DataFrame:
-        """The rollouts that count: those up to where each question's sampling stopped, or has come to."""
+        """The rollouts that count: those up to where each question's sampling stopped, or has come to; all there are
+        where their number is fixed."""
+        if self.arm.fixed:
+            return self.rollouts
         reach = self.questions.select("question_id", "used", "missing")
         counted = self.rollouts.join(reach, on="question_id", maintain_order="left")
         inside = (pl.col("sample_index") < pl.col("used")) | (pl.col("missing") > 0)
@@ -82,13 +92,18 @@ def standing(workspace: Workspace, held: Held, arm: Arm, model: str, questions: 
 
     Args:
         model: fingerprint of the arm's model.
-        questions: a table of questions; a column `weight` (0 to 1, 1 if absent) says how likely each is to be asked.
+        questions: a table of questions; a column `weight` (0 to 1, 1 if absent) says how likely each is to be asked,
+            and for arms with a fixed number of samples a column `wanted` how many (those of the rule if absent).
     """
-    settings = _settings(workspace, arm, model, questions["task"].unique(maintain_order=True).to_list())
-    weight = pl.col("weight") if "weight" in questions.columns else pl.lit(1.0).alias("weight")
+    given = questions.columns
+    questions = askable(workspace, arm, questions)
+    settings = _settings(workspace, arm, model, questions)
+    weight = pl.col("weight") if "weight" in given else pl.lit(1.0).alias("weight")
+    wanted = pl.col("wanted").cast(pl.Int64) if "wanted" in given else pl.lit(arm.rule.samples).alias("wanted")
     asked = (
-        questions.select("question_id", "task", weight)
-        .join(settings.select("task", "setting"), on="task", how="left", maintain_order="left")
+        questions.select("question_id", "task", "aid", weight, wanted)
+        .join(settings.select("task", "aid", "setting"), on=["task", "aid"], how="left", maintain_order="left")
+        .drop("aid")
         .with_row_index("position")
     )
     rows = held.rollouts.filter(pl.col("setting").is_in(settings["setting"].implode()))
@@ -96,53 +111,76 @@ def standing(workspace: Workspace, held: Held, arm: Arm, model: str, questions: 
         tokens=(pl.col("prompt_tokens") + pl.col("completion_tokens")).mean(), rows=pl.len()
     )
     rows = rows.with_columns(pl.col("sample_index") - arm.first_sample).filter(
-        pl.col("sample_index").is_between(0, arm.rule.samples - 1)
+        pl.col("sample_index").is_between(0, arm.counted_samples - 1)
     )
     rows = rows.join(asked.select("question_id", "setting", "position"), on=["question_id", "setting"])
     rows = (
-        rows.sort("position", "sample_index")
+        rows.sort("position", "sample_index", maintain_order=True)
         .drop("position")
         .unique(["question_id", "sample_index"], keep="first", maintain_order=True)
     )
     rows = with_current_verdicts(held.ledger, rows, questions)
     reached = progress(rows.select("question_id", "sample_index", "correct"), arm.rule)
     known = rows.group_by("question_id").agg(known_samples="sample_index", known_correct="correct")
+    there = rows.join(asked.select("question_id", "wanted"), on="question_id").filter(
+        pl.col("sample_index") < pl.col("wanted")
+    )
+    there = there.group_by("question_id").agg(there=pl.len().cast(pl.Int64))
+    # a question without any rollout is not in `progress`: its first wave is missing
+    next_wave = pl.col("next_samples").fill_null(arm.rule.waves[0])
     table = (
         asked.join(reached, on="question_id", how="left", maintain_order="left")
         .join(known, on="question_id", how="left", maintain_order="left")
+        .join(there, on="question_id", how="left", maintain_order="left")
         .with_columns(
             pl.col("used", "attempts", "right").fill_null(0),
-            # a question without any rollout is not in `progress`: its first wave is missing
-            missing=pl.col("next_samples").fill_null(arm.rule.waves[0]),
+            missing=pl.col("wanted") - pl.col("there").fill_null(0) if arm.fixed else next_wave,
         )
-        .drop("position", "next_samples")
+        .drop("position", "next_samples", "there")
     )
     return Standing(arm, settings, table, tokens, rows)
 
 
-def _settings(workspace: Workspace, arm: Arm, model: str, tasks: list[Task]) -> pl.DataFrame:
+def _settings(workspace: Workspace, arm: Arm, model: str, questions: pl.DataFrame) -> pl.DataFrame:
+    sampling = canonical_json(sampling_identity(arm.sampling))
+    of_task = {task: setting_of(workspace, arm, task) for task in questions["task"].unique(maintain_order=True)}
     rows = []
-    for task in tasks:
-        setting = setting_of(workspace, arm, task)
-        sampling, versions = canonical_json(arm.sampling.model_dump()), canonical_json(setting.tool_versions())
-        rows.append((task, setting.fingerprint(model), model, setting.prompt_template, sampling, versions))
-    return pl.DataFrame(rows, schema=dict.fromkeys(["task", "setting", *PARTS], pl.String), orient="row")
+    for task, aid in questions.select("task", "aid").unique(maintain_order=True).iter_rows():
+        setting = with_aid(of_task[task], aid)
+        versions = canonical_json(setting.tool_versions())
+        rows.append((task, aid, setting.fingerprint(model), model, setting.prompt_template, sampling, versions))
+    columns = ["task", "aid", "setting", *PARTS]
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
-def open_questions(standing: Standing, questions: pl.DataFrame, order: int) -> Iterator[OpenQuestion]:
+def open_questions(
+    standing: Standing,
+    questions: pl.DataFrame,
+    order: int,
+    given: Callable[[pl.Series], Iterator[Given]] | None = None,
+) -> Iterator[OpenQuestion]:
     """The questions to go on with, a slice at a time, so that memory does not grow with how many wait.
 
-    `order` seeds their order: two runs at once on one ledger then meet in few questions, and share the work.
+    Args:
+        order: seeds their order: two runs at once on one ledger then meet in few questions, and share the work.
+        given: for the arm `result_only`: what the samples of each of these questions are given.
     """
-    first = standing.arm.first_sample
-    todo = standing.open.select("question_id", "known_samples", "known_correct")
+    first, fixed = standing.arm.first_sample, standing.arm.fixed
+    todo = standing.open.select("question_id", "known_samples", "known_correct", "wanted")
     todo = todo.sort(pl.col("question_id").hash(order))
+    results = repeat(None) if given is None else given(todo["question_id"])
     for start in range(0, todo.height, SLICE):
         part = todo.slice(start, SLICE)
         rows = part.select("question_id").join(questions, on="question_id", maintain_order="left")
-        known = part.select("known_samples", "known_correct").iter_rows()
-        for question, (samples, correct) in zip(from_frame(rows, Question), known, strict=True):
-            yield OpenQuestion(question, {first + s: c for s, c in zip(samples or (), correct or (), strict=True)})
+        known = part.select("known_samples", "known_correct", "wanted").iter_rows()
+        asked = zip(from_frame(rows, Question), known, strict=True)
+        for (question, (samples, correct, wanted)), obtained in zip(asked, results, strict=False):
+            yield OpenQuestion(
+                question,
+                {first + s: c for s, c in zip(samples or (), correct or (), strict=True)},
+                samples=wanted if fixed else None,
+                given=None if obtained is None else {first + s: result for s, result in obtained.items()},
+            )
 
 
 @dataclass(frozen=True)
@@ -165,8 +203,11 @@ class Need:
     """reason, questions, expected rollouts."""
 
 
-def _more(rule: Rule, table: pl.DataFrame) -> pl.DataFrame:
+def _more(arm: Arm, table: pl.DataFrame) -> pl.DataFrame:
     """With columns expected and most: rollouts still to be made for each question. Vectorised over distinct counts."""
+    if arm.fixed:
+        return table.with_columns(most="missing", expected=pl.col("missing").cast(pl.Float64))
+    rule: Rule = arm.rule
     states = table.select("attempts", "right", "used").unique()
     more = [rule.expected_more(attempts, right) for attempts, right, _ in states.iter_rows()]
     states = states.with_columns(more=pl.Series(more, dtype=pl.Float64))
@@ -184,12 +225,12 @@ def _more(rule: Rule, table: pl.DataFrame) -> pl.DataFrame:
 
 def need(workspace: Workspace, held: Held, standing: Standing, questions: pl.DataFrame) -> Need:
     """What is missing, why, and about what it costs; makes no call."""
-    arm, table = standing.arm, _more(standing.arm.rule, standing.open)
+    arm, table = standing.arm, _more(standing.arm, standing.open)
     table = table.with_columns(expected=pl.col("expected") * pl.col("weight")).join(
         _reasons(held, standing), on="question_id", how="left", maintain_order="left"
     )
     why = table.group_by("reason").agg(questions=pl.len(), rollouts=pl.col("expected").sum()).sort("reason")
-    tokens, basis = _tokens_a_rollout(workspace, standing, questions)
+    tokens, basis = tokens_a_rollout(workspace, standing, questions)
     spent = table.join(tokens, on="task", how="left")
     return Need(
         arm=arm.name,
@@ -232,17 +273,21 @@ def _reasons(held: Held, standing: Standing) -> pl.DataFrame:
     )
 
 
-def _tokens_a_rollout(workspace: Workspace, standing: Standing, questions: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+def tokens_a_rollout(workspace: Workspace, standing: Standing, questions: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     """Columns task and tokens (read and written, one rollout), and what they rest on."""
-    means = standing.settings.join(standing.tokens, on="setting")
-    prepare, rest = preparation(workspace, standing.arm), []
-    for task in questions["task"].unique(maintain_order=True):
-        if task not in means["task"]:
-            row = questions.filter(pl.col("task") == task).head(1)
-            _, prompt = prepare(from_frame(row, Question)[0])
-            read = sum(len(message.text) + len(message.reasoning) for message in prompt) / CHARACTERS_A_TOKEN
-            turns = standing.arm.sampling.max_turns
-            rest.append((task, turns * (read + standing.arm.sampling.max_tokens / 2)))
+    arm, stored = standing.arm, standing.settings.join(standing.tokens, on="setting")
+    means = stored.group_by("task", maintain_order=True).agg(
+        tokens=(pl.col("tokens") * pl.col("rows")).sum() / pl.col("rows").sum(), rows=pl.col("rows").sum()
+    )
+    prepare, rest = preparation(workspace, arm), []
+    first = standing.questions.unique("task", keep="first", maintain_order=True)
+    first = first.join(means, on="task", how="anti", maintain_order="left").select("question_id")
+    for question in from_frame(first.join(questions, on="question_id", maintain_order="left"), Question):
+        _, prompt = prepare(question, ())
+        read = sum(len(message.text) + len(message.reasoning) for message in prompt) / CHARACTERS_A_TOKEN
+        turns = arm.sampling.max_turns if arm.form in ("tools", "call_only") else 1
+        written = min(turns * arm.sampling.max_tokens, arm.sampling.total_tokens or math.inf)
+        rest.append((question.task, turns * read + written / 2))
     guessed = pl.DataFrame(rest, schema={"task": pl.String, "tokens": pl.Float64}, orient="row")
     basis = [f"mean of {means['rows'].sum()} stored rollouts"] if means.height else []
     if rest:

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +30,7 @@ from assets import arms
 from assets.resources import Models, Workspace
 from records.question import Question
 from records.recipe import recipe_path
+from records.trajectory import ToolResult
 from rollouts.agent import Setting
 from rollouts.dialects.plain_tags import PlainTags
 from rollouts.endpoint import Endpoint
@@ -111,8 +113,8 @@ async def through_pipeline(
     """tokens, seconds and calls of one attempt at each question, and the requests that came of it."""
     recorder, prepare = Recorder(model), arms.preparation(place, arm)
 
-    def prepared(question: Question) -> tuple[Setting, list]:
-        setting, prompt = prepare(question)
+    def prepared(question: Question, given: Sequence[ToolResult]) -> tuple[Setting, list]:
+        setting, prompt = prepare(question, given)
         return (dataclasses.replace(setting, dialect=EveryToken()) if every_token else setting), prompt
 
     start = time.monotonic()

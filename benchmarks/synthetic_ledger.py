@@ -10,10 +10,12 @@ import yaml
 
 from assets import arms
 from assets.resources import Models, Workspace
+from records.identity import canonical_json
 from records.question import Question
 from records.tables import schema, to_frame
 from records.trajectory import ExecutedCall, Message, Rollout, ToolCall, ToolResult, text_message
 from rollouts import ledger as ledger_module
+from rollouts.agent import sampling_identity
 from rollouts.answers import judged_with
 from rollouts.ledger import CALLS, ROLLOUTS, Ledger
 
@@ -27,7 +29,7 @@ RECIPE = {
     "models": {"policy": {"url": "http://127.0.0.1:1/v1", "model": "m", "revision": "1"}},
     "tools": {"math": ["python"]},
     "difficulty": {"samples": 8, "keep": {"min": 1, "max": 6}, "waves": [2, 2, 2, 2]},
-    "tool_benefit": {"samples": 8},
+    "tool_benefit": {"samples": 8, "controls": []},
     "selection": [{"to": "rl"}],
 }
 
@@ -117,7 +119,7 @@ def _attempts(ids: pl.Series, rate: np.ndarray, random: np.random.Generator, gap
 def _example(place: Workspace, arm: arms.Arm, model: str) -> pl.DataFrame:
     """One whole rollout as a row of the ledger, to be filled in."""
     question = Question(source="s", source_row="1", task="math", text="What?", answer="4", answer_type="number")
-    use, prompt = arms.preparation(place, arm)(question)
+    use, prompt = arms.preparation(place, arm)(question, ())
     call = ToolCall(name="python", arguments=json.dumps({"code": "print(sum(range(10)))\n" * 4}))
     result = ToolResult(outcome="ok", text="45\n" * 20, seconds=0.1)
     turn = Message(
@@ -125,7 +127,8 @@ def _example(place: Workspace, arm: arms.Arm, model: str) -> pl.DataFrame:
     )
     rollout = Rollout(
         rollout_id="", question_id="", arm=arm.name, model_fingerprint=model, prompt_fingerprint="p" * 32,
-        setting=use.fingerprint(model), prompt_template=use.prompt_template, sampling=arm.sampling.model_dump_json(),
+        setting=use.fingerprint(model), prompt_template=use.prompt_template,
+        sampling=canonical_json(sampling_identity(arm.sampling)),
         tool_versions=json.dumps(use.tool_versions()), sample_index=0, prompt=prompt,
         messages=[turn, text_message("tool", "45\n" * 20, name="python"), text_message("assistant", LAST)],
         answer="45", tool_calls=[ExecutedCall(call=call, result=result)], prompt_tokens=900, completion_tokens=120,

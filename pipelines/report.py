@@ -1,14 +1,18 @@
 """What came out, as short tables for a terminal."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 import polars as pl
 
 from assets.resources import Workspace
+from filters.benefit_totals import totals
 from filters.difficulty import rule_of
 from filters.stopping import progress
-from filters.tool_benefit import totals
+from records.recipe import BenefitDecision
 from records.tables import TableStore
+
+DECISIONS = get_args(BenefitDecision)
 
 
 def text(frame: pl.DataFrame) -> str:
@@ -37,8 +41,8 @@ def _funnel(tables: TableStore, sources: list[str]) -> pl.DataFrame:
     return raw.fill_null(0)
 
 
-def _pass_rates(workspace: Workspace) -> pl.DataFrame:
-    """Per task: the direct arm over all curation questions, then both arms over those rolled out with tools."""
+def _pass_rates(workspace: Workspace, benefits: pl.DataFrame) -> pl.DataFrame:
+    """Per task: the direct arm over all curation questions, then the arms over those rolled out with tools."""
     tables = workspace.tables
     tasks = tables.read("questions").select("question_id", "task")
     finished = tables.scan("direct_rollouts").filter(pl.col("stop_reason") != "unfinished")
@@ -48,9 +52,34 @@ def _pass_rates(workspace: Workspace) -> pl.DataFrame:
     measures = [pl.len().alias("asked"), pl.col("pass_rate").mean().alias("direct, all")]
     rates = direct.group_by("task").agg(measures)
     overall = direct.select(pl.lit("all").alias("task"), *measures)
-    confidence = workspace.recipe.tool_benefit.confidence
-    benefit = totals(tables.read("tool_benefit"), confidence, workspace.recipe.seed)
-    return pl.concat([rates.sort("task"), overall]).join(benefit, on="task", how="left")
+    rows = totals(benefits, workspace.recipe.tool_benefit.confidence, workspace.recipe.seed)
+    shown = rows.select(
+        "task",
+        *("questions", "direct", "tools"),
+        *(_with_interval(rows, name) for name in ("benefit", "gain", "harm")),
+        "churn",
+        _with_interval(rows, "habit_share").alias("by habit"),
+    )
+    return pl.concat([rates.sort("task"), overall]).join(shown, on="task", how="left", maintain_order="left")
+
+
+def _with_interval(rows: pl.DataFrame, name: str) -> pl.Series:
+    """An estimate with its interval as one text, "-" where there is none: "0.31 [0.10, 0.52]"."""
+
+    def shown(estimate: float | None, low: float | None, high: float | None) -> str:
+        if estimate is None:
+            return "-"
+        return f"{estimate:.2f}" if low is None or high is None else f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
+
+    cells = rows.select(name, f"{name}_low", f"{name}_high").iter_rows()
+    return pl.Series(name, [shown(*cell) for cell in cells], pl.String)
+
+
+def _decisions(benefits: pl.DataFrame) -> pl.DataFrame:
+    """Questions by what is decided about them: one row a task, `all` last."""
+    measures = [pl.len().alias("measured"), *((pl.col("decision") == name).sum().alias(name) for name in DECISIONS)]
+    rows = benefits.group_by("task").agg(measures).sort("task")
+    return pl.concat([rows, benefits.select(pl.lit("all").alias("task"), *measures)])
 
 
 def _evaluation(table: pl.DataFrame) -> pl.DataFrame:
@@ -69,11 +98,20 @@ def report(workspace: Workspace) -> Iterator[str]:
     tables = workspace.tables
     yield "Questions per source and stage"
     yield text(_funnel(tables, [source.name for source in workspace.recipe.sources]))
+    settings, benefits = workspace.recipe.tool_benefit, tables.read("tool_benefit")
     yield (
-        "Pass rates (`direct, all`: attempts that chose the questions; the rest: fresh attempts at the moderate ones; "
-        f"benefit = tools - direct with a {workspace.recipe.tool_benefit.confidence:.0%} interval over questions)"
+        "Pass rates (`direct, all`: attempts that chose the questions; the rest: the first fresh attempts at the "
+        f"moderate ones, with {settings.confidence:.0%} intervals over questions).\n"
+        "benefit = tools - direct = gain (wrong without tools, right with them) - harm (right without, wrong with); "
+        "churn: gain or harm of asking twice without\ntools; by habit: share of the benefit that calls explain whose "
+        "results are withheld (- where the benefit may be none)"
     )
-    yield text(_pass_rates(workspace))
+    yield text(_pass_rates(workspace, benefits))
+    yield (
+        "Questions that tools help (gain) or harm (of each a share of at most "
+        f"{settings.false_discovery_rate:g} wrongly, on average), make no difference to (none), and those still open"
+    )
+    yield text(_decisions(benefits))
     yield "Rejects by stage and reason"
     yield text(tables.read("rejects").group_by("stage", "reason", "task").len("rows").sort("stage", "reason", "task"))
     sizes = [("trajectories", tables.read("trajectories").height)]

@@ -250,8 +250,13 @@ class ToolBenefit(Section):
     """Of the questions decided to gain by tools the share, on average, that does not; of those harmed likewise."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Of intervals; also the probability from which a question counts as one that tools make no difference to."""
-    sampling: Sampling = Sampling(max_turns=6)
+    sampling: Sampling = Sampling(max_turns=6, total_tokens=2048)
     """Of all arms. `total_tokens` is what an attempt may write in each of them, max_tokens * max_turns if not given."""
+
+    @property
+    def tokens(self) -> int:
+        """What an attempt in any of the arms may write in all its turns."""
+        return self.sampling.total_tokens or self.sampling.max_tokens * self.sampling.max_turns
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -371,6 +376,12 @@ class Recipe(Section):
             raise ValueError(f"sources: the name {sorted(twice)[0]!r} is given twice")
         if any("search" in tools for tools in self.tools.values()) and not self.search.corpus:
             raise ValueError("tools: search is offered, but search.corpus names no corpus")
+        room, most = self.models.policy.serve.max_model_len, self.tool_benefit.tokens
+        if self.models.policy.weights and most >= room:
+            raise ValueError(
+                f"tool_benefit: an attempt may write {most} tokens in all, but models.policy.serve.max_model_len "
+                f"is {room}, the prompt included: set tool_benefit.sampling.total_tokens, or give the model more room"
+            )
         return self
 
 

@@ -33,12 +33,18 @@ from rollouts.model import (
     ModelUnavailable,
     Request,
 )
+from rollouts.prompts import GIVEN
 from rollouts.tools import Tool, ToolInfrastructureError, ToolSession
 
 REMINDER = "Give the final answer, and nothing but the answer."
 LONGEST_BARE_ANSWER = 100
 TOOL_ATTEMPTS = 3
 """How often a call is tried on a fresh session when the tool itself fails."""
+
+
+def sampling_identity(sampling: Sampling) -> dict[str, Any]:
+    """How sampling enters fingerprints and is kept with a rollout: a limit that is not set is no part of it."""
+    return sampling.model_dump(exclude_none=True)
 
 
 class Calls(Protocol):
@@ -72,7 +78,7 @@ class Setting:
 
     def fingerprint(self, model_fingerprint: str) -> str:
         """Identity of the setting: two attempts at one question in it differ in the sample index alone."""
-        sampling = self.sampling.model_dump()
+        sampling = sampling_identity(self.sampling)
         return content_hash([self.arm, model_fingerprint, self.prompt_template, sampling, self.tool_versions()])
 
 
@@ -166,6 +172,13 @@ async def _complete(model: Completer, request: Request, rollout_id: str, turn: i
     return value["failure"] if "failure" in value else Completion(**value)
 
 
+def _most_tokens(sampling: Sampling, written: int) -> int:
+    """How many tokens the next turn may have after so many in the turns before it; 0 when the budget is spent."""
+    if sampling.total_tokens is None:
+        return sampling.max_tokens
+    return max(0, min(sampling.max_tokens, sampling.total_tokens - written))
+
+
 def _bare_answer(message: Message, reply: Completion) -> Message:
     """The message with its text as the answer: after the reminder, one short line is what was asked for."""
     text = reply.text.strip()
@@ -192,9 +205,11 @@ async def attempt(
     # the prompt's images enter the fingerprint by hash, never as bytes
     prompt_fingerprint = content_hash([dialect.name, [m.model_dump() for m in prompt], setting.sees_images])
     versions = setting.tool_versions()
+    # what is given up front may come to the same words in another setting, where it is another attempt
+    given = [setting.prompt_template] if setting.arm in GIVEN else []
     rollout_id = content_hash(
-        [question.question_id, setting.arm, model.fingerprint, prompt_fingerprint, sampling.model_dump(), versions,
-         sample]
+        [question.question_id, setting.arm, model.fingerprint, prompt_fingerprint, sampling_identity(sampling),
+         versions, sample, *given]
     )  # fmt: skip
     messages: list[Message] = []
     executed: list[ExecutedCall] = []
@@ -206,11 +221,15 @@ async def attempt(
     try:
         reminders = turn = 0
         while turn < sampling.max_turns + reminders:
+            most = _most_tokens(sampling, completion_tokens)
+            if not most:
+                stop = "max_tokens"
+                break
             request = Request(
                 messages=render(dialect, [*prompt, *messages], setting.images if setting.sees_images else None),
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
-                max_tokens=sampling.max_tokens,
+                max_tokens=most,
                 stop=dialect.stop(tools),
                 extra=dict(dialect.extra),
             )
@@ -231,10 +250,11 @@ async def attempt(
                 break
             if not message.tool_calls:
                 cut_off = reply.finish_reason == "length"
-                if cut_off and 0 < reply.completion_tokens < sampling.max_tokens:
+                if cut_off and 0 < reply.completion_tokens < most:
                     stop = "context_length"  # it was the server's room that ended, not the budget it was given
                     break
-                if not cut_off and reminders < sampling.reminders:
+                room = _most_tokens(sampling, completion_tokens) > 0
+                if not cut_off and room and reminders < sampling.reminders:
                     reminders += 1
                     messages.append(text_message("user", REMINDER))
                     continue
@@ -263,7 +283,7 @@ async def attempt(
         prompt_fingerprint=prompt_fingerprint,
         setting=setting.fingerprint(model.fingerprint),
         prompt_template=setting.prompt_template,
-        sampling=canonical_json(sampling.model_dump()),
+        sampling=canonical_json(sampling_identity(sampling)),
         tool_versions=canonical_json(versions),
         sample_index=sample,
         prompt=list(prompt),

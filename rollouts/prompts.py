@@ -1,12 +1,19 @@
 """The prompt of one arm: system text, worked examples, the question.
 
 A small model ignores a tool that is only described, so every task has worked examples; the arms show the same examples
-with the same answers, once worked out with the tool and once in words, so that they differ in the tool alone.
+with the same answers, and differ in the tool alone:
+
+    direct       the example is worked out in words
+    tools        it is worked out with the tool
+    call_only    as tools, but results are withheld, and words lead to the answer
+    result_only  what the tool returned stands below the question, and leads to the answer; no tool is offered
+    oracle       as result_only; the question itself comes with what its source annotates it with
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,9 +21,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from records.identity import canonical_json, content_hash
 from records.question import Question, Task
 from records.settings import RecipeError, explain
-from records.trajectory import Block, Message, ToolCall, text_message
+from records.trajectory import Block, Message, ToolCall, ToolResult, text_message
 from rollouts.dialects import Dialect, ToolSpec, render
+from rollouts.withheld import NOTICE
 
+Form = Literal["direct", "tools", "call_only", "result_only", "oracle"]
+GIVEN: tuple[Form, ...] = ("result_only", "oracle")
+"""The forms in which results stand in the question's own turn, and no tool is offered."""
+FOUND_OUT = "This was found out about it:"
+"""Stands above them; as true of a tool's results as of a source's annotations."""
 SHIPPED_EXAMPLES = Path(__file__).parent / "worked_examples.yaml"
 
 
@@ -32,7 +45,7 @@ class Step(BaseModel):
 
 
 class Example(BaseModel):
-    """One worked example, in both arms."""
+    """One worked example, in all arms."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -102,36 +115,90 @@ def _ask(text: str, images: int, with_python: bool, sees_images: bool, choices: 
     return "\n".join(lines)
 
 
+def _with_given(asked: Message, given: Sequence[ToolResult], dialect: Dialect, sees_images: bool) -> Message:
+    """The user turn with these results below its text, and their images behind its own."""
+    if not given:
+        return asked
+    lines = [asked.text, FOUND_OUT]
+    images = list(asked.images)
+    for result in given:
+        blocks = [Block(type="image", image=image) for image in result.images]
+        observation = Message(role="tool", content=[*blocks, Block(type="text", text=result.text)])
+        lines.append(dialect.observation_text(observation))
+        images += result.images if sees_images else ()
+    blocks = [Block(type="image", image=image) for image in images]
+    return Message(role="user", content=[*blocks, Block(type="text", text="\n".join(lines))])
+
+
+def _worked(asked: Message, example: Example, dialect: Dialect, offered: set[str], form: Form) -> list[Message]:
+    """The turns of a worked example, from its question to its answer."""
+    steps = [step for step in example.steps if step.tool in offered or form in GIVEN]
+    if not steps:
+        return [asked, Message(role="assistant", reasoning=example.direct, answer=example.answer)]
+    if form in GIVEN:
+        results = [ToolResult(outcome="ok", text=step.result) for step in steps]
+        turns = [_with_given(asked, results, dialect, sees_images=False)]
+    else:
+        turns = [asked]
+        for step in steps:
+            call = ToolCall(name=step.tool, arguments=canonical_json(step.arguments))
+            turns.append(Message(role="assistant", reasoning=step.say, tool_calls=[call]))
+            turns.append(text_message("tool", NOTICE if form == "call_only" else step.result, name=step.tool))
+    # where no result was seen, none can lead to the answer
+    lead = example.direct if form == "call_only" else example.conclude
+    return [*turns, Message(role="assistant", reasoning=lead, answer=example.answer)]
+
+
+def _settled(form: Form | None, tools: Sequence[ToolSpec]) -> tuple[Form, Sequence[ToolSpec]]:
+    """The form, and the tools that are offered in it."""
+    form = form or ("tools" if tools else "direct")
+    return form, tools if form in ("tools", "call_only") else ()
+
+
 def build_prompt(
-    question: Question, dialect: Dialect, tools: Sequence[ToolSpec], examples: Examples, sees_images: bool
+    question: Question,
+    dialect: Dialect,
+    tools: Sequence[ToolSpec],
+    examples: Examples,
+    sees_images: bool,
+    form: Form | None = None,
+    given: Sequence[ToolResult] = (),
 ) -> list[Message]:
-    """The prompt for `question` with these tools offered (none: the direct arm)."""
+    """The prompt of a question.
+
+    Args:
+        tools: those that are offered; the forms without calls offer none, whatever is given here.
+        form: of which arm; without it that of `tools`, or of `direct` when there are no tools.
+        given: results that stand in the question's turn, for the forms of GIVEN. With none, its turn is as in `direct`.
+    """
+    form, tools = _settled(form, tools)
     offered = {tool.name for tool in tools}
     with_python = "python" in offered
     messages = [text_message("system", f"{examples.system.strip()}\n{dialect.instructions(tools)}")]
     for example in examples.of(question.task):
-        messages.append(text_message("user", _ask(example.question, example.images, with_python, sees_images)))
-        steps = [step for step in example.steps if step.tool in offered]
-        if not steps:
-            messages.append(Message(role="assistant", reasoning=example.direct, answer=example.answer))
-            continue
-        for step in steps:
-            call = ToolCall(name=step.tool, arguments=canonical_json(step.arguments))
-            messages.append(Message(role="assistant", reasoning=step.say, tool_calls=[call]))
-            messages.append(text_message("tool", step.result, name=step.tool))
-        messages.append(Message(role="assistant", reasoning=example.conclude, answer=example.answer))
-    messages.append(question_message(question, with_python, sees_images))
-    return messages
+        asked = text_message("user", _ask(example.question, example.images, with_python, sees_images))
+        messages += _worked(asked, example, dialect, offered, form)
+    asked = question_message(question, with_python, sees_images)
+    return [*messages, _with_given(asked, given, dialect, sees_images)]
 
 
 def template_fingerprint(
-    task: Task, dialect: Dialect, tools: Sequence[ToolSpec], examples: Examples, sees_images: bool
+    task: Task,
+    dialect: Dialect,
+    tools: Sequence[ToolSpec],
+    examples: Examples,
+    sees_images: bool,
+    form: Form | None = None,
 ) -> str:
-    """Fingerprint of the way prompts of a task are made, the question's own words aside.
+    """Fingerprint of the way prompts of a task are made in a form, the question's own words aside.
 
     It is the hash of what the prompt comes to for questions with and without images and choices, as it is sent, with
-    the strings that stop a turn: a changed instruction, worked example, tool description or rendering changes it.
+    the strings that stop a turn: a changed instruction, worked example, tool description or rendering changes it. In
+    the forms of GIVEN the questions come with a text and an image as results.
     """
+    form, tools = _settled(form, tools)
+    results = [ToolResult(outcome="ok", text="found"), ToolResult(outcome="ok", images=["2" * 64])]
+    given = results if form in GIVEN else []
     shown = []
     for images in ([], ["0" * 64, "1" * 64]):
         for choices in ([], ["first", "second"]):
@@ -139,6 +206,8 @@ def template_fingerprint(
                 source="", source_row="", task=task, text="?", images=images, choices=choices, answer="first",
                 answer_type="short_text",
             )  # fmt: skip
-            prompt = build_prompt(probe, dialect, tools, examples, sees_images)
+            prompt = build_prompt(probe, dialect, tools, examples, sees_images, form, given)
             shown.append([render(dialect, prompt, None), [message.images for message in prompt]])
-    return content_hash([dialect.name, shown, list(dialect.stop(tools)), dict(dialect.extra), sees_images])
+    # two controls may come to the same words, and are still two
+    control = [] if form in ("direct", "tools") else [form]
+    return content_hash([dialect.name, shown, list(dialect.stop(tools)), dict(dialect.extra), sees_images, *control])

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from records.question import Question
-from records.trajectory import Message, Rollout
+from records.trajectory import Message, Rollout, ToolResult
 from rollouts.agent import Setting, attempt
 from rollouts.answers import judge, judged_with
 from rollouts.ledger import Ledger
 from rollouts.model import Completer
 
+Prepare = Callable[[Question, Sequence[ToolResult]], tuple[Setting, list[Message]]]
+"""The setting of a question, and its prompt with these results given up front."""
+Start = Callable[[int], tuple[Setting, list[Message]]]
+"""The same of a sample, by its index."""
 PROGRESS_SECONDS = 10.0
 AHEAD = 2
 """Attempts under way for each request that may be in flight: while some run their tools, others keep the model busy."""
@@ -59,16 +63,26 @@ def judged(rollout: Rollout, question: Question) -> Rollout:
 
 @dataclass(frozen=True)
 class OpenQuestion:
-    """A question that more attempts are needed for, and how those ended that the ledger holds (None: no attempt)."""
+    """A question that more attempts are needed for."""
 
     question: Question
     known: dict[int, bool | None] = field(default_factory=dict)
+    """How those ended that the ledger holds, by sample index (None: no attempt)."""
+    samples: int | None = None
+    """How many samples are wanted, at once and whatever comes of them; None: the waves of the arm."""
+    given: dict[int, tuple[ToolResult, ...]] | None = None
+    """What each sample's prompt gives up front, by sample index. A sample that is not in it cannot be made yet and is
+    left out. None: nothing is given."""
+
+    def makeable(self, samples: range) -> list[int]:
+        """Those of `samples` that the ledger does not hold and that can be made."""
+        return [s for s in samples if s not in self.known and (self.given is None or s in self.given)]
 
 
 async def roll_out(
     questions: Iterable[OpenQuestion],
     total: int,
-    prepare: Callable[[Question], tuple[Setting, list[Message]]],
+    prepare: Prepare,
     waves: Sequence[int],
     is_open: Callable[[int, int], bool],
     model: Completer,
@@ -78,14 +92,14 @@ async def roll_out(
     what: str,
     first_sample: int = 0,
 ) -> list[Rollout]:
-    """Attempt every question in waves of `waves` samples while `is_open(attempts, right)` holds.
+    """Attempt every question in waves of `waves` samples while `is_open(attempts, right)` holds, or as often as asked.
 
     Finished rollouts go to the ledger, judged. Questions are taken from the iterable as there is room for them and do
     not wait for each other between waves; what another run finishes meanwhile is not made again.
 
     Args:
         questions: those to go on with; `total` is how many there are.
-        prepare: the setting and the prompt of a question.
+        prepare: called once for a question, or for each of its samples where these are given results.
         concurrency: requests that the model takes at once; AHEAD times as many attempts are under way.
         what: names the work in progress lines.
         first_sample: index of the first sample; attempts with other indices are other attempts.
@@ -101,8 +115,9 @@ async def roll_out(
     waiting = iter(questions)
     room = asyncio.Semaphore(AHEAD * concurrency)
 
-    async def one(question: Question, setting: Setting, prompt: list[Message], sample: int) -> bool | None:
+    async def one(question: Question, start: Start, sample: int) -> bool | None:
         async with room:
+            setting, prompt = start(sample)
             print_of_setting = setting.fingerprint(model.fingerprint)
             if (found := ledger.found(print_of_setting, question.question_id, sample)) is not None:
                 if found.judged_with in ("", judged_with(question.answer_type, question.aliases)):
@@ -119,19 +134,25 @@ async def roll_out(
             ledger.finish(rollout)
         return rollout.correct
 
+    def start_of(item: OpenQuestion) -> Start:
+        """What each sample of the question starts from: the same for all, unless each is given results of its own."""
+        if item.given is None:
+            shared = prepare(item.question, ())
+            return lambda sample: shared
+        return lambda sample: prepare(item.question, item.given[sample])
+
     async def work() -> None:
         for item in waiting:
-            question, known = item.question, dict(item.known)
-            setting, prompt = prepare(question)
+            known, start = dict(item.known), start_of(item)
             end = first_sample
-            for wave in waves:
-                samples = [s for s in range(end, end + wave) if s not in known]
+            for wave in waves if item.samples is None else (item.samples,):
+                samples = item.makeable(range(end, end + wave))
                 end += wave
                 async with asyncio.TaskGroup() as group:
-                    tasks = {s: group.create_task(one(question, setting, prompt, s)) for s in samples}
+                    tasks = {s: group.create_task(one(item.question, start, s)) for s in samples}
                 known |= {sample: task.result() for sample, task in tasks.items()}
                 verdicts = [c for s, c in known.items() if first_sample <= s < end and c is not None]
-                if not is_open(len(verdicts), sum(verdicts)):
+                if item.samples is None and not is_open(len(verdicts), sum(verdicts)):
                     break
             progress.questions += 1
 

@@ -128,8 +128,10 @@ class Arrival:
             if isinstance(image, NormalImage):
                 self._images.put(image.data)
                 self.facts.append(image.facts)
-        hashes = [image.facts.image if isinstance(image, NormalImage) else image.image for image in good]
-        return Question(**fields, images=hashes)
+        facts = [image.facts if isinstance(image, NormalImage) else image for image in good]
+        if draft.aid is not None:
+            fields = {**fields, "extra": draft.aid.added_to(fields.get("extra", "{}"), facts)}
+        return Question(**fields, images=[image.image for image in facts])
 
 
 def _with_pictures(

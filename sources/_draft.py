@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from records.question import Reject
+from sources._aid import RowAid
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,8 @@ class Draft:
     fields: dict[str, Any]
     """The fields of a Question, all but `images`."""
     pictures: list[bytes] = field(default_factory=list)
+    aid: RowAid | None = None
+    """What goes into the question's `extra` once the sizes of its images are known."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ MAX_PATTERN_TEXT = 50_000
 
 _TEXT = {"types": ["string", "null"]}
 _PATTERN = {"types": ["string"]}
+_LIST = {"types": ["array", "null"]}
 _ANY: dict[str, list[str]] = {"types": []}
 
 
@@ -123,9 +124,16 @@ class _Functions(functions.Functions):
     def _func_without_choices(self, text: str | None) -> str | None:
         return None if text is None else _choices.without_choices(_bounded(text))
 
-    @functions.signature({"types": ["array", "null"]})
+    @functions.signature(_LIST)
     def _func_unlabelled(self, options: list[Any] | None) -> list[str] | None:
         return None if options is None else _choices.unlabelled([_choices.cell_text(option) for option in options])
+
+    @functions.signature(_LIST, _LIST, _LIST)
+    def _func_lookup(self, keys: list[Any] | None, values: list[Any] | None, wanted: list[Any] | None) -> Any:
+        if keys is None or values is None or wanted is None:
+            return None
+        table = dict(zip(keys, values, strict=False))
+        return [table[key] for key in dict.fromkeys(wanted) if key in table]
 
     @functions.signature({"types": ["number", "null"]})
     def _func_letter(self, index: float | None) -> str | None:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from records.question import AnswerType, Document, Reject, Task
 from records.recipe import Source
 from records.settings import RecipeError
+from sources._aid import NOT_READ, BoxForm, row_aid
 from sources._answer_type import infer
 from sources._choices import BrokenRow, cell_text, choice_letter, read_choices
 from sources._draft import Draft
@@ -60,12 +61,15 @@ class Columns(BaseModel):
     """For a corpus: the titles."""
     extra: list[Value] = Field(default_factory=list)
     """Kept, as JSON, in the question's `extra`, under the name or expression given."""
+    aid_texts: Value | None = None
+    """What is known to hold the answer, shown to the arm `oracle`: a text, or a list of texts."""
+    aid_boxes: Value | None = None
+    """Where the answer is seen in the first image, shown to the arm `oracle`: four numbers, or a list of such."""
 
     def named(self, use: str) -> dict[str, str]:
         """Setting -> column or expression, for what must be there."""
-        keys = (
-            ("text", "id", "title") if use == "documents" else ("text", "answer", "images", "choices", "aliases", "id")
-        )
+        asked = ("text", "answer", "images", "choices", "aliases", "id", "aid_texts", "aid_boxes")
+        keys = ("text", "id", "title") if use == "documents" else asked
         named = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
         if use != "documents":
             named |= {f"extra.{i}": column for i, column in enumerate(self.extra)}
@@ -91,6 +95,8 @@ class MappingOptions(BaseModel):
     """What an answer that is a whole number means where there are choices: 0 counts them from 0, 1 from 1."""
     keep: Value | None = None
     """An expression; rows for which it gives false, null, 0 or nothing are rejected as `not_wanted`."""
+    box_form: BoxForm = "xyxy"
+    """What the numbers of `columns.aid_boxes` are; pixels count on the upright picture."""
     image_folder: str | None = None
     """Where image paths start; without it, paths are refused. No path leads out of it."""
     licence: str = "unknown"
@@ -274,6 +280,12 @@ def to_draft(
                 raise picture
             else:
                 extra["not_read"] = picture.reason
+        aid = None
+        try:
+            if not spec.evaluation:
+                aid = row_aid(_get(row, columns.aid_texts), _get(row, columns.aid_boxes), options.box_form)
+        except BrokenRow as error:
+            extra[NOT_READ] = error.reason
         fields = {
             "source": spec.name,
             "source_row": name,
@@ -283,7 +295,7 @@ def to_draft(
             "licence": options.licence,
             "extra": _extra_text(extra),
         }
-        return Draft(fields, pictures)
+        return Draft(fields, pictures, aid)
     except BrokenRow as error:
         return reject(spec, name, options.task or "", error.reason, _unicode(error.detail))
     except RecursionError:

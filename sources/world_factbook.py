@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from records.aid import Aid, write_aid
 from records.question import Document, Reject
 from records.recipe import Source
 from sources._draft import Draft, Opened
@@ -18,6 +19,8 @@ from sources._draw import allocate, reject, require, shuffled, version
 from sources._factbook import FIELDS, NOT_COUNTRIES, NoAnswer, Page, clean, lookup, read_pages
 
 LICENCE = "public domain"
+AID_WORDS = 60
+"""Of the field that holds the answer, as many as the search tool shows of a page (search.snippet_words)."""
 FieldName = Literal[
     "capital", "currency", "internet_code", "official_language", "highest_point", "area", "coastline", "median_age",
     "independence_year", "world_heritage_sites", "airports", "national_symbol", "anthem", "aircraft_prefix",
@@ -59,6 +62,7 @@ def _draft(spec: Source, name: str, page: Page) -> Draft | Reject:
         return reject(spec, row, "search", error.reason, f"{page.name}: {value[:200]}")
     # The template depends on the row alone, so that a larger limit never rewords a question.
     choice = hashlib.sha256(row.encode()).digest()[0] % len(rule.templates)
+    extra = {"field": name, "country": page.name, "value": value[:500]}
     fields = {
         "source": spec.name,
         "source_row": row,
@@ -68,9 +72,23 @@ def _draft(spec: Source, name: str, page: Page) -> Draft | Reject:
         "answer_type": rule.answer_type,
         "aliases": [alias for alias in dict.fromkeys(answer.aliases) if alias and alias != answer.text],
         "licence": LICENCE,
-        "extra": json.dumps({"field": name, "country": page.name, "value": value[:500]}, ensure_ascii=False),
+        "extra": json.dumps(write_aid(extra, _gold_page(page, rule.path, value)), ensure_ascii=False),
     }
     return Draft(fields)
+
+
+def _label(category: str, key: str) -> str:
+    """The name of a field, `key` being the name of a subfield or "text" for the field's own text."""
+    # Subfields often repeat the category ("Languages: Languages").
+    return category if key.strip().lower() in ("text", category.lower()) else f"{category}, {key.strip()}"
+
+
+def _gold_page(page: Page, path: tuple[str, ...], value: str) -> Aid:
+    """The field that holds the answer, as the search tool shows a page: "<country>: <section>: <field>: <text>"."""
+    section, category, *key = path
+    words = value.split()
+    text = " ".join(words[:AID_WORDS]) + (" …" if len(words) > AID_WORDS else "")
+    return Aid(texts=[f"{page.name}: {section}: {_label(category, *key or ['text'])}: {text}"])
 
 
 def _lines(category: str, entry: Any) -> Iterator[str]:
@@ -79,14 +97,8 @@ def _lines(category: str, entry: Any) -> Iterator[str]:
         return
     for key, value in entry.items():
         text = clean(value if isinstance(value, str) else value.get("text", "")) if value else ""
-        if not text:
-            continue
-        if key == "text":
-            yield f"{category}: {text}"
-        else:
-            # Subfields often repeat the category ("Languages: Languages").
-            label = category if key.strip().lower() == category.lower() else f"{category}, {key.strip()}"
-            yield f"{label}: {text}"
+        if text:
+            yield f"{_label(category, key)}: {text}"
 
 
 def documents(options: Options) -> Iterator[Document]:

@@ -99,9 +99,8 @@ def compare_with_base(judged: pl.DataFrame, base: str = "base", confidence: floa
 def _sentence(row: dict, base: str, confidence: float) -> str:
     """What can be said. With one attempt a question the exact test decides: a bootstrap of few pairs is too sure."""
     where = f"{row['checkpoint']} against {base}, {row['arm']} arm, {row['task']}"
-    numbers = (
-        f"{row['base_rate']:.1%} -> {row['rate']:.1%}, {row['difference']:+.1%} [{row['low']:+.1%}, {row['high']:+.1%}]"
-    )
+    interval = f" [{row['low']:+.1%}, {row['high']:+.1%}]" if row["questions"] > 1 else ""  # one has none
+    numbers = f"{row['base_rate']:.1%} -> {row['rate']:.1%}, {row['difference']:+.1%}{interval}"
     test = f", p = {row['p']:.2g}" if row["p"] is not None else ""
     sure = row["p"] < 1 - confidence if row["p"] is not None else row["low"] > 0 or row["high"] < 0
     if not sure:

@@ -17,6 +17,8 @@ from rollouts.prompts import SHIPPED_EXAMPLES
 from rollouts.segments import Segments
 
 ATTEMPT = ["stage", "arm", "question_id", "sample_index"]
+ARMS = 8
+"""Of all stages: one decides about difficulty, four are compared, the teacher's, and two of the evaluation."""
 
 
 class Changed:
@@ -64,7 +66,7 @@ class Changed:
         stage = (
             pl.when(pl.col("split") == "held_out").then(pl.lit("base_evaluation"))
             .when(pl.col("arm") == "teacher").then(pl.lit("teacher_rollouts"))
-            .when((pl.col("arm") == "tools") | fresh).then(pl.lit("tool_rollouts"))
+            .when((pl.col("arm") != "direct") | fresh).then(pl.lit("tool_rollouts"))
             .otherwise(pl.lit("direct_rollouts"))
         )  # fmt: skip
         return result, rows.with_columns(stage=stage).select(ATTEMPT)
@@ -86,7 +88,7 @@ class Changed:
     def assert_free(self) -> None:
         """Nothing is planned and nothing is asked for."""
         planned, _, asked = self.planned_and_asked()
-        assert len(planned) == 6 and sum(need.most for need in planned.values()) == 0
+        assert len(planned) == ARMS and sum(need.most for need in planned.values()) == 0
         assert asked.is_empty()
 
 
@@ -180,6 +182,15 @@ def test_questions_sent_to_the_teacher_by_a_new_rule_are_asked_of_it_alone(chang
     assert set(asked["question_id"]) == set(moved["question_id"])
 
 
+def test_further_rollouts_are_planned_as_what_they_may_cost_at_most(changed):
+    changed.place.change({"tool_benefit.further": 2})
+    planned = {(stage, need.arm): need for stage, need in changed.plan()}
+    assert len(planned) == ARMS + 1
+    need = planned.pop(("tool_rollouts", "further"))
+    assert (need.now, need.most) == (0, 2 * changed.before["difficulty"].height)
+    assert reasons(planned) == {}
+
+
 def test_the_sampling_of_one_arm_asks_for_that_arm_alone(changed):
     changed.place.change({"cold_start.sampling.temperature": 0.5})
     planned, _, asked = changed.planned_and_asked()
@@ -205,14 +216,18 @@ def test_a_changed_tool_or_worked_call_asks_for_the_arms_with_tools(changed, tmp
     changed.place.change(limit if what == "tools" else with_other_examples(tmp_path, result=True))
     planned, _, asked = changed.planned_and_asked()
     kept, held_out = changed.before["difficulty"].height, changed.before["questions"].height - 20
+    worked = {("tool_rollouts", "call_only"): ["changed: prompt"]} if what == "prompt" else {}
     assert reasons(planned) == {
+        **worked,
         ("tool_rollouts", "tools"): [f"changed: {what}"],
+        # it is given what other attempts with tools bring
+        ("tool_rollouts", "result_only"): ["changed: prompt"],
         ("teacher_rollouts", "teacher"): sorted({f"changed: {what}", "new to this arm"}),
         ("base_evaluation", "tools"): [f"changed: {what}"],
     }
     assert planned["tool_rollouts", "tools"].now == planned["tool_rollouts", "tools"].most == 3 * kept > 0
     assert planned["base_evaluation", "tools"].now == planned["base_evaluation", "tools"].most == held_out > 0
-    assert set(asked["arm"]) <= {"tools", "teacher"}
+    assert set(asked["arm"]) <= {"tools", "result_only", "teacher", *(arm for _, arm in worked)}
 
 
 def test_another_model_asks_for_everything(changed, tmp_path):
@@ -220,14 +235,14 @@ def test_another_model_asks_for_everything(changed, tmp_path):
     planned, _, asked = changed.planned_and_asked()
     direct = planned["direct_rollouts", "direct"]
     assert direct.now == 2 * direct.questions and direct.stored == 0
-    assert all("changed: model" in why for why in reasons(planned).values()) and len(reasons(planned)) == 6
+    assert all("changed: model" in why for why in reasons(planned).values()) and len(reasons(planned)) == ARMS
     assert set(asked["stage"]) == {"direct_rollouts", "tool_rollouts", "teacher_rollouts", "base_evaluation"}
 
 
 def test_other_instructions_would_ask_for_everything(changed, tmp_path):
     changed.place.change(with_other_examples(tmp_path, system="Be brief."))
     planned = {(stage, need.arm): need for stage, need in changed.plan()}
-    assert len(reasons(planned)) == 6
+    assert len(reasons(planned)) == ARMS
     assert all("changed: prompt" in why for why in reasons(planned).values())
 
 

@@ -1,6 +1,5 @@
 """The loop over the ledger. The model is scripted: the subject is what the loop does with what a model says."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from records.images import ImageStore
 from records.question import Question
 from records.recipe import Sampling
 from records.trajectory import ToolResult
-from rollouts.agent import REMINDER, NoLedger, Setting, attempt, replay
+from rollouts.agent import REMINDER, NoLedger, Setting, attempt, replay, sampling_identity
 from rollouts.dialects import get_dialect
 from rollouts.ledger import Ledger
 from rollouts.model import Completion, ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable
@@ -68,14 +67,14 @@ class CounterSession:
         pass
 
 
-def setting(tmp_path, tool, turns=5):
-    sampling = Sampling(temperature=0.5, max_tokens=50, max_turns=turns)
+def setting(tmp_path, tool, turns=5, total=None):
+    sampling = Sampling(temperature=0.5, max_tokens=50, max_turns=turns, total_tokens=total)
     tools = {} if tool is None else {"python": tool}
     return Setting("tools", get_dialect("plain_tags"), tools, sampling, ImageStore(str(tmp_path / "images")))
 
 
-async def once(tmp_path, model, tool=None, calls=None, turns=5, sample=0):
-    use = setting(tmp_path, tool, turns)
+async def once(tmp_path, model, tool=None, calls=None, turns=5, sample=0, total=None):
+    use = setting(tmp_path, tool, turns, total)
     prompt = build_prompt(QUESTION, use.dialect, list(use.tools.values()), read_examples(), False)
     return await attempt(QUESTION, prompt, use, sample, model, calls or NoLedger())
 
@@ -123,6 +122,48 @@ async def test_a_model_that_forgets_the_form_is_reminded_once(tmp_path):
 async def test_after_the_reminder_one_short_line_is_the_answer(tmp_path, reply, answer):
     rollout = await once(tmp_path, Scripted("It is 4.", reply), turns=1)
     assert rollout.answer == answer
+
+
+@pytest.mark.parametrize(
+    ("total", "lines", "asked", "reason"),
+    [
+        (1000, [CALL, CALL, ANSWER], [50, 50, 50], "answered"),
+        (52, [CALL, CALL, ANSWER], [50, 47, 42], "answered"),  # a turn without a limit of its own takes 5
+        (10, [CALL, CALL], [10, 5], "max_tokens"),  # nothing is left to read the second result with
+        (12, [CALL, CALL, ("<answer>4", "length")], [12, 7, 2], "max_tokens"),
+        (12, [("It is", "length")], [12], "max_tokens"),  # by the budget, not the server's room: no reminder
+        (12, [("It is", "cut")], [12], "context_length"),
+        (5, [CALL], [5], "max_tokens"),
+        (5, ["It is 4."], [5], "no_answer"),  # no reminder that nothing could be said to
+        (8, ["It is 4.", ("<answer>4", "length")], [8, 3], "max_tokens"),
+        (8, ["It is 4.", ANSWER], [8, 3], "answered"),
+    ],
+)
+async def test_the_budget_is_of_all_turns_together(tmp_path, total, lines, asked, reason):
+    model = Scripted(*lines)
+    rollout = await once(tmp_path, model, Counter(), total=total)
+    assert [request.max_tokens for request in model.requests] == asked
+    assert rollout.stop_reason == reason and model.lines == []
+    assert rollout.messages[-1].role != "user"
+
+
+async def test_what_was_written_before_a_kill_counts_toward_the_budget(tmp_path):
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        await once(tmp_path, Scripted(CALL, ModelUnavailable("killed")), Counter(), ledger, total=12)
+    model = Scripted(ANSWER)
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        rollout = await once(tmp_path, model, Counter(), ledger, total=12)
+    assert [request.max_tokens for request in model.requests] == [7] and rollout.answer == "4"
+
+
+async def test_a_budget_is_part_of_the_identity_and_none_is_not(tmp_path):
+    plain, bounded, wider = (Sampling(total_tokens=total) for total in (None, 100, 200))
+    assert "total_tokens" not in sampling_identity(plain) and sampling_identity(bounded)["total_tokens"] == 100
+    uses = [Setting("a", get_dialect("plain_tags"), {}, s, ImageStore(str(tmp_path))) for s in (plain, bounded, wider)]
+    assert len({use.fingerprint("model") for use in uses}) == 3
+    rollouts = [await once(tmp_path, Scripted(ANSWER), total=total) for total in (None, 100, 200)]
+    assert len({rollout.rollout_id for rollout in rollouts}) == len({rollout.setting for rollout in rollouts}) == 3
+    assert ["total_tokens" in rollout.sampling for rollout in rollouts] == [False, True, True]
 
 
 async def test_calls_that_are_in_the_ledger_are_not_made_again(tmp_path):
@@ -203,18 +244,3 @@ async def test_replay_makes_the_calls_again(tmp_path):
     tool = Counter()
     again = await replay(rollout.tool_calls, {"python": tool}, [])
     assert [r.text for r in again] == ["2", "4"] and tool.performed == 2
-
-
-def test_the_arms_show_the_same_examples():
-    examples, tool = read_examples(), Counter()
-    dialect = get_dialect("plain_tags")
-    direct, tools = (build_prompt(QUESTION, dialect, offered, examples, False) for offered in ([], [tool]))
-    assert len(examples.of("math")) >= 2
-    for task in ("perception", "math", "search"):
-        assert all(example.steps and example.direct for example in examples.of(task))
-    for messages in (direct, tools):
-        asked = [m.text for m in messages if m.role == "user"]
-        answers = [m.answer for m in messages if m.answer is not None]
-        assert asked == [*(e.question for e in examples.math), QUESTION.text]
-        assert answers == [e.answer for e in examples.math]
-    assert not any(m.tool_calls for m in direct) and json.dumps([m.text for m in direct]).find("<python>") < 0

@@ -6,16 +6,17 @@ import polars as pl
 import pytest
 from test_agent import ANSWER, QUESTION, Scripted, setting
 
+from records.trajectory import ToolResult
 from rollouts.ledger import Ledger
 from rollouts.model import Completion, ModelOutage, ModelUnavailable
-from rollouts.prompts import build_prompt, read_examples
+from rollouts.prompts import FOUND_OUT, build_prompt, read_examples
 from rollouts.sampling import AHEAD, OpenQuestion, roll_out
 
 WRONG = "<answer>5</answer>"
 
 
 def prepare(use):
-    return lambda question: (use, build_prompt(question, use.dialect, [], read_examples(), False))
+    return lambda question, given: (use, build_prompt(question, use.dialect, [], read_examples(), False, None, given))
 
 
 def named(*names):
@@ -58,6 +59,52 @@ async def test_attempts_that_are_known_are_not_made_again(tmp_path):
             tmp_path, [known], model, ledger, [2, 2], lambda n, s: not seen.append((n, s)), first=10, concurrency=1
         )
     assert seen == [(2, 1), (3, 2)] and sorted(finished(tmp_path)) == [("q", 11), ("q", 13)]
+
+
+async def test_a_question_is_attempted_as_often_as_is_wanted_of_it(tmp_path):
+    """In one wave, whatever the arm's waves are and without asking whether it is still open."""
+
+    def is_open(attempts, right):
+        raise AssertionError("asked whether it is open")
+
+    (one, two) = named("one", "two")
+    wanted = [OpenQuestion(one.question, {3: True, 9: False}, samples=5), OpenQuestion(two.question, samples=1)]
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        late = await run(tmp_path, wanted, Scripted(*[ANSWER] * 5), ledger, [2, 2], is_open, first=2)
+    assert late == []
+    assert sorted(finished(tmp_path)) == [("one", 2), ("one", 4), ("one", 5), ("one", 6), ("two", 2)]
+
+
+@pytest.mark.parametrize("samples", [None, 4])
+async def test_each_sample_gets_what_is_given_to_it_and_waits_where_nothing_is_there_yet(tmp_path, samples):
+    (item,) = named("q")
+    given = {0: (ToolResult(outcome="ok", text="zero"),), 1: (), 3: (ToolResult(outcome="ok", text="three"),)}
+    seen = []
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        model = Scripted(ANSWER, WRONG, ANSWER)
+        todo = [OpenQuestion(item.question, samples=samples, given=given)]
+        late = await run(tmp_path, todo, model, ledger, [2, 2], lambda n, s: not seen.append(n), concurrency=1)
+    asked = [request.messages[-1]["content"] for request in model.requests]
+    assert asked[1] == "q"  # the attempt whose calls it would be given made none
+    for text, result in zip(asked[::2], ("zero", "three"), strict=True):
+        assert text.startswith(f"q\n{FOUND_OUT}\n") and result in text
+    assert late == [] and finished(tmp_path) == {("q", 0): True, ("q", 1): False, ("q", 3): True}
+    assert seen == ([2, 3] if samples is None else [])  # sample 2 is no attempt
+
+
+async def test_a_prompt_is_made_once_for_a_question_unless_its_samples_are_given_results(tmp_path):
+    use, made = setting(tmp_path, None, turns=1), []
+
+    def counted(question, given):
+        made.append(question.question_id)
+        return prepare(use)(question, given)
+
+    plain, shown = named("plain", "shown")
+    todo = [plain, OpenQuestion(shown.question, given={n: () for n in range(3)})]
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        model = Scripted(*[ANSWER] * 6)
+        await roll_out(todo, 2, counted, [3], lambda n, s: False, model, ledger, 2, print, "test")
+    assert sorted(made) == ["plain", *["shown"] * 3] and len(finished(tmp_path)) == 6
 
 
 async def test_questions_do_not_wait_for_each_other(tmp_path):

@@ -63,11 +63,13 @@ ROW = {
         ("inline_choices(messages[1].content)", ["red", "blue"]),
         ("without_choices(messages[1].content)", "<image>\nWhich?"),
         ("unlabelled(['A) x', 'B) y'])", ["x", "y"]),
+        ('lookup(`["a", "b", "c"]`, `[1, [2]]`, `["c", "b", "b", "a", "d"]`)', [[2], 1]),
         ("letter(n)", "D"),
         ("letter(`26`)", None),
         ("gold.style == 'rule' && n || gold", 3),
         ("[regex(nothing, 'a'), replace(nothing, 'a', ''), boxed(nothing), split(nothing, ',')]", [None] * 4),
         ("[strip(nothing), inline_choices(nothing), without_choices(nothing), unlabelled(nothing)]", [None] * 4),
+        ("lookup(nothing, names, names)", None),
         ("[letter(nothing), parse_json(nothing)]", [None] * 2),
     ],
 )

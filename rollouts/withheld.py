@@ -1,0 +1,39 @@
+"""Tools that may be called and whose results are withheld: what the habit of calling does without what comes back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from records.identity import content_hash
+from records.trajectory import ToolResult
+from rollouts.tools import Tool
+
+NOTICE = "(The result is not shown.)"
+"""Says neither that the call went well nor that it failed: either would be a result."""
+
+
+class _Session:
+    """One rollout's hold of the tool; nothing is run, and nothing kept."""
+
+    async def call(self, arguments: dict[str, Any]) -> ToolResult:
+        """The notice, also for arguments that the tool itself would refuse: a refusal would say something."""
+        return ToolResult(outcome="ok", text=NOTICE)
+
+    async def close(self) -> None:
+        return None
+
+
+class Withheld:
+    """A tool in the same words as the real one. Satisfies `Tool`; the version is of the notice alone."""
+
+    version = content_hash(["withheld", NOTICE])
+
+    def __init__(self, tool: Tool) -> None:
+        self.name, self.description, self.parameters = tool.name, tool.description, tool.parameters
+
+    def open(self, images: list[str]) -> _Session:
+        return _Session()
+
+
+def withhold(tools: Mapping[str, Tool]) -> dict[str, Tool]:
+    """These tools, each with its results withheld."""
+    return {name: Withheld(tool) for name, tool in tools.items()}
