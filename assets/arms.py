@@ -13,7 +13,7 @@ from records.aid import read_aid
 from records.identity import content_hash
 from records.question import Question, Task
 from records.recipe import Recipe, Sampling, ToolBenefit
-from records.trajectory import Message, ToolResult
+from records.trajectory import Message
 from rollouts.agent import Setting
 from rollouts.dialects import get_dialect
 from rollouts.given import aid_results
@@ -97,12 +97,15 @@ def evaluation(recipe: Recipe) -> tuple[Arm, Arm]:
     )
 
 
+def _shown_tools(workspace: Workspace, arm: Arm, task: Task) -> Mapping[str, Tool]:
+    """The recipe's tools for a task, in the arms whose prompts show their calls or results."""
+    return {} if arm.form == "direct" else {name: workspace.tool(name) for name in workspace.recipe.tools.get(task, ())}
+
+
 def offered_tools(workspace: Workspace, arm: Arm, task: Task) -> Mapping[str, Tool]:
     """The tools that the recipe offers for a task, if it is an arm with calls."""
-    if arm.form not in ("tools", "call_only"):
-        return {}
-    offered = {name: workspace.tool(name) for name in workspace.recipe.tools.get(task, ())}
-    return withhold(offered) if arm.form == "call_only" else offered
+    shown = _shown_tools(workspace, arm, task)
+    return {"tools": shown, "call_only": withhold(shown)}.get(arm.form, {})
 
 
 def setting_of(workspace: Workspace, arm: Arm, task: Task) -> Setting:
@@ -111,7 +114,8 @@ def setting_of(workspace: Workspace, arm: Arm, task: Task) -> Setting:
     dialect, examples = get_dialect(recipe.dialect), read_examples(recipe.examples)
     sees_images = recipe.models.role(arm.role).sees_images
     offered = offered_tools(workspace, arm, task)
-    template = template_fingerprint(task, dialect, list(offered.values()), examples, sees_images, arm.form)
+    shown = list(_shown_tools(workspace, arm, task).values())
+    template = template_fingerprint(task, dialect, shown, examples, sees_images, arm.form)
     if arm.form == "result_only":  # other attempts with tools bring other results
         template = content_hash([template, setting_of(workspace, tools(recipe), task).fingerprint("")])
     return Setting(arm.name, dialect, offered, arm.sampling, workspace.images, sees_images, template)
@@ -150,14 +154,14 @@ def preparation(workspace: Workspace, arm: Arm) -> Prepare:
     examples = read_examples(workspace.recipe.examples)
     settings: dict[Task, Setting] = {}
 
-    def prepare(question: Question, given: Sequence[ToolResult] = ()) -> tuple[Setting, list[Message]]:
+    def prepare(question: Question, given: Sequence[Message] = ()) -> tuple[Setting, list[Message]]:
         if question.task not in settings:
             settings[question.task] = setting_of(workspace, arm, question.task)
         setting = settings[question.task]
         if arm.form == "oracle":
             given = aid_results(question, workspace.images, setting.sees_images)
             setting = with_aid(setting, _aid(question.extra, len(question.images) if setting.sees_images else 0))
-        offered = list(setting.tools.values())
-        return setting, build_prompt(question, setting.dialect, offered, examples, setting.sees_images, arm.form, given)
+        shown = list(_shown_tools(workspace, arm, question.task).values())
+        return setting, build_prompt(question, setting.dialect, shown, examples, setting.sees_images, arm.form, given)
 
     return prepare

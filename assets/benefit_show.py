@@ -11,8 +11,10 @@ from assets.show import markdown_table, plain
 from records.images import ImageStore
 from records.recipe import ToolBenefit
 
-ROWS, TOOLS, FINEST = 40, 10, 10
+ROWS, TOOLS, FINEST = 40, 10, 16
 """Questions of the picture question by question, tools that have a bar of their own, steps of the plane's axes."""
+TELLING = 0.01
+"""Share of attempts without a verdict from which it is said."""
 FEW_QUESTIONS, FEW_ATTEMPTS = 100, 8
 """Below these numbers it is said that intervals are wide."""
 ALL = "all"
@@ -37,7 +39,7 @@ def metadata(
     Args:
         table: one row a question, of filters.tool_benefit.per_question.
         by_task: totals of filters.benefit_totals.totals by task, the row `all` last.
-        by_tool: the same by the tool called most.
+        by_tool: the same by the tool called first.
         questions: columns question_id, text, answer, images.
         rollouts: whole rollouts; only those of a few questions are read.
     """
@@ -61,6 +63,12 @@ def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) 
     wide = table.height < FEW_QUESTIONS or attempts < FEW_ATTEMPTS
     made = dict(table["decision"].value_counts().iter_rows())
     measured = f"{_number(table.height, 'question')}, {_number(attempts, 'attempt')} an arm"
+    sums = {arm: table.select(f"{arm}_attempts", f"{arm}_samples").sum().row(0) for arm in ("direct", "tools")}
+    lost = {arm: 1 - judged / max(samples, 1) for arm, (judged, samples) in sums.items()}
+    silent = ""
+    if max(lost.values()) >= TELLING:
+        shares = ", ".join(f"{arm} {share:.0%}" for arm, share in lost.items())
+        silent = f" Attempts without a verdict count nowhere: {shares}."
     interval = ""
     if total["benefit_low"] is not None:
         low, high = 100 * total["benefit_low"], 100 * total["benefit_high"]
@@ -71,7 +79,7 @@ def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) 
         f": {100 * total['benefit']:+.1f} points{interval}. "
         f"Questions that tools help: {made.get('gain', 0):,}, harm: {made.get('harm', 0):,}, make no difference to: "
         f"{made.get('none', 0):,}, still open: {made.get('open', 0):,}. {explained(total)[0].upper()}"
-        f"{explained(total)[1:]}."
+        f"{explained(total)[1:]}.{silent}"
     )
 
 
@@ -84,7 +92,7 @@ def explained(total: dict) -> str:
     if total["habit"] is None and total["results_alone"] is None:
         return "no control arm was measured: what explains the benefit is not known"
     if total["habit_share"] is None and total["results_share"] is None:
-        return "too little benefit to divide"
+        return "the benefit is too uncertain to divide"
     said = []
     for share, words in (("habit", "the habit of calling explains {} % of it"), ("results", "results alone give {} %")):
         value, low, high = (total[f"{share}_share{end}"] for end in ("", "_low", "_high"))
@@ -163,7 +171,7 @@ def _plane(table: pl.DataFrame, steps: int) -> pl.DataFrame:
 def gain_and_harm(by_task: pl.DataFrame, by_tool: pl.DataFrame, confidence: float) -> str:
     """The picture, and how to read it."""
     tools = _named(by_tool, "tool").filter(pl.col("name") != ALL).sort("questions", "name", descending=[True, False])
-    parts = [("by task", _named(by_task, "task")), ("by the tool called most", tools.head(TOOLS))]
+    parts = [("by task", _named(by_task, "task")), ("by the tool called first", tools.head(TOOLS))]
     picture = charts.gain_and_harm([(heading, part) for heading, part in parts if part.height], confidence)
     return (
         f"{picture}\n\nGain: an attempt without tools is wrong and one with them right; harm: the reverse. "

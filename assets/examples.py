@@ -183,7 +183,8 @@ def _column(attempt: dict, thumbnails: Thumbnails) -> list[str]:
     answered = plain(attempt["answer"], ANSWER)
     return [
         plain(words if len(words) <= CELL else f"…{words[1 - CELL :]}", CELL),
-        " · ".join(_call(executed.get("call", {})) for executed in calls),
+        " · ".join(_call(executed.get("call", {})) for executed in calls)
+        or ("(nothing)" if attempt["arm"] in ("tools", "call_only") else ""),
         " · ".join(results),
         f"**{answered}**" if answered else f"(no answer: {plain(attempt['stop_reason'])})",
         "✓ right" if attempt["correct"] else "✗ wrong",

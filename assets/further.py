@@ -6,7 +6,7 @@ run that was killed goes on with the rest, and one with nothing new makes no cal
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import polars as pl
@@ -18,12 +18,12 @@ from assets.rolling import Stage
 from assets.standing import Need, Standing, tokens_a_rollout
 from filters.benefit_plan import forecast, next_round
 from filters.tool_benefit import counts, per_question
-from records.recipe import ToolBenefit
+from records.recipe import BenefitDecision, ToolBenefit
 
 ROUNDS = 4
 """A round takes at most this part of the budget: the next one is planned with what it brought."""
 FORECAST = 1000
-DECISIONS = ("gain", "harm", "none", "open")
+DECISIONS = get_args(BenefitDecision)
 OPEN = "not decided by the first samples"
 
 
@@ -55,18 +55,22 @@ def go_further(stage: Stage, questions: pl.DataFrame, arms: Sequence[Arm]) -> di
         plan = next_round(counted, questions, settings, seed, budget - spent, size)
         if plan.is_empty():
             break
+        asked = []
         for arm in arms:
             wanted = plan.filter(pl.col("arm") == arm.name).select("question_id", "wanted")
             if wanted.height:
                 chosen = questions.join(wanted, on="question_id", maintain_order="left")
-                stage.make(stage.standing(arm, chosen), chosen)
+                asked.append((stage.standing(arm, chosen), chosen))
+        for at, chosen in asked:  # all stood before any is made: the ledger is read once a round
+            stage.make(at, chosen)
+        before, before_spent = attempts.height, spent
         attempts = attempts_of([stage.standing(arm, questions) for arm in arms])
-        before, spent = spent, spent_on(attempts, settings)
+        spent = spent_on(attempts, settings)
         table = per_question(counts(attempts, settings.looks), questions, settings, seed)
         decided = {decision: int((table["decision"] == decision).sum()) for decision in DECISIONS}
-        rounds.append({"questions": plan["question_id"].n_unique(), "rollouts": spent - before, **decided})
+        rounds.append({"questions": plan["question_id"].n_unique(), "rollouts": spent - before_spent, **decided})
         say(f"further: round {len(rounds)}: {_spoken(rounds[-1])}; {spent} of {budget} rollouts are spent")
-        if spent == before:  # nothing could be finished, and the plan would be the same again
+        if attempts.height == before:  # nothing could be finished, and the plan would be the same again
             break
     ahead = forecast(counts(attempts, settings.looks), questions, settings, seed, FORECAST)
     say(

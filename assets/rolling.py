@@ -25,7 +25,7 @@ from rollouts.tools import ToolInfrastructureError
 
 MOST_UNFINISHED = 0.05
 """Share of rollouts that faults of ours may leave unfinished before a stage fails."""
-DONORS = 5_000
+DONORS = 50_000
 """Questions whose results with tools are in memory at a time."""
 
 
@@ -47,6 +47,15 @@ class Stage:
             self.ledger.flush()
             self._held = Held(self.ledger)
         return self._held
+
+    def left(self, standings: Sequence[Standing]) -> list[Rollout]:
+        """The rollouts that stayed unfinished, each once, however often they were tried."""
+        tried = {rollout.rollout_id: rollout for rollout in self.unfinished}
+        if tried:
+            for at in standings:
+                for finished in tried.keys() & set(at.used["rollout_id"]):
+                    del tried[finished]
+        return list(tried.values())
 
     def standing(self, arm: Arm, questions: pl.DataFrame) -> Standing:
         return standing(self.workspace, self.held, arm, self.model.fingerprint, questions)
@@ -128,7 +137,7 @@ def roll(
         if further is not None:
             metadata |= further(stage)
         standings = [stage.standing(arm, questions) for arm in arms]
-        _check_unfinished(context, stage.unfinished, sum(at.used.height for at in standings))
+        _check_unfinished(context, stage.left(standings), sum(at.used.height for at in standings))
         for aside in ledger.set_aside:
             context.log.warning(f"a ledger segment could not be read and was set aside: {aside}")
         table = export(ledger, standings, to_frame(stage.unfinished, Rollout), workspace.scratch)

@@ -33,11 +33,18 @@ def export(ledger: Ledger, standings: Sequence[Standing], unfinished: pl.DataFra
     current = ["rollout_id", "correct", "verdict", "judged_with"]
     counted = pl.concat([at.used.select(current) for at in standings]).with_row_index("position")
     unfinished = unfinished.join(counted, on="rollout_id", how="anti")  # another run may have finished it meanwhile
-    settings = pl.concat([at.settings["setting"] for at in standings]).unique()
+    # an oracle has a setting for each aid: what is too much here is left out below
+    wanted = pl.any_horizontal(
+        (pl.col("arm") == at.arm.name)
+        & pl.col("model_fingerprint").is_in(at.settings["model_fingerprint"].unique().implode())
+        if at.arm.form == "oracle"
+        else pl.col("setting").is_in(at.settings["setting"].implode())
+        for at in standings
+    )
     place = Path(tempfile.mkdtemp(dir=folder))
     gathered, target = place / "gathered.parquet", place / "table.parquet"
     with pq.ParquetWriter(gathered, _arrow(unfinished.clear()).schema, compression="zstd") as writer:
-        for batch in ledger.full(pl.col("setting").is_in(settings.implode())):
+        for batch in ledger.full(wanted):
             writer.write_table(_arrow(batch))
         writer.write_table(_arrow(unfinished))
     columns = [

@@ -18,7 +18,7 @@ from filters.stopping import Rule, progress
 from records.identity import canonical_json
 from records.question import Question
 from records.tables import from_frame
-from records.trajectory import ToolResult
+from records.trajectory import Message
 from rollouts.agent import sampling_identity
 from rollouts.ledger import Ledger
 from rollouts.sampling import OpenQuestion
@@ -33,7 +33,7 @@ PARTS = {"model_fingerprint": "model", "prompt_template": "prompt", "sampling": 
 NEW, BEGUN = "new to this arm", "begun, not decided"
 CHARACTERS_A_TOKEN = 4
 SLICE = 500
-Given = dict[int, tuple[ToolResult, ...]]
+Given = dict[int, tuple[Message, ...]]
 """What each sample of a question is given, by its number from 0."""
 
 

@@ -30,7 +30,7 @@ from assets import arms
 from assets.resources import Models, Workspace
 from records.question import Question
 from records.recipe import recipe_path
-from records.trajectory import ToolResult
+from records.trajectory import Message
 from rollouts.agent import Setting
 from rollouts.dialects.plain_tags import PlainTags
 from rollouts.endpoint import Endpoint
@@ -113,7 +113,7 @@ async def through_pipeline(
     """tokens, seconds and calls of one attempt at each question, and the requests that came of it."""
     recorder, prepare = Recorder(model), arms.preparation(place, arm)
 
-    def prepared(question: Question, given: Sequence[ToolResult]) -> tuple[Setting, list]:
+    def prepared(question: Question, given: Sequence[Message]) -> tuple[Setting, list]:
         setting, prompt = prepare(question, given)
         return (dataclasses.replace(setting, dialect=EveryToken()) if every_token else setting), prompt
 

@@ -3,8 +3,8 @@ say yet whether the call or its result explains.
 
 A question is settled when it is decided to be a gain, a harm, or neither (filters/tool_benefit.py). What going on with
 it would bring follows from what is known of its pass rates (filters/_lookahead.py), and those questions go first that
-promise most decisions a rollout. The plan may look at everything: estimates and decisions stay valid, whatever chose
-how often a question is asked.
+promise most decisions a rollout. The plan may look at everything: estimates and each question's test stay valid,
+whatever chose how often it is asked.
 """
 
 from collections.abc import Sequence
@@ -215,9 +215,11 @@ def _control_steps(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.
     habit, content = fitted(table, ("direct", "call_only"), seed), fitted(table, ("call_only", "tools"), seed)
     alike = ["stratum", "chance_step", "direct_attempts", "call_only_attempts", "tools_attempts", "cost"]
     for key, part in unclear.partition_by(alike, as_dict=True, maintain_order=True).items():
-        right = [part[f"{arm}_right"].to_numpy() for arm in ("direct", "call_only", "tools")]
-        clear = _clear(habit, content, key, right, settings.margin)
-        parts.append(part.with_columns(index=pl.Series(clear) / pl.col("cost")).select(columns))
+        names = [f"{arm}_right" for arm in ("direct", "call_only", "tools")]
+        states = part.select(names).unique(maintain_order=True)
+        clear = _clear(habit, content, key, [states[name].to_numpy() for name in names], settings.margin)
+        part = part.join(states.with_columns(clear=pl.Series(clear)), on=names, how="left", maintain_order="left")
+        parts.append(part.with_columns(index=pl.col("clear") / pl.col("cost")).select(columns))
     return pl.concat(parts)
 
 

@@ -11,9 +11,8 @@ import numpy as np
 import polars as pl
 
 from filters.intervals import bootstrap_ratio
+from filters.joint_rates import MOST_CHANCE
 
-MOST_CHANCE = 0.9
-"""A chance rate above it counts as this: dividing by what is left of 1 would blow up the noise."""
 _UNIT = 1_000_000
 """Of a whole number for 1 - chance, so that sums do not depend on the order of rows."""
 _OTHERS = ("call_only", "result_only", "oracle")

@@ -9,9 +9,10 @@ import numpy as np
 _STEPS = 32
 """Steps of the grid of nuisance rates, per attempt: p-values come out at most 0.07 % too large."""
 _LADDER_STEPS = 8
-"""The same for whole ladders: at most 1 % too large."""
+"""The same for the sizes of whole ladders: at most 1 % too large."""
 _LADDER_GRID = np.append(np.geomspace(1e-7, 0.3, 160), 1.0)
-"""Values of min over looks of p / weight that a ladder's p-value is computed for."""
+"""Values of min over looks of p / weight that a ladder's p-value is computed for; between them the next higher one
+counts: valid, and in the worst case twice too large."""
 _BLOCK = 2_000_000
 """Numbers held at once."""
 

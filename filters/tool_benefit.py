@@ -6,8 +6,10 @@ for few right answers would otherwise look as if anything helped it (regression 
 Two kinds of statement, both valid although how often a question was asked may depend on what came out:
 - Estimates and probabilities are posterior ones (filters/joint_rates.py): calibrated on average over the questions of
   a table.
-- Decisions `gain` and `harm` rest on exact tests at fixed looks (filters/exact_tests.py) and control the false
-  discovery rate over the table whatever the distribution of the rates is.
+- Decisions `gain` and `harm` rest on exact tests at fixed looks (filters/exact_tests.py), whatever the distribution of
+  the rates is. Where all questions are asked equally often, that their false discovery rate is controlled over the
+  table is a theorem; where a plan made of all questions' attempts chose how often (filters/benefit_plan.py), each test
+  is still valid alone, and for the table simulation shows it (benchmarks/tool_benefit.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,8 +36,8 @@ def counts(
     """What came out of the attempts at each question.
 
     Args:
-        rollouts: columns question_id, arm, sample_index, correct (null: no attempt) and, if known, tool (the one that
-            the attempt called first, null where it called none).
+        rollouts: one row a sample: question_id, arm, sample_index, correct (null: no attempt) and, if known, tool (the
+            one that the attempt called first, null where it called none).
         looks: samples at which a question may be decided, rising.
         starts: the index of an arm's first sample, where it is not 0.
 
@@ -43,7 +45,8 @@ def counts(
         One row a question, by question_id. For each arm of ARMS {arm}_attempts and {arm}_right, and of the first
         `looks[0]` samples {arm}_first_attempts and {arm}_first_right; for direct and tools also {arm}_samples (made,
         with or without a verdict) and at each look n {arm}_attempts_{n} and {arm}_right_{n}; `tool`: the one called
-        first in most attempts with tools, "(none)" where more than half called none, null where it is not known.
+        first in most of the first `looks[0]` attempts with tools, "(none)" where more than half called none, null where
+        it is not known.
     """
     rows = rollouts.lazy()
     known = "tool" in rows.collect_schema().names()
@@ -71,7 +74,8 @@ def counts(
     found = table.collect(engine="streaming").sort("question_id")
     if not known:
         return found.with_columns(tool=pl.lit(None, pl.String))
-    return found.join(_tools(rows), on="question_id", how="left", maintain_order="left")
+    first = rows.filter(pl.col("number") < looks[0])  # further ones must not move a question from tool to tool
+    return found.join(_tools(first), on="question_id", how="left", maintain_order="left")
 
 
 def _tools(rows: pl.LazyFrame) -> pl.DataFrame:
@@ -93,8 +97,8 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
 
     Args:
         counts: as `counts` returns them, with the looks of the settings.
-        questions: columns question_id, task, source and, if known, chance (how often a guess is right, 0 to 1). Counts
-            of other questions are left out; the order of the result is theirs.
+        questions: columns question_id, task, source and, if known, chance (how often a guess is right, 0 to 1, to two
+            decimals). Counts of other questions are left out; the order of the result is theirs.
         seed: of the bootstrap draws behind the estimates.
 
     Returns:
@@ -106,7 +110,8 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
         of a gain: `content`, `habit`, `both` or `unclear`.
     """
     chance = pl.col("chance") if "chance" in questions.columns else pl.lit(0.0).alias("chance")
-    asked = questions.select("question_id", "task", "source", chance.cast(pl.Float64).fill_null(0.0))
+    chance = chance.cast(pl.Float64).fill_nan(None).fill_null(0.0).clip(0, 1)
+    asked = questions.select("question_id", "task", "source", chance)
     table = asked.join(counts, on="question_id", how="inner", maintain_order="left")
     table = table.filter((pl.col("direct_attempts") > 0) & (pl.col("tools_attempts") > 0))
     rates = [
@@ -183,11 +188,13 @@ def _tests(table: pl.DataFrame, looks: Sequence[int]) -> list[pl.Series]:
         tried = reached & (direct > 0) & (tools > 0)
         for sizes in np.unique(np.stack([direct, tools], axis=1)[tried], axis=0):
             rows = tried & (direct == sizes[0]) & (tools == sizes[1])
-            gain = boschloo(int(sizes[0]), int(sizes[1]))[direct_right[rows], tools_right[rows]]
-            harm = boschloo(int(sizes[1]), int(sizes[0]))[tools_right[rows], direct_right[rows]]
+            test = boschloo(int(sizes[0]), int(sizes[1]))
+            gain = test[direct_right[rows], tools_right[rows]]
+            harm = test[sizes[0] - direct_right[rows], sizes[1] - tools_right[rows]]  # right and wrong change places
             for what, p in (("gain", gain), ("harm", harm)):
                 smallest[what][rows] = np.minimum(smallest[what][rows], p / weight)
-    # where samples gave no attempt, the ladder is another one: the union bound holds for it too
+    # where samples gave no attempt the ladder is another one, and its union bound is taken; that a question may stop
+    # before it is known which of both counts was enumerated: the level is kept to within 0.1 % of itself
     p_values = {what: np.where(whole, ladder_p(least, looks), least) for what, least in smallest.items()}
     columns = {f"{what}_p": p for what, p in p_values.items()} | {
         f"{what}_q": adjusted(p) for what, p in p_values.items()

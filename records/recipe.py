@@ -14,6 +14,8 @@ from records.settings import RecipeError, Section, check_settings
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 LibraryName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
+FewSamples = Annotated[int, Field(ge=1, le=64)]
+"""The exact tests of more take minutes."""
 PositiveReal = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -235,14 +237,14 @@ BenefitDecision = Literal["gain", "harm", "none", "open"]
 class ToolBenefit(Section):
     """The arms that show what tools are good for, and how sure the comparison has to be (docs/tool-benefit.md)."""
 
-    samples: Positive = 8
+    samples: FewSamples = 8
     """Of every question in every arm."""
     controls: list[Control] = Field(default_factory=lambda: ["call_only", "result_only"])
     """The arms beside `direct` and `tools`: calls whose results are withheld, results without calls, and the aid that
     a source annotates its questions with."""
     further: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Further rollouts, on average over the questions, that go to those where a decision is still open."""
-    most_samples: Positive = 32
+    most_samples: FewSamples = 32
     """Of one question in one arm, further ones included."""
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """A difference of pass rates up to which tools do neither good nor harm."""
@@ -251,7 +253,19 @@ class ToolBenefit(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Of intervals; also the probability from which a question counts as one that tools make no difference to."""
     sampling: Sampling = Sampling(max_turns=6, total_tokens=2048)
-    """Of all arms. `total_tokens` is what an attempt may write in each of them, max_tokens * max_turns if not given."""
+    """Of all arms. `total_tokens` is what an attempt may write in each of them, max_tokens * max_turns if not given; a
+    turn may take all that is left of it."""
+
+    @model_validator(mode="after")
+    def _can_compare(self) -> Self:
+        if self.sampling.max_turns < 2:
+            raise ValueError("sampling: max_turns must be at least 2, or no attempt can read what its call returned")
+        if self.further and self.most_samples < 2 * self.samples:
+            raise ValueError(
+                f"further rollouts can only go to questions with twice {self.samples} samples or more in an arm, and "
+                f"most_samples is {self.most_samples}"
+            )
+        return self
 
     @property
     def tokens(self) -> int:

@@ -74,6 +74,12 @@ def text_message(role: Role, text: str, **more: object) -> Message:
     return Message(role=role, content=[Block(type="text", text=text)], **more)
 
 
+def tool_message(name: str, result: ToolResult) -> Message:
+    """The turn that shows what a tool returned."""
+    images = [Block(type="image", image=image) for image in result.images]
+    return Message(role="tool", name=name, content=[*images, Block(type="text", text=result.text)])
+
+
 class ExecutedCall(BaseModel):
     """A tool call with its result."""
 

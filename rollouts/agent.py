@@ -14,7 +14,6 @@ from records.images import ImageStore
 from records.question import Question
 from records.recipe import Sampling
 from records.trajectory import (
-    Block,
     ExecutedCall,
     Message,
     Rollout,
@@ -22,6 +21,7 @@ from records.trajectory import (
     ToolCall,
     ToolResult,
     text_message,
+    tool_message,
 )
 from rollouts.dialects import Dialect, render
 from rollouts.model import (
@@ -264,10 +264,7 @@ async def attempt(
                 result = await user.call(call)
                 seconds += result.seconds
                 executed.append(ExecutedCall(call=call, result=result))
-                blocks = [Block(type="image", image=image) for image in result.images]
-                messages.append(
-                    Message(role="tool", name=call.name, content=[*blocks, Block(type="text", text=result.text)])
-                )
+                messages.append(tool_message(call.name, result))
     except ModelOutage:
         raise
     except (ModelUnavailable, ToolInfrastructureError) as error:

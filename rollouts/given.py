@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from records.aid import Box, read_aid
 from records.images import ImageStore
 from records.question import Question
-from records.trajectory import ExecutedCall, ToolResult
+from records.trajectory import ExecutedCall, Message, ToolResult, tool_message
 
 LEAST_SIDE = 28
 """Pixels a side that a crop has at least, where its image has them: models that see in patches refuse smaller ones."""
@@ -19,7 +19,7 @@ SLACK = 1e-6
 _executed = TypeAdapter(list[ExecutedCall])
 
 
-def results_of(tool_calls_json: str) -> tuple[ToolResult, ...]:
+def results_of(tool_calls_json: str) -> tuple[Message, ...]:
     """What the calls of a rollout returned, in their order, from the JSON text that the ledger keeps of them.
 
     A call that was refused before anything ran has no result.
@@ -28,10 +28,10 @@ def results_of(tool_calls_json: str) -> tuple[ToolResult, ...]:
         ValueError: the text is no list of executed calls.
     """
     calls = _executed.validate_json(tool_calls_json)
-    return tuple(executed.result for executed in calls if executed.result.outcome != "invalid_call")
+    return tuple(tool_message(c.call.name, c.result) for c in calls if c.result.outcome != "invalid_call")
 
 
-def aid_results(question: Question, images: ImageStore, sees_images: bool) -> tuple[ToolResult, ...]:
+def aid_results(question: Question, images: ImageStore, sees_images: bool) -> tuple[Message, ...]:
     """The annotated aid of a question: each text, then the crop of each box, which goes to the image store.
 
     () when there is nothing to give: no aid, or only boxes for a model that sees no images. A box of an image that the
@@ -46,8 +46,8 @@ def aid_results(question: Question, images: ImageStore, sees_images: bool) -> tu
     boxes = [box for box in aid.boxes if box.image < len(question.images)] if sees_images else []
     crops = [images.put(crop(images.get(question.images[box.image]), box)) for box in boxes]
     return (
-        *(ToolResult(outcome="ok", text=text) for text in aid.texts),
-        *(ToolResult(outcome="ok", images=[image]) for image in crops),
+        *(tool_message("", ToolResult(outcome="ok", text=text)) for text in aid.texts),
+        *(tool_message("", ToolResult(outcome="ok", images=[image])) for image in crops),
     )
 
 

@@ -5,7 +5,7 @@ with the same answers, and differ in the tool alone:
 
     direct       the example is worked out in words
     tools        it is worked out with the tool
-    call_only    as tools, but results are withheld, and words lead to the answer
+    call_only    as tools, but results are withheld, and what would be concluded from them is left out
     result_only  what the tool returned stands below the question, and leads to the answer; no tool is offered
     oracle       as result_only; the question itself comes with what its source annotates it with
 """
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from records.identity import canonical_json, content_hash
 from records.question import Question, Task
 from records.settings import RecipeError, explain
-from records.trajectory import Block, Message, ToolCall, ToolResult, text_message
+from records.trajectory import Block, Message, ToolCall, text_message
 from rollouts.dialects import Dialect, ToolSpec, render
 from rollouts.withheld import NOTICE
 
@@ -115,16 +115,14 @@ def _ask(text: str, images: int, with_python: bool, sees_images: bool, choices: 
     return "\n".join(lines)
 
 
-def _with_given(asked: Message, given: Sequence[ToolResult], dialect: Dialect, sees_images: bool) -> Message:
-    """The user turn with these results below its text, and their images behind its own."""
+def _with_given(asked: Message, given: Sequence[Message], dialect: Dialect, sees_images: bool) -> Message:
+    """The user turn with these tool turns below its text, and their images behind its own."""
     if not given:
         return asked
     lines = [asked.text, FOUND_OUT]
     images = list(asked.images)
     for result in given:
-        blocks = [Block(type="image", image=image) for image in result.images]
-        observation = Message(role="tool", content=[*blocks, Block(type="text", text=result.text)])
-        lines.append(dialect.observation_text(observation))
+        lines.append(dialect.observation_text(result))
         images += result.images if sees_images else ()
     blocks = [Block(type="image", image=image) for image in images]
     return Message(role="user", content=[*blocks, Block(type="text", text="\n".join(lines))])
@@ -132,11 +130,11 @@ def _with_given(asked: Message, given: Sequence[ToolResult], dialect: Dialect, s
 
 def _worked(asked: Message, example: Example, dialect: Dialect, offered: set[str], form: Form) -> list[Message]:
     """The turns of a worked example, from its question to its answer."""
-    steps = [step for step in example.steps if step.tool in offered or form in GIVEN]
+    steps = [step for step in example.steps if step.tool in offered]
     if not steps:
         return [asked, Message(role="assistant", reasoning=example.direct, answer=example.answer)]
     if form in GIVEN:
-        results = [ToolResult(outcome="ok", text=step.result) for step in steps]
+        results = [text_message("tool", step.result, name=step.tool) for step in steps]
         turns = [_with_given(asked, results, dialect, sees_images=False)]
     else:
         turns = [asked]
@@ -144,9 +142,8 @@ def _worked(asked: Message, example: Example, dialect: Dialect, offered: set[str
             call = ToolCall(name=step.tool, arguments=canonical_json(step.arguments))
             turns.append(Message(role="assistant", reasoning=step.say, tool_calls=[call]))
             turns.append(text_message("tool", NOTICE if form == "call_only" else step.result, name=step.tool))
-    # where no result was seen, none can lead to the answer
-    lead = example.direct if form == "call_only" else example.conclude
-    return [*turns, Message(role="assistant", reasoning=lead, answer=example.answer)]
+    conclude = "" if form == "call_only" else example.conclude  # which speaks of a result that was not seen
+    return [*turns, Message(role="assistant", reasoning=conclude, answer=example.answer)]
 
 
 def _settled(form: Form | None, tools: Sequence[ToolSpec]) -> tuple[Form, Sequence[ToolSpec]]:
@@ -162,18 +159,21 @@ def build_prompt(
     examples: Examples,
     sees_images: bool,
     form: Form | None = None,
-    given: Sequence[ToolResult] = (),
+    given: Sequence[Message] = (),
 ) -> list[Message]:
     """The prompt of a question.
 
     Args:
-        tools: those that are offered; the forms without calls offer none, whatever is given here.
+        tools: those that are offered; in the forms of GIVEN those whose results are: their examples show them.
         form: of which arm; without it that of `tools`, or of `direct` when there are no tools.
-        given: results that stand in the question's turn, for the forms of GIVEN. With none, its turn is as in `direct`.
+        given: tool turns whose results stand in the question's turn, for the forms of GIVEN. With none, its turn is
+            as in `direct`.
     """
-    form, tools = _settled(form, tools)
     offered = {tool.name for tool in tools}
-    with_python = "python" in offered
+    form, tools = _settled(form, tools)
+    if form == "direct":
+        offered = set()
+    with_python = any(tool.name == "python" for tool in tools)
     messages = [text_message("system", f"{examples.system.strip()}\n{dialect.instructions(tools)}")]
     for example in examples.of(question.task):
         asked = text_message("user", _ask(example.question, example.images, with_python, sees_images))
@@ -196,9 +196,10 @@ def template_fingerprint(
     the strings that stop a turn: a changed instruction, worked example, tool description or rendering changes it. In
     the forms of GIVEN the questions come with a text and an image as results.
     """
+    whose = tools
     form, tools = _settled(form, tools)
-    results = [ToolResult(outcome="ok", text="found"), ToolResult(outcome="ok", images=["2" * 64])]
-    given = results if form in GIVEN else []
+    image = Message(role="tool", content=[Block(type="image", image="2" * 64)])
+    given = [text_message("tool", "found"), image] if form in GIVEN else []
     shown = []
     for images in ([], ["0" * 64, "1" * 64]):
         for choices in ([], ["first", "second"]):
@@ -206,7 +207,7 @@ def template_fingerprint(
                 source="", source_row="", task=task, text="?", images=images, choices=choices, answer="first",
                 answer_type="short_text",
             )  # fmt: skip
-            prompt = build_prompt(probe, dialect, tools, examples, sees_images, form, given)
+            prompt = build_prompt(probe, dialect, whose, examples, sees_images, form, given)
             shown.append([render(dialect, prompt, None), [message.images for message in prompt]])
     # two controls may come to the same words, and are still two
     control = [] if form in ("direct", "tools") else [form]

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from records.question import Question
-from records.trajectory import Message, Rollout, ToolResult
+from records.trajectory import Message, Rollout
 from rollouts.agent import Setting, attempt
 from rollouts.answers import judge, judged_with
 from rollouts.ledger import Ledger
 from rollouts.model import Completer
 
-Prepare = Callable[[Question, Sequence[ToolResult]], tuple[Setting, list[Message]]]
+Prepare = Callable[[Question, Sequence[Message]], tuple[Setting, list[Message]]]
 """The setting of a question, and its prompt with these results given up front."""
 Start = Callable[[int], tuple[Setting, list[Message]]]
 """The same of a sample, by its index."""
@@ -70,7 +70,7 @@ class OpenQuestion:
     """How those ended that the ledger holds, by sample index (None: no attempt)."""
     samples: int | None = None
     """How many samples are wanted, at once and whatever comes of them; None: the waves of the arm."""
-    given: dict[int, tuple[ToolResult, ...]] | None = None
+    given: dict[int, tuple[Message, ...]] | None = None
     """What each sample's prompt gives up front, by sample index. A sample that is not in it cannot be made yet and is
     left out. None: nothing is given."""
 

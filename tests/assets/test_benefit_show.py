@@ -218,7 +218,7 @@ class TestPictures:
          "the habit of calling explains 12 % of it (3 to 30)"),
         ({"habit": 0.1, "habit_share": -0.04}, "the habit of calling explains -4 % of it"),
         ({"results_alone": 0.1, "results_share": 0.8}, "results alone give 80 %"),
-        ({"habit": 0.0, "results_alone": 0.0}, "too little benefit to divide"),
+        ({"habit": 0.0, "results_alone": 0.0}, "the benefit is too uncertain to divide"),
         ({}, "no control arm was measured: what explains the benefit is not known"),
     ],
 )  # fmt: skip

@@ -69,8 +69,10 @@ def test_an_arm_may_begin_at_a_later_index():
 def test_the_tool_of_a_question_is_the_one_called_in_most_attempts():
     used = ["python", "search", "search", None, None, None, "python", "python"]
     made = rollouts(used, tools={"a": [True] * 3, "b": [False] * 3, "c": [True, False]})
-    table = tool_benefit.counts(made, (2,))
+    table = tool_benefit.counts(made, (3,))
     assert dict(table.select("question_id", "tool").rows()) == {"a": "search", "b": "(none)", "c": "python"}
+    # attempts beyond the first look were asked for because of what came out: they count for nothing here
+    assert dict(tool_benefit.counts(made, (1,)).select("question_id", "tool").rows())["a"] == "python"
 
 
 def test_what_is_certain_is_decided_and_the_rest_is_open():

@@ -72,7 +72,7 @@ def test_texts_and_crops_of_the_aid_are_given(tmp_path):
         ],
     )
     results = aid_results(question(images, **write_aid({}, aid)), store, sees_images=True)
-    assert [r.outcome for r in results] == ["ok"] * 4 and [r.text for r in results] == [*aid.texts, "", ""]
+    assert [r.role for r in results] == ["tool"] * 4 and [r.text for r in results] == [*aid.texts, "", ""]
     assert [len(r.images) for r in results] == [0, 0, 1, 1]
     data = [store.get(r.images[0]) for r in results[2:]]
     first, second = (Image.open(io.BytesIO(d)) for d in data)

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from records.question import TASKS, Question
-from records.trajectory import ToolResult
+from records.trajectory import ToolResult, tool_message
 from rollouts.dialects import dialect_names, get_dialect, render
 from rollouts.prompts import FOUND_OUT, Form, build_prompt, read_examples, template_fingerprint
 from rollouts.withheld import NOTICE
@@ -14,7 +14,10 @@ from rollouts.withheld import NOTICE
 FORMS = get_args(Form)
 EXAMPLES = read_examples()
 IMAGES = ["0" * 64, "1" * 64]
-RESULTS = (ToolResult(outcome="ok", text="a red circle"), ToolResult(outcome="raised", text="Oops", images=["2" * 64]))
+RESULTS = (
+    tool_message("python", ToolResult(outcome="ok", text="a red circle")),
+    tool_message("search", ToolResult(outcome="raised", text="Oops", images=["2" * 64])),
+)
 
 
 def tool(name, argument):
@@ -86,7 +89,7 @@ def test_calls_without_results_differ_from_tools_in_the_results_and_what_leads_f
             results += 1
         elif without.answer is not None:
             example = next(examples)
-            assert (without.reasoning, with_result.reasoning) == (example.direct, example.conclude)
+            assert (without.reasoning, with_result.reasoning) == ("", example.conclude)
             assert without.model_copy(update={"reasoning": example.conclude}) == with_result
         else:
             assert without == with_result
@@ -107,6 +110,11 @@ def test_results_without_calls_differ_from_direct_in_what_is_given(task, dialect
         before, lead, after = with_results.text.partition(f"\n{FOUND_OUT}\n")
         assert lead and before == without.text
         assert [text in after for text in texts] == [True] * len(texts) and NOTICE not in after
+    observed = [
+        dialect.observation_text(turn) for turn in (*RESULTS, *prompt(task, dialect, "tools")) if turn.role == "tool"
+    ]
+    together = "\n".join(turn.text for turn in given)
+    assert all(text in together for text in observed)  # in the words in which an attempt with tools reads them
     for one, other, example in zip(direct[2::2], given[2::2], examples, strict=True):
         assert (one.reasoning, other.reasoning) == (example.direct, example.conclude)
         assert other.model_copy(update={"reasoning": example.direct}) == one

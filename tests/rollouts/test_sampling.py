@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from test_agent import ANSWER, QUESTION, Scripted, setting
 
-from records.trajectory import ToolResult
+from records.trajectory import text_message
 from rollouts.ledger import Ledger
 from rollouts.model import Completion, ModelOutage, ModelUnavailable
 from rollouts.prompts import FOUND_OUT, build_prompt, read_examples
@@ -78,7 +78,7 @@ async def test_a_question_is_attempted_as_often_as_is_wanted_of_it(tmp_path):
 @pytest.mark.parametrize("samples", [None, 4])
 async def test_each_sample_gets_what_is_given_to_it_and_waits_where_nothing_is_there_yet(tmp_path, samples):
     (item,) = named("q")
-    given = {0: (ToolResult(outcome="ok", text="zero"),), 1: (), 3: (ToolResult(outcome="ok", text="three"),)}
+    given = {0: (text_message("tool", "zero"),), 1: (), 3: (text_message("tool", "three"),)}
     seen = []
     with Ledger(str(tmp_path / "ledger")) as ledger:
         model = Scripted(ANSWER, WRONG, ANSWER)
