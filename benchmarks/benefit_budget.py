@@ -85,13 +85,14 @@ def curves(
         right: their attempts, as Attempts takes them.
         reference: the table that decides from all recorded attempts; None where the truth is known.
 
-    Yields one row for each way and budget: way, budget, rollouts (really made beyond the first samples, a question),
-    rightly and wrongly (shares of the questions that are settled so).
+    Yields one row for each way and budget (of recorded attempts, budgets short of all there are): way, budget, rollouts
+    (really made beyond the first samples, a question), rightly and wrongly (shares of the questions settled so).
     """
     ids = questions["question_id"].to_list()
     truth = questions if reference is None else _no_truth(questions)
     first, most = Attempts(ids, right).take_all(BASE).taken, max(verdicts.shape[1] for verdicts in right.values())
-    for budget in (0, *BUDGETS):
+    # of recorded attempts a budget must leave some: with all of them there is nothing to choose
+    for budget in (0, *(spent for spent in BUDGETS if reference is None or BASE + spent // 2 < most)):
         attempts = Attempts(ids, right).take_all(BASE + budget // 2)
         table = measured(attempts, truth, settings_of(BASE + budget // 2), seed)
         yield _point(table, reference, way="equal", budget=budget, rollouts=attempts.taken - first)
