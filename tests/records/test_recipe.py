@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from records.recipe import read_recipe
+from records.recipe import ToolBenefit, read_recipe
 from records.settings import RecipeError
 
 GOOD = {
@@ -36,6 +36,16 @@ def test_a_good_recipe_is_read(tmp_path):
         ({"models": {"policy": {"url": "http://x/v1"}}}, "models.policy: a url also needs model"),
         ({"models": {"policy": {}}}, "models.policy: give exactly one of url, weights, same_as"),
         ({"tools": {"search": ["search"]}}, "search.corpus names no corpus"),
+        ({"tool_benefit": {"sampling": {"temperature": 0.7}}}, "max_turns must be at least 2"),
+        ({"tool_benefit": {"further": 2, "samples": 8, "most_samples": 12}}, "further rollouts can only go to"),
+        ({"tool_benefit": {"samples": 100}}, "tool_benefit.samples: Input should be less than or equal to 64"),
+        (
+            {
+                "models": {"policy": {"weights": {"path": "m"}, "serve": {"max_model_len": 1024}}},
+                "tool_benefit": {"sampling": {"max_turns": 4, "max_tokens": 300}},
+            },
+            "an attempt may write 1200 tokens in all, but models.policy.serve.max_model_len is 1024",
+        ),
         ({"sources": []}, "sources: List should have at least 1 item"),
     ],
 )
@@ -44,6 +54,12 @@ def test_what_is_wrong_is_named_with_file_and_key(tmp_path, changes, says):
     with pytest.raises(RecipeError) as error:
         read_recipe(path)
     assert str(error.value).startswith(str(path)) and says in str(error.value)
+
+
+def test_further_rollouts_have_looks_of_their_own():
+    assert ToolBenefit(samples=4, most_samples=32).looks == (4,)
+    assert ToolBenefit(samples=4, most_samples=31, further=1).looks == (4, 8, 16)
+    assert ToolBenefit(sampling={"max_turns": 3, "max_tokens": 100}).tokens == 300
 
 
 def test_a_file_that_is_no_recipe_is_refused(tmp_path):
