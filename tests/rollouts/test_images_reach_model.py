@@ -17,7 +17,7 @@ from rollouts.model import Request
 from rollouts.server import LocalServer
 from rollouts.weights import ModelFiles, default_cache, identity_of_directory
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
