@@ -6,7 +6,7 @@ run that was killed goes on with the rest, and one with nothing new makes no cal
 
 import math
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -18,12 +18,11 @@ from assets.rolling import Stage
 from assets.standing import Need, Standing, tokens_a_rollout
 from filters.benefit_plan import forecast, next_round
 from filters.tool_benefit import counts, per_question
-from records.recipe import BenefitDecision, ToolBenefit
+from records.recipe import BENEFIT_DECISIONS, ToolBenefit
 
 ROUNDS = 4
 """A round takes at most this part of the budget: the next one is planned with what it brought."""
 FORECAST = 1000
-DECISIONS = get_args(BenefitDecision)
 OPEN = "not decided by the first samples"
 
 
@@ -48,9 +47,8 @@ def go_further(stage: Stage, questions: pl.DataFrame, arms: Sequence[Arm]) -> di
     settings, seed = recipe.tool_benefit, recipe.seed
     budget, rounds = round(settings.further * questions.height), []
     attempts = attempts_of([stage.standing(arm, questions) for arm in arms])
-    spent = spent_on(attempts, settings)
+    counted, spent = counts(attempts, settings.looks), spent_on(attempts, settings)
     while spent < budget:
-        counted = counts(attempts, settings.looks)
         size = math.ceil(budget / ROUNDS)
         plan = next_round(counted, questions, settings, seed, budget - spent, size)
         if plan.is_empty():
@@ -65,14 +63,14 @@ def go_further(stage: Stage, questions: pl.DataFrame, arms: Sequence[Arm]) -> di
             stage.make(at, chosen)
         before, before_spent = attempts.height, spent
         attempts = attempts_of([stage.standing(arm, questions) for arm in arms])
-        spent = spent_on(attempts, settings)
-        table = per_question(counts(attempts, settings.looks), questions, settings, seed)
-        decided = {decision: int((table["decision"] == decision).sum()) for decision in DECISIONS}
+        counted, spent = counts(attempts, settings.looks), spent_on(attempts, settings)
+        table = per_question(counted, questions, settings, seed)
+        decided = {decision: int((table["decision"] == decision).sum()) for decision in BENEFIT_DECISIONS}
         rounds.append({"questions": plan["question_id"].n_unique(), "rollouts": spent - before_spent, **decided})
         say(f"further: round {len(rounds)}: {_spoken(rounds[-1])}; {spent} of {budget} rollouts are spent")
         if attempts.height == before:  # nothing could be finished, and the plan would be the same again
             break
-    ahead = forecast(counts(attempts, settings.looks), questions, settings, seed, FORECAST)
+    ahead = forecast(counted, questions, settings, seed, FORECAST)
     say(
         f"{ahead['open']} questions are open; of a further {FORECAST} rollouts {ahead['rollouts']} would be used, and "
         f"settle about {ahead['settled']} of them"
@@ -88,7 +86,7 @@ def go_further(stage: Stage, questions: pl.DataFrame, arms: Sequence[Arm]) -> di
 
 
 def _spoken(made: dict[str, int]) -> str:
-    decided = ", ".join(f"{made[decision]} {decision}" for decision in DECISIONS)
+    decided = ", ".join(f"{made[decision]} {decision}" for decision in BENEFIT_DECISIONS)
     return f"{made['rollouts']} rollouts of {made['questions']} questions; now {decided}"
 
 

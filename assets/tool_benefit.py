@@ -9,7 +9,7 @@ from assets.resources import Models, Workspace
 from assets.rolling import roll
 from filters import tool_benefit as measure
 from filters.benefit_totals import totals
-from records.recipe import Recipe
+from records.recipe import BENEFIT_DECISIONS, Recipe
 from records.tables import TableFile
 
 FIRST_TOOL = pl.col("tool_calls").str.extract(r'^\[\{"call":\{"name":"((?:[^"\\]|\\.)*)"')
@@ -103,7 +103,7 @@ def benefit_adds_up(workspace: Workspace, tool_benefit: pl.DataFrame) -> dg.Asse
 def adds_up(table: pl.DataFrame, recipe: Recipe) -> dg.AssetCheckResult:
     """What must be true of any table of tool benefits; metadata counts the rows (or totals) for which it is not."""
     level = recipe.tool_benefit.false_discovery_rate
-    decided = {name: pl.col("decision") == name for name in ("gain", "harm", "none", "open")}
+    decided = {name: pl.col("decision") == name for name in BENEFIT_DECISIONS}
     wrong = table.select(
         questions_twice=pl.len() - pl.col("question_id").n_unique(),
         without_a_decision=(pl.sum_horizontal(decided.values()).fill_null(0) != 1).sum(),

@@ -4,11 +4,7 @@ The table of rollouts is written beforehand, in the order in which the pipeline 
 questions' order). Each size then runs in a process of its own, which reads it from the file as the asset does.
 """
 
-import json
 import resource
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from benchmarks.sizes import at_sizes, command, time_each
 from records.recipe import ToolBenefit
 
 SETTINGS = ToolBenefit(samples=4, further=4.0, most_samples=32)
@@ -99,23 +96,9 @@ def measure(sizes: list[int]) -> dict:
 
     Raises RuntimeError when a process fails.
     """
-    figures = []
-    for questions in sizes:
-        with tempfile.TemporaryDirectory(prefix="touchstone-benefit-") as folder:
-            for job in ("write", "run"):
-                command = [sys.executable, "-m", "benchmarks.benefit_size", job, folder, str(questions)]
-                done = subprocess.run(command, capture_output=True, text=True)
-                if done.returncode:
-                    raise RuntimeError(f"{job} of {questions} questions failed:\n{done.stderr[-3000:]}")
-            figures.append(json.loads(done.stdout.splitlines()[-1]))
-            print(figures[-1], flush=True)
-    each = [figure["seconds"] / figure["questions"] for figure in figures]
-    return {"sizes": figures, "time_a_question": round(each[-1] / each[0], 2)}
+    figures = at_sizes("benchmarks.benefit_size", sizes, "questions")
+    return {"sizes": figures, "time_a_question": time_each(figures, "questions")}
 
 
 if __name__ == "__main__":
-    job, place, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    if job == "write":
-        write(place, count)
-    else:
-        print(json.dumps(run(place)))
+    command(write, run)

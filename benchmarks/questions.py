@@ -12,13 +12,12 @@ with --quick, at a tenth of the size.
 """
 
 import argparse
-import json
 import os
 import platform
 import sys
 
 from benchmarks import questions_images, questions_stage, questions_text
-from benchmarks.targets import judged
+from benchmarks.targets import concluded, judged
 
 ROWS, IMAGES = 1_000_000, 6_000
 
@@ -73,11 +72,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     figures["targets"] = judge(figures)
-    print("\n| target | value | wanted | met |\n|---|---|---|---|")
-    for row in figures["targets"]:
-        print(f"| {row['what']} | {row['value']} | {row['target']} | {'yes' if row['met'] else 'NO'} |")
-    print(json.dumps(figures))
-    return int(given.check and not all(row["met"] for row in figures["targets"]))
+    return concluded(figures, given.check)
 
 
 if __name__ == "__main__":

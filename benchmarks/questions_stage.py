@@ -5,17 +5,14 @@ have one of n / 10 images (of which some show the same picture), some have choic
 earlier one. 20,000 rows of evaluation sets are looked for. Embeddings are left out: they are the model's time.
 """
 
-import json
 import resource
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from benchmarks.sizes import at_sizes, command, time_each
 from benchmarks.synthetic_questions import make
 from filters.image_contamination import HITS
 from filters.questions import curate
@@ -114,22 +111,9 @@ def run(folder: Path) -> dict[str, float]:
 
 def measure(sizes: list[int]) -> dict:
     """The figures of every size, and how much longer a row takes in the largest than in the smallest."""
-    figures = []
-    for n in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            for job in ("write", "run"):
-                command = [sys.executable, "-m", "benchmarks.questions_stage", job, folder, str(n)]
-                done = subprocess.run(command, capture_output=True, text=True)
-                if done.returncode:
-                    raise RuntimeError(f"{job} of {n} rows failed:\n{done.stderr[-3000:]}")
-            figures.append(json.loads(done.stdout.splitlines()[-1]))
-    per_row = [figure["seconds"] / figure["rows"] for figure in figures]
-    return {"sizes": figures, "time_a_row": round(per_row[-1] / per_row[0], 2)}
+    figures = at_sizes("benchmarks.questions_stage", sizes, "rows")
+    return {"sizes": figures, "time_a_row": time_each(figures, "rows")}
 
 
 if __name__ == "__main__":
-    job, place, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    if job == "write":
-        write(place, count)
-    else:
-        print(json.dumps(run(place)))
+    command(write, run)

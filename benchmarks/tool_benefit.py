@@ -10,7 +10,6 @@ About ten minutes on two cores; one with --quick, which draws fewer tables and t
 """
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -27,7 +26,7 @@ from benchmarks import benefit_figures, benefit_size
 from benchmarks.benefit_budget import AHEAD, RECORDED, budgets, forecasts
 from benchmarks.benefit_budget import QUESTIONS as PLANNED_QUESTIONS
 from benchmarks.benefit_simulation import KINDS, POPULATIONS, mean_and_error, one_table, totals_coverage
-from benchmarks.targets import judged
+from benchmarks.targets import concluded, judged
 
 FIXED = {20: 200, 200: 60, 2_000: 15, 20_000: 4}
 """Questions of a table, and how many tables are drawn of each population for each of SAMPLES, the same number for each
@@ -283,11 +282,7 @@ def main() -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
-    print("\n| target | value | wanted | met |\n|---|---|---|---|")
-    for row in figures["targets"]:
-        print(f"| {row['what']} | {row['value']} | {row['target']} | {'yes' if row['met'] else 'NO'} |")
-    print(json.dumps(figures))
-    return int(given.check and not all(row["met"] for row in figures["targets"]))
+    return concluded(figures, given.check)
 
 
 if __name__ == "__main__":

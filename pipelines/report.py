@@ -1,7 +1,6 @@
 """What came out, as short tables for a terminal."""
 
 from collections.abc import Iterator
-from typing import get_args
 
 import polars as pl
 
@@ -9,10 +8,8 @@ from assets.resources import Workspace
 from filters.benefit_totals import totals
 from filters.difficulty import rule_of
 from filters.stopping import progress
-from records.recipe import BenefitDecision
+from records.recipe import BENEFIT_DECISIONS
 from records.tables import TableStore
-
-DECISIONS = get_args(BenefitDecision)
 
 
 def text(frame: pl.DataFrame) -> str:
@@ -77,7 +74,10 @@ def _with_interval(rows: pl.DataFrame, name: str) -> pl.Series:
 
 def _decisions(benefits: pl.DataFrame) -> pl.DataFrame:
     """Questions by what is decided about them: one row a task, `all` last."""
-    measures = [pl.len().alias("measured"), *((pl.col("decision") == name).sum().alias(name) for name in DECISIONS)]
+    measures = [
+        pl.len().alias("measured"),
+        *((pl.col("decision") == name).sum().alias(name) for name in BENEFIT_DECISIONS),
+    ]
     rows = benefits.group_by("task").agg(measures).sort("task")
     return pl.concat([rows, benefits.select(pl.lit("all").alias("task"), *measures)])
 

@@ -232,6 +232,7 @@ class Difficulty(Section):
 
 Control = Literal["call_only", "result_only", "oracle"]
 BenefitDecision = Literal["gain", "harm", "none", "open"]
+BENEFIT_DECISIONS: tuple[BenefitDecision, ...] = get_args(BenefitDecision)
 
 
 class ToolBenefit(Section):
