@@ -128,9 +128,9 @@ def _with_given(asked: Message, given: Sequence[Message], dialect: Dialect, sees
     return Message(role="user", content=[*blocks, Block(type="text", text="\n".join(lines))])
 
 
-def _worked(asked: Message, example: Example, dialect: Dialect, offered: set[str], form: Form) -> list[Message]:
-    """The turns of a worked example, from its question to its answer."""
-    steps = [step for step in example.steps if step.tool in offered]
+def _worked(asked: Message, example: Example, dialect: Dialect, shown: set[str], form: Form) -> list[Message]:
+    """The turns of a worked example, from its question to its answer; `shown` names the tools whose steps it has."""
+    steps = [step for step in example.steps if step.tool in shown]
     if not steps:
         return [asked, Message(role="assistant", reasoning=example.direct, answer=example.answer)]
     if form in GIVEN:
@@ -169,15 +169,13 @@ def build_prompt(
         given: tool turns whose results stand in the question's turn, for the forms of GIVEN. With none, its turn is
             as in `direct`.
     """
-    offered = {tool.name for tool in tools}
-    form, tools = _settled(form, tools)
-    if form == "direct":
-        offered = set()
-    with_python = any(tool.name == "python" for tool in tools)
-    messages = [text_message("system", f"{examples.system.strip()}\n{dialect.instructions(tools)}")]
+    form, offered = _settled(form, tools)
+    shown = set() if form == "direct" else {tool.name for tool in tools}
+    with_python = any(tool.name == "python" for tool in offered)
+    messages = [text_message("system", f"{examples.system.strip()}\n{dialect.instructions(offered)}")]
     for example in examples.of(question.task):
         asked = text_message("user", _ask(example.question, example.images, with_python, sees_images))
-        messages += _worked(asked, example, dialect, offered, form)
+        messages += _worked(asked, example, dialect, shown, form)
     asked = question_message(question, with_python, sees_images)
     return [*messages, _with_given(asked, given, dialect, sees_images)]
 
@@ -196,8 +194,7 @@ def template_fingerprint(
     the strings that stop a turn: a changed instruction, worked example, tool description or rendering changes it. In
     the forms of GIVEN the questions come with a text and an image as results.
     """
-    whose = tools
-    form, tools = _settled(form, tools)
+    form, offered = _settled(form, tools)
     image = Message(role="tool", content=[Block(type="image", image="2" * 64)])
     given = [text_message("tool", "found"), image] if form in GIVEN else []
     shown = []
@@ -207,8 +204,8 @@ def template_fingerprint(
                 source="", source_row="", task=task, text="?", images=images, choices=choices, answer="first",
                 answer_type="short_text",
             )  # fmt: skip
-            prompt = build_prompt(probe, dialect, whose, examples, sees_images, form, given)
+            prompt = build_prompt(probe, dialect, tools, examples, sees_images, form, given)
             shown.append([render(dialect, prompt, None), [message.images for message in prompt]])
     # two controls may come to the same words, and are still two
     control = [] if form in ("direct", "tools") else [form]
-    return content_hash([dialect.name, shown, list(dialect.stop(tools)), dict(dialect.extra), sees_images, *control])
+    return content_hash([dialect.name, shown, list(dialect.stop(offered)), dict(dialect.extra), sees_images, *control])
