@@ -6,11 +6,11 @@ import contextlib
 import dagster as dg
 import polars as pl
 
-from assets import arms
+from assets.conservation import conservation_check, decided
 from assets.resources import Models, Workspace
-from assets.rolling import roll
-from assets.stage import conservation_check, decided
 from filters import trajectories as rule
+from measurement import arms
+from measurement.run import roll
 from records.question import Question, Reject
 from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory

@@ -3,13 +3,14 @@
 import dagster as dg
 import polars as pl
 
-from assets import arms, show
+from assets.conservation import conservation_check, decided
 from assets.resources import Models, Workspace
-from assets.rolling import roll
-from assets.stage import conservation_check, decided
-from filters import difficulty as rule
-from filters.stopping import progress
+from filters.difficulty import band as rule
+from filters.difficulty.stopping import progress
+from measurement import arms
+from measurement.run import roll
 from records.tables import TableFile
+from reports import samples as show
 
 
 @dg.asset(

@@ -7,11 +7,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets import arms, show
 from assets.resources import Models, Workspace
-from assets.rolling import roll
+from measurement import arms
+from measurement.run import roll
 from records.tables import TableFile
-from rollouts.endpoint import Endpoint
+from reports import samples as show
+from rollouts.models.endpoint import Endpoint
 from training.evaluate import compare_with_base, pass_rates
 
 JUDGED = ["question_id", "arm", "correct"]

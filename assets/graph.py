@@ -13,11 +13,11 @@ from assets.training import training_assets
 from assets.training_sets import training_sets_assets
 from filters.trajectories import get_checks
 from records.recipe import Recipe
-from records.settings import RecipeError
+from records.recipe.section import RecipeError
 from rollouts.dialects import get_dialect
-from rollouts.prompts import read_examples
+from rollouts.prompts.build import read_examples
 from rollouts.tools import tool_names
-from sources import check_corpus, check_source, must_be_checked_against
+from sources.open import check_corpus, check_source, must_be_checked_against
 from training.formats import get_format
 
 

@@ -3,22 +3,22 @@
 import dagster as dg
 import polars as pl
 
-from assets import show
-from assets.arrival import images_table
-from assets.compared import Compared
-from assets.funnel import funnel
+from assets.conservation import conservation_check, decided, ids, rejects_table
 from assets.resources import Workspace
 from assets.sources import benchmark_name, benchmark_sources, source_keys
-from assets.stage import conservation_check, decided, ids, rejects_table
-from filters.embeddings import Embedder
-from filters.questions import STEPS, curate
+from filters.caches.compared_images import Compared
+from filters.duplicates.embeddings import Embedder
+from filters.questions.curate import STEPS, curate
 from filters.rejects import reject_rows
 from records.identity import unit_interval
-from records.images import FACTS_VERSION, ImageFacts
+from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import TASKS, Question, Reject
 from records.recipe import Recipe
 from records.tables import schema, stack
-from rollouts.prompts import read_examples
+from reports import samples as show
+from reports.funnel import funnel
+from rollouts.prompts.build import read_examples
+from sources.refresh import images_table
 
 STAGE, SOURCE_STAGE = "questions", "source"
 

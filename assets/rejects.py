@@ -3,12 +3,12 @@
 import dagster as dg
 import polars as pl
 
-from assets import show
+from assets.conservation import rejects_table
 from assets.resources import Workspace
-from assets.stage import rejects_table
 from records.question import Reject
 from records.recipe import Recipe
 from records.tables import stack
+from reports import samples as show
 
 
 def rejects_assets(recipe: Recipe) -> list:

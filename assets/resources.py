@@ -13,14 +13,14 @@ import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import PrivateAttr
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Model, Recipe, read_recipe
 from records.tables import TableFile, TableStore
-from rollouts.endpoint import Endpoint, remote_fingerprint
-from rollouts.merge import merged
-from rollouts.server import LocalServer
+from rollouts.models.endpoint import Endpoint, remote_fingerprint
+from rollouts.models.local_server import LocalServer
+from rollouts.models.merge_lora import merged
+from rollouts.models.weights import ModelFiles, identity_of_directory, resolve_weights
 from rollouts.tools import Tool, ToolContext, build_tool
-from rollouts.weights import ModelFiles, identity_of_directory, resolve_weights
 from training.job import Clock, Heartbeat
 
 _read_recipe = lru_cache(maxsize=8)(read_recipe)

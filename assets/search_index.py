@@ -5,7 +5,7 @@ import polars as pl
 
 from assets.resources import Workspace
 from rollouts.tools.search import ensure_index
-from sources import corpus_documents
+from sources.open import corpus_documents
 
 
 @dg.asset(

@@ -3,10 +3,10 @@
 import dagster as dg
 import polars as pl
 
-from assets import show
+from assets.conservation import conservation_check, rejects_table
 from assets.resources import Workspace
-from assets.stage import conservation_check, rejects_table
-from filters import selection as rule
+from filters.selection import routes as rule
+from reports import samples as show
 
 _ABOUT = (
     "The first of the recipe's routes that fits decides; what tools harm goes only where a route names that decision. "

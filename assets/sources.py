@@ -4,12 +4,12 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from assets import show
-from assets.arrival import read_state, take_over
+from assets.conservation import decided
 from assets.resources import Workspace
-from assets.stage import decided
 from records.recipe import Recipe, Source
-from sources import get_loader
+from reports import samples as show
+from sources.open import get_loader
+from sources.refresh import read_state, take_over
 
 
 class SourceConfig(dg.Config):

@@ -3,14 +3,15 @@
 import dagster as dg
 import polars as pl
 
-from assets import arms, benefit_show
-from assets.further import go_further
 from assets.resources import Models, Workspace
-from assets.rolling import roll
-from filters import tool_benefit as measure
-from filters.benefit_totals import totals
+from filters.benefit import per_question as measure
+from filters.benefit.totals import totals
+from measurement import arms
+from measurement.budget import go_further
+from measurement.run import roll
 from records.recipe import BENEFIT_DECISIONS, Recipe
 from records.tables import TableFile
+from reports import benefit as benefit_show
 
 FIRST_TOOL = pl.col("tool_calls").str.extract(r'^\[\{"call":\{"name":"((?:[^"\\]|\\.)*)"')
 """The tool that an attempt called first, out of the JSON text of its calls (records.trajectory.ExecutedCall)."""

@@ -12,9 +12,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets import show
 from assets.resources import Models, Workspace
 from records.identity import content_hash
+from reports import samples as show
 
 # After everything that calls the policy: its server is stopped for the training, and takes a minute to start again.
 _LAST = {"dagster/priority": "-1"}

@@ -8,15 +8,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets import arms, show
+from assets.conservation import conservation_check, decided
 from assets.questions import draw_split, on_several_sides
 from assets.resources import Models, Workspace
-from assets.stage import conservation_check, decided
+from measurement import arms
 from records.identity import content_hash
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.question import Question, Reject
 from records.tables import from_frame, to_frame
 from records.trajectory import Trajectory
+from reports import samples as show
 from rollouts.dialects import get_dialect
 from training.formats import Readback, get_format
 from training.job import Clock, Heartbeat

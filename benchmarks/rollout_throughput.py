@@ -26,18 +26,18 @@ from typing import Any
 
 import yaml
 
-from assets import arms
 from assets.resources import Models, Workspace
+from measurement import arms
 from records.question import Question
 from records.recipe import recipe_path
 from records.trajectory import Message
 from rollouts.agent import Setting
 from rollouts.dialects.plain_tags import PlainTags
-from rollouts.endpoint import Endpoint
-from rollouts.ledger import Ledger
-from rollouts.model import Completion, Request
-from rollouts.sampling import OpenQuestion, roll_out
-from sources import load_source
+from rollouts.ledger.ledger import Ledger
+from rollouts.models.contract import Completion, Request
+from rollouts.models.endpoint import Endpoint
+from rollouts.waves import OpenQuestion, roll_out
+from sources.open import load_source
 
 SINGLE_TOKENS = 64
 TARGETS = {"single_turn": 0.95, "multi_turn": 0.85}

@@ -1,9 +1,9 @@
 """Tool benefit measured: `python -m benchmarks.tool_benefit [--quick] [--check] [--figures]`.
 
 Four parts. Calibration: what is stated of questions and of whole tables, on simulated questions whose pass rates are
-known (benchmarks/benefit_simulation.py). Decisions: how many of them are wrong. Budget: the planner against asking
-every question equally often, simulated and on recorded attempts (benchmarks/benefit_budget.py). Size: time and memory
-at 100,000 and 1,000,000 questions (benchmarks/benefit_size.py). Prints tables; the last line is one JSON object. With
+known (benchmarks/benefit/simulation.py). Decisions: how many of them are wrong. Budget: the planner against asking
+every question equally often, simulated and on recorded attempts (benchmarks/benefit/budget.py). Size: time and memory
+at 100,000 and 1,000,000 questions (benchmarks/benefit/size.py). Prints tables; the last line is one JSON object. With
 --check the exit status is 1 if a target is missed; with --figures the figures in docs/figures are drawn anew.
 
 About ten minutes on two cores; one with --quick, which draws fewer tables and takes a tenth of the size.
@@ -21,12 +21,13 @@ from multiprocessing import get_context
 import numpy as np
 import polars as pl
 
-from assets.show import markdown_table
-from benchmarks import benefit_figures, benefit_size
-from benchmarks.benefit_budget import AHEAD, RECORDED, budgets, forecasts
-from benchmarks.benefit_budget import QUESTIONS as PLANNED_QUESTIONS
-from benchmarks.benefit_simulation import KINDS, POPULATIONS, mean_and_error, one_table, totals_coverage
+from benchmarks.benefit import figures as benefit_figures
+from benchmarks.benefit import size as benefit_size
+from benchmarks.benefit.budget import AHEAD, RECORDED, budgets, forecasts
+from benchmarks.benefit.budget import QUESTIONS as PLANNED_QUESTIONS
+from benchmarks.benefit.simulation import KINDS, POPULATIONS, mean_and_error, one_table, totals_coverage
 from benchmarks.targets import concluded, judged
+from reports.samples import markdown_table
 
 FIXED = {20: 200, 200: 60, 2_000: 15, 20_000: 4}
 """Questions of a table, and how many tables are drawn of each population for each of SAMPLES, the same number for each

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from records.settings import RecipeError
+from records.recipe.section import RecipeError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def _model() -> int:
     """Get the policy's weights, with progress."""
     from records.recipe import read_recipe, recipe_path
-    from rollouts.weights import WeightsError, resolve_weights
+    from rollouts.models.weights import WeightsError, resolve_weights
 
     policy = read_recipe(recipe_path()).models.policy
     if policy.weights is None:
@@ -35,7 +35,7 @@ def _model() -> int:
 
 def _report() -> int:
     from pipelines.definitions import workspace
-    from pipelines.report import report
+    from reports.terminal import report
 
     try:
         for text in report(workspace):
@@ -63,7 +63,7 @@ def _plan() -> int:
 def _compact() -> int:
     """Merge the small segments of the ledger."""
     from pipelines.definitions import workspace
-    from rollouts.ledger import Ledger
+    from rollouts.ledger.ledger import Ledger
 
     with Ledger(workspace.ledger) as ledger:
         for name, done in ledger.compact().items():
@@ -84,11 +84,11 @@ def _doctor() -> int:
 def _serve_sandbox(options: argparse.Namespace) -> int:
     """This machine's sandbox over HTTP, until it is told to stop."""
     from records.recipe import read_recipe, recipe_path
-    from rollouts.sandbox import SandboxUnavailable
-    from rollouts.sandbox.wire import token_from_environment
+    from sandbox import SandboxUnavailable
+    from sandbox.http.wire import token_from_environment
 
     try:
-        from rollouts.sandbox.server import serve
+        from sandbox.http.server import serve
     except ModuleNotFoundError as error:
         print(f"{error.name} is not installed: pip install 'touchstone[server]'", file=sys.stderr)
         return 1

@@ -7,9 +7,9 @@ from typing import get_args
 
 from records.recipe import Layer, Recipe
 from records.recipe import Sandbox as Settings
-from rollouts.sandbox import SandboxUnavailable, build_sandbox, check_isolation, check_sandbox
-from rollouts.sandbox.layers import ALWAYS
 from rollouts.tools import ToolInfrastructureError
+from sandbox import SandboxUnavailable, build_sandbox, check_isolation, check_sandbox
+from sandbox.walls.isolation import ALWAYS
 
 MEANING = {
     "namespaces": "each session has users, processes, mounts, network and ipc of its own (bubblewrap)",

@@ -7,11 +7,11 @@ import dagster as dg
 import polars as pl
 
 from assets.graph import build_assets
-from assets.planning import Planned, plan
 from assets.resources import Models, TableIOManager, Workspace
-from pipelines.report import text
+from measurement.plan import Planned, plan
 from records.recipe import Recipe
-from rollouts.ledger import Ledger
+from reports.terminal import text
+from rollouts.ledger.ledger import Ledger
 
 FREE = ("sources", "benchmarks", "questions")
 """Groups of assets that cost no model call."""

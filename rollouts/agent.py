@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from records.identity import canonical_json, content_hash
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Sampling
 from records.trajectory import (
@@ -24,7 +24,7 @@ from records.trajectory import (
     tool_message,
 )
 from rollouts.dialects import Dialect, render
-from rollouts.model import (
+from rollouts.models.contract import (
     Completer,
     Completion,
     ContextLengthExceeded,
@@ -33,7 +33,7 @@ from rollouts.model import (
     ModelUnavailable,
     Request,
 )
-from rollouts.prompts import GIVEN
+from rollouts.prompts.build import GIVEN
 from rollouts.tools import Tool, ToolInfrastructureError, ToolSession
 
 REMINDER = "Give the final answer, and nothing but the answer."
@@ -71,7 +71,7 @@ class Setting:
     images: ImageStore
     sees_images: bool = False
     prompt_template: str = ""
-    """Fingerprint of the way its prompts are made (rollouts.prompts.template_fingerprint)."""
+    """Fingerprint of the way its prompts are made (rollouts.prompts.build.template_fingerprint)."""
 
     def tool_versions(self) -> dict[str, str]:
         return {name: tool.version for name, tool in sorted(self.tools.items())}

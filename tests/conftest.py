@@ -6,12 +6,12 @@ import pytest
 
 LONGEST = (
     "pipelines/test_end_to_end.py",  # half of all the time, and mostly of one core
-    "rollouts/test_images_reach_model.py",
-    "rollouts/test_server.py",
+    "rollouts/models/test_images_reach_model.py",
+    "rollouts/models/test_local_server.py",
     "training/test_formats.py",
-    "rollouts/test_merge.py",
+    "rollouts/models/test_merge_lora.py",
     "pipelines/test_kills.py",
-    "rollouts/test_attacks.py",  # not beside the start of a model server: they watch the machine's memory
+    "sandbox/test_attacks.py",  # not beside the start of a model server: they watch the machine's memory
 )
 """Files that take more than half a minute, the longest first; the others keep their order."""
 _TURN = {Path(__file__).parent / name: turn for turn, name in enumerate(LONGEST)}

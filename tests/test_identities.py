@@ -6,15 +6,12 @@ effect: then both files under tests/identities are written again, and the note o
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
-from rollouts.sandbox import About
 from rollouts.tools import python
+from sandbox import About
 from tests.support.identities import identities
-
-sys.path.append(str(Path(__file__).parent / "pipelines"))
-from runs import ROLLOUTS, Place
+from tests.support.whole_runs import ROLLOUTS, Place
 
 HERE = Path(__file__).parent / "identities"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollouts.model import Completion, ContextLengthExceeded, ModelUnavailable, Request
+from rollouts.models.contract import Completion, ContextLengthExceeded, ModelUnavailable, Request
 from training.masking import template_text, token_ids
 
 SHARED_TOKENS = 256

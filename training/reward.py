@@ -2,7 +2,7 @@
 
     reward = 0.8 * accuracy + 0.2 * form                                 (DeepEyesV2's weights, arXiv 2511.05271)
 
-accuracy: 1 if `rollouts.answers.judge` finds the final answer right, else 0. form: 1 if every turn but the last calls
+accuracy: 1 if `verdicts.rules.judge` finds the final answer right, else 0. form: 1 if every turn but the last calls
 a tool that was offered, the last gives an answer, and every <think> is closed, else 0. Only the model's own turns are
 read: a tag or an answer inside an observation is never the model's. There is no reward for calling a tool.
 
@@ -18,8 +18,8 @@ from typing import Any
 
 from records.question import Question
 from records.trajectory import Block, Message
-from rollouts.answers import judge
 from rollouts.dialects import Dialect, get_dialect
+from verdicts.rules import judge
 
 ACCURACY_WEIGHT = 0.8
 FORM_WEIGHT = 0.2

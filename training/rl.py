@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from records.identity import canonical_json
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Recipe, Rl, Sampling
 from records.trajectory import Message, Rollout, text_message
 from rollouts.agent import NoLedger, Setting, attempt
 from rollouts.dialects import get_dialect
-from rollouts.sampling import NOT_AN_ATTEMPT
 from rollouts.tools import Tool, ToolContext, build_tool
+from rollouts.waves import NOT_AN_ATTEMPT
 from training.job import Clock, Heartbeat, Job, JobError, adapter, load, read_job, save, say, trainer_settings
 from training.job import write_result as write
 from training.masking import template_text, token_ids

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.question import Question, Reject
 from records.trajectory import Message, Trajectory
 from rollouts.dialects import Dialect, render

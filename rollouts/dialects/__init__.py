@@ -8,8 +8,8 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from records.images import ImageStore
-from records.settings import RecipeError
+from records.images.store import ImageStore
+from records.recipe.section import RecipeError
 from records.trajectory import Block, Message
 
 

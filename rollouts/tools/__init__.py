@@ -5,9 +5,9 @@ import pkgutil
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Recipe
-from records.settings import RecipeError
+from records.recipe.section import RecipeError
 from records.trajectory import ToolResult
 
 

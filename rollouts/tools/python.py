@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 from records.identity import content_hash
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Sandbox as Settings
 from records.trajectory import ToolResult
-from rollouts.sandbox import About, CellResult, Sandbox, Session, build_sandbox, check_sandbox
 from rollouts.tools import Tool, ToolContext, ToolInfrastructureError
+from sandbox import About, CellResult, Sandbox, Session, build_sandbox, check_sandbox
 
 MAX_CODE = 100_000
 FORMAT = 1

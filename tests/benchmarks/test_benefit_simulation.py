@@ -7,8 +7,11 @@ import polars as pl
 import pytest
 from PIL import Image, ImageColor
 
-from benchmarks import benefit_budget, benefit_figures, benefit_size, tool_benefit
-from benchmarks.benefit_simulation import (
+from benchmarks import tool_benefit
+from benchmarks.benefit import budget as benefit_budget
+from benchmarks.benefit import figures as benefit_figures
+from benchmarks.benefit import size as benefit_size
+from benchmarks.benefit.simulation import (
     ARMS,
     KINDS,
     POPULATIONS,

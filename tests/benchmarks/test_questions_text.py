@@ -5,8 +5,9 @@ from importlib import metadata
 import polars as pl
 import pytest
 
-from benchmarks import questions_text, synthetic_questions
-from benchmarks.synthetic_questions import make
+from benchmarks.questions import synthetic as synthetic_questions
+from benchmarks.questions import text as questions_text
+from benchmarks.questions.synthetic import make
 
 
 def test_questions_are_the_same_each_time_and_their_plants_known():

@@ -2,7 +2,7 @@
 
 from pipelines import cli, doctor
 from records.recipe import read_recipe, recipe_path
-from rollouts.sandbox import layers
+from sandbox.walls import isolation as layers
 
 
 def test_it_tries_and_tells(capsys):

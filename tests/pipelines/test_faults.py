@@ -5,9 +5,9 @@ from collections import Counter
 
 import polars as pl
 import pytest
-from runs import ROLLOUTS, ModelStandIn, Place, assert_same, undisturbed
 
-from rollouts import endpoint
+from rollouts.models import endpoint
+from tests.support.whole_runs import ROLLOUTS, ModelStandIn, Place, assert_same, undisturbed
 
 PASSING = {"429": 0.03, "500": 0.07, "503": 0.07, "reset": 0.07, "hang": 0.02, "truncated": 0.07, "empty_choices": 0.07,
            "big": 0.07}  # fmt: skip

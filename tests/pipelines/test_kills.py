@@ -7,7 +7,8 @@ import time
 from collections import Counter
 
 import pytest
-from runs import FLUSH_S, ModelStandIn, Place, assert_same, left_sandboxes, still_there, undisturbed
+
+from tests.support.whole_runs import FLUSH_S, ModelStandIn, Place, assert_same, left_sandboxes, still_there, undisturbed
 
 KINDS = ["run"] * 14 + ["server"] * 4 + ["both"] * 4
 FLUSHES_S = [FLUSH_S, FLUSH_S, FLUSH_S, 1.0]

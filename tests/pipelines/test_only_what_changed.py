@@ -5,16 +5,16 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import yaml
-from runs import SUMS, ModelStandIn, Place, Result, Sum, assert_same, undisturbed
 
 import pipelines.plan
-from assets.planning import Planned
-from assets.standing import Need
+from measurement.plan import Planned
+from measurement.progress import Need
 from records.identity import unit_interval
 from records.question import Question
-from rollouts import ledger
-from rollouts.prompts import SHIPPED_EXAMPLES
-from rollouts.segments import Segments
+from rollouts.ledger import ledger
+from rollouts.ledger.segments import Segments
+from rollouts.prompts.build import SHIPPED_EXAMPLES
+from tests.support.whole_runs import SUMS, ModelStandIn, Place, Result, Sum, assert_same, undisturbed
 
 ATTEMPT = ["stage", "arm", "question_id", "sample_index"]
 ARMS = 8

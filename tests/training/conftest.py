@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

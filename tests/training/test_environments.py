@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_rows import question
-from made_sandboxes import TOKEN, StandIn, open_sessions, served
 from PIL import Image
 from transformers.utils import get_json_schema
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Recipe, Sandbox
-from records.settings import RecipeError
-from rollouts.sandbox import SandboxUnavailable
+from records.recipe.section import RecipeError
 from rollouts.tools import ToolContext, build_tool
+from sandbox import SandboxUnavailable
+from tests.support.served_sandboxes import TOKEN, StandIn, open_sessions, served
+from tests.support.training_rows import question
 from training.environments import blocking, trl
 from training.environments.episode import Episode, SandboxFault, row_images, shown
 from training.environments.trl import CUT_OFF, PythonEnvironments

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from made_rows import DIALECT, png, prompt, question, split_by, trajectory
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.question import Reject
-from records.settings import RecipeError
+from records.recipe.section import RecipeError
 from records.trajectory import Message, Trajectory
+from tests.support.training_rows import DIALECT, png, prompt, question, split_by, trajectory
 from training.formats import ExportError, format_names, get_format, loader_python
 from training.rows import RlRow, SftRow, rl_rows, sft_rows
 

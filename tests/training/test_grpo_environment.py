@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_sandboxes import StandIn
 
 from records.recipe import Sandbox
+from tests.support.served_sandboxes import StandIn
 from training.environments import trl
 from training.environments.episode import SandboxFault
 from training.environments.trl import PythonEnvironments

@@ -1,10 +1,10 @@
 """Loss is on the model's own words after the prompt, and on nothing else."""
 
 import pytest
-from made_rows import DIALECT, question, trajectory
 from transformers import AutoTokenizer
 
 from rollouts.dialects import render
+from tests.support.training_rows import DIALECT, question, trajectory
 from training.masking import IGNORED, TemplateError, encode
 
 

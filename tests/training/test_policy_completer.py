@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from made_rows import DIALECT, question
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Sampling
 from records.trajectory import Rollout, ToolResult, text_message
 from rollouts.agent import NoLedger, Setting, attempt
-from rollouts.model import ContextLengthExceeded, ModelUnavailable, Request
+from rollouts.models.contract import ContextLengthExceeded, ModelUnavailable, Request
+from tests.support.training_rows import DIALECT, question
 from training.policy_completer import PolicyCompleter, PolicySession
 
 

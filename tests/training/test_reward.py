@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_rows import DIALECT, question
 
 from records.trajectory import Message, text_message
 from rollouts.dialects import get_dialect
+from tests.support.training_rows import DIALECT, question
 from training.reward import compute_score, model_turns, score, score_messages, trl_reward
 
 CALL = "I count.\n<python>\nprint(1)\n</python>"

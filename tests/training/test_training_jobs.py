@@ -6,12 +6,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from made_rows import DIALECT, png, prompt, question, split_by, trajectory
-from test_policy_completer import Echo
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Model, Recipe, Rl, Route, Sft, Source
-from rollouts.model import Request
+from rollouts.models.contract import Request
+from tests.support.training_rows import DIALECT, png, prompt, question, split_by, trajectory
+from tests.training.test_policy_completer import Echo
 from training import rl, sft
 from training.formats import get_format
 from training.job import JobError

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
-from made_rows import DIALECT, prompt, question, split_by
-from made_sandboxes import TOKEN, open_sessions, served
 from PIL import Image
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Sandbox
-from rollouts.sandbox import bubblewrap
+from sandbox.walls import bubblewrap
+from tests.support.served_sandboxes import TOKEN, open_sessions, served
+from tests.support.training_rows import DIALECT, prompt, question, split_by
 from training.environments.schema import tool_schema, verl_tools
 from training.formats import get_format, loader_python
 from training.reward import compute_score
@@ -98,7 +98,7 @@ def found(tiny_policy: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         (folder / "fleet.yaml").write_text(verl_tools(SETTINGS.model_copy(update={"servers": [url]})))
         said = {**say(0, call("x = 41"), call("print(x + 1)")), **say(1, call("x"))}
         request["cases"]["fleet"] = {"tools": str(folder / "fleet.yaml"), "said": said}
-        command = [str(PYTHON), str(Path(__file__).parent / "verl_rollouts.py"), json.dumps(request)]
+        command = [str(PYTHON), str(ROOT / "tests" / "support" / "verl_rollouts.py"), json.dumps(request)]
         done = subprocess.run(
             command, capture_output=True, text=True, env=os.environ | environment, timeout=300, cwd=folder
         )

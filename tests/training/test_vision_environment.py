@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from rollouts.weights import default_cache
+from rollouts.models.weights import default_cache
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 
 
-def test_a_step_of_grpo_on_a_vision_model(tiny_policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_of_grpo_on_a_vision_model(tiny_policy: str, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    monkeypatch.syspath_prepend(HERE.parent / "rollouts")
-    import tiny_vision_model
+    from tests.support import tiny_vision_model
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     vision = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
@@ -35,7 +34,7 @@ def test_a_step_of_grpo_on_a_vision_model(tiny_policy: str, tmp_path: Path, monk
         return done.stdout
 
     run(tiny_vision_model.__file__, str(tmp_path / "tokenizer"), str(tmp_path / "model"))
-    said = run(str(HERE / "vision_grpo.py"), str(tmp_path / "model"), str(tmp_path / "out"))
+    said = run(str(HERE.parent / "support" / "vision_grpo.py"), str(tmp_path / "model"), str(tmp_path / "out"))
     found = json.loads(said.strip().splitlines()[-1])
     assert found["shown"] == [[[80, 60]]] * 8 + [[[80, 60], [64, 64]]] * 4, "the row's, then the tool's beside it"
     last = found["contexts"][-1]

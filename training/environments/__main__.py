@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from records.recipe import read_recipe
-from records.settings import RecipeError
+from records.recipe.section import RecipeError
 from training.environments.schema import verl_tools
 
 

@@ -14,12 +14,12 @@ from typing import Any, Self
 from PIL import Image
 from pydantic import ValidationError
 
-from records.images import ImageError, ImageStore, check_image
+from records.images.store import ImageError, ImageStore, check_image
 from records.question import Question
 from records.trajectory import ToolResult
-from rollouts.sandbox.contract import Sandbox, check_files
 from rollouts.tools import ToolInfrastructureError
 from rollouts.tools.python import PythonSession
+from sandbox.contract import Sandbox, check_files
 
 _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"}
 

@@ -13,12 +13,12 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Sandbox as Settings
-from records.settings import RecipeError
-from rollouts.sandbox import build_sandbox
-from rollouts.sandbox.contract import Sandbox
+from records.recipe.section import RecipeError
 from rollouts.tools.python import PARAMETERS, describe
+from sandbox import build_sandbox
+from sandbox.contract import Sandbox
 from training.environments import blocking
 from training.environments.episode import Episode, SandboxFault, row_images, shown
 

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict
 from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from records.recipe import Sandbox as Settings
-from records.settings import check_settings
-from rollouts.sandbox import build_sandbox
-from rollouts.sandbox.contract import Sandbox
+from records.recipe.section import check_settings
+from sandbox import build_sandbox
+from sandbox.contract import Sandbox
 from training.environments import blocking
 from training.environments.episode import Episode, SandboxFault, row_images, shown
 from training.environments.schema import tool_schema

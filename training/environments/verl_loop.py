@@ -13,7 +13,7 @@ from typing import Any
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 
-from records.settings import RecipeError
+from records.recipe.section import RecipeError
 from training.environments.episode import SandboxFault
 from training.environments.verl import PythonTool
 

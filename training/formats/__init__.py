@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from records.identity import canonical_json
-from records.settings import RecipeError
+from records.recipe.section import RecipeError
 from training.rows import Turn
 
 MANIFEST = "touchstone.json"

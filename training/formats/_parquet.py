@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from training.rows import SPLITS, Turn
 
 GROUP_ROWS = 256

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from training.formats import Digest, ExportError, Readback, compare, read_manifest
 from training.formats._parquet import TEXT_TURNS, image_cells, text_turns
 from training.rows import PLACEHOLDER, Turn

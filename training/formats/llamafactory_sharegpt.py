@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from records.images import ImageStore
+from records.images.store import ImageStore
 from training.formats import (
     Digest,
     ExportError,

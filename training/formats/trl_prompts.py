@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from records.identity import canonical_json
-from records.images import ImageStore
+from records.images.store import ImageStore
 from training.formats import Digest, Readback, check_images, write_manifest
 from training.formats._parquet import SplitWriter
 from training.formats._trl import read_back_trl, trl_images, trl_schema, trl_turns

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from records.identity import canonical_json
-from records.images import ImageStore
+from records.images.store import ImageStore
 from training.formats import (
     Digest,
     Readback,

@@ -1,0 +1,154 @@
+"""What going on with a question would bring: every course of its further attempts, weighed by what is known of it.
+
+Between two looks a question can be given up. What the best way to go on brings at a price of a rollout is found from
+the last look backwards (Bellman 1957, "Dynamic Programming"), for a row of prices at once. The highest price at which
+going on still pays is the question's index: with many questions and one budget, those with the highest index go first
+(Gittins 1979, JRSS B 41:148-177; Whittle 1988, Journal of Applied Probability 25A:287-298).
+"""
+
+from dataclasses import dataclass, field
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+
+from filters.benefit.exact_tests import boschloo
+from filters.benefit.joint_rates import DIFFERENCE, GRID, MOST_CHANCE, JointRates
+
+PRICES = np.geomspace(2e-4, 0.5, 32)
+"""Decisions that a rollout has to bring. At less than one in 5,000 rollouts a question is given up in any case."""
+GAIN, HARM, NONE, ROLLOUTS = range(4)
+_BLOCK = 4_000_000
+"""Numbers of a matrix of chances held at once."""
+
+
+class Position(NamedTuple):
+    """What questions that are planned for together have in common: all but how many attempts were right."""
+
+    stratum: int
+    chance: float
+    samples: tuple[int, int]
+    """Made in the first and in the second arm."""
+    attempts: tuple[int, int]
+    """Those of them with a verdict."""
+
+
+def _sequence(attempts: int) -> np.ndarray:
+    """The chance of one series of attempts with 0, 1, ... of them right, (attempts + 1, POINTS), at rates of GRID."""
+    right = np.arange(attempts + 1)[:, None]
+    return GRID**right * (1 - GRID) ** (attempts - right)
+
+
+def ways(before: int, more: int) -> np.ndarray:
+    """How many series of `more` attempts lead from 0 to `before` right ones to 0 to `before + more`."""
+    steps = np.arange(before + more + 1) - np.arange(before + 1)[:, None]
+    counts = np.array([comb(more, step) for step in range(more + 1)], dtype=float)
+    return np.where((steps >= 0) & (steps <= more), counts[np.clip(steps, 0, more)], 0.0)
+
+
+def edge(chance: float, margin: float) -> float:
+    """The largest difference of rates that is within the margin when corrected for chance, as joint_rates.summary
+    corrects it."""
+    return margin * (1 - min(chance, MOST_CHANCE)) + 1e-9
+
+
+def outcomes(rates: JointRates, stratum: int, attempts: tuple[int, int]) -> np.ndarray:
+    """How likely each pair of series of attempts is in each draw of the rates' distribution.
+
+    Returns (DRAWS, attempts[0] + 1, attempts[1] + 1), by right attempts. Those that one posterior is made of: that is
+    the mean over the draws of what each one's posterior says.
+    """
+    draws = rates.draws[stratum].reshape(-1, len(GRID), len(GRID))
+    return _sequence(attempts[0]) @ draws @ _sequence(attempts[1]).T
+
+
+def probability(rates: JointRates, stratum: int, attempts: tuple[int, int], event: np.ndarray) -> np.ndarray:
+    """Posterior probability that a question's pair of rates is in `event` (POINTS * POINTS,), after each outcome:
+    (attempts[0] + 1, attempts[1] + 1). The same as JointRates.posterior says, for all outcomes at once."""
+    among = JointRates(rates.draws[stratum : stratum + 1] * event)
+    return (outcomes(among, 0, attempts) / outcomes(rates, stratum, attempts)).mean(axis=0)
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    """The rules by which a question is decided, and what is known of the questions' rates."""
+
+    rates: JointRates
+    looks: tuple[int, ...]
+    weights: tuple[float, ...]
+    """Of the looks, exact_tests.look_weights."""
+    gain_level: float
+    """Up to it a p-value, divided by the weight of its look, decides for a gain (exact_tests.ladder_level)."""
+    harm_level: float
+    margin: float
+    confidence: float
+    _known: dict[Position, np.ndarray] = field(default_factory=dict)
+
+    def step(self, at: Position) -> tuple[int, tuple[int, int]] | None:
+        """The next look (its number), and the samples that it takes in each arm; None after the last one."""
+        for number, look in enumerate(self.looks):
+            if look > min(at.samples):
+                return number, (max(look - at.samples[0], 0), max(look - at.samples[1], 0))
+        return None
+
+    def ahead(self, at: Position) -> np.ndarray:
+        """What is to be expected of an open question that is gone on with as far as it pays.
+
+        At a look ahead all samples are taken to be attempts, and what is stored beyond it to be part of it: so what can
+        come of questions that differ in that is found once for all.
+
+        Returns:
+            (attempts[0] + 1, attempts[1] + 1, 4, PRICES), by right attempts in each arm: decisions for GAIN, HARM and
+            NONE, and ROLLOUTS, on average; all 0 where going on does not pay. After the last look one number, 0,
+            stands for all prices.
+        """
+        if at in self._known:
+            return self._known[at]
+        step = self.step(at)
+        if step is None:
+            return np.zeros((at.attempts[0] + 1, at.attempts[1] + 1, 4, 1))  # the same at each price
+        number, more = step
+        samples = (at.samples[0] + more[0], at.samples[1] + more[1])
+        then = Position(at.stratum, at.chance, samples, samples)
+        found = self._average(at, then, self._arrived(then, number))
+        found[:, :, ROLLOUTS] += sum(more)
+        pays = found[:, :, :ROLLOUTS].sum(axis=2) > PRICES * found[:, :, ROLLOUTS]
+        self._known[at] = found * pays[:, :, None]
+        return self._known[at]
+
+    def _arrived(self, at: Position, number: int) -> np.ndarray:
+        """As `ahead`, but at a look just made: what is decided there is decided."""
+        found = self.ahead(at).copy()
+        first, second = at.attempts
+        weight = self.weights[number]
+        within = probability(self.rates, at.stratum, at.attempts, np.abs(DIFFERENCE) <= edge(at.chance, self.margin))
+        gain = boschloo(first, second) <= self.gain_level * weight
+        harm = ~gain & (boschloo(second, first) <= self.harm_level * weight).T
+        none = ~gain & ~harm & (within >= self.confidence)
+        for kind, decided in ((GAIN, gain), (HARM, harm), (NONE, none)):
+            found[decided] = 0
+            found[decided, kind] = 1
+        return found
+
+    def _average(self, at: Position, then: Position, values: np.ndarray) -> np.ndarray:
+        """The mean of `values`, of each outcome at `then`, as seen from each outcome at `at`."""
+        before = outcomes(self.rates, at.stratum, at.attempts)
+        after = outcomes(self.rates, at.stratum, then.attempts).reshape(len(before), -1)
+        series = [ways(now, later - now) for now, later in zip(at.attempts, then.attempts, strict=True)]
+        flat = values.reshape(after.shape[1], -1)
+        rows = max(1, _BLOCK // (after.shape[1] * before.shape[2]))
+        parts = []
+        for start in range(0, before.shape[1], rows):
+            part = slice(start, start + rows)
+            # of one series: how likely afterwards over how likely before; times the number of series
+            chances = (1 / before[:, part]).reshape(len(before), -1).T @ after / len(before)
+            parts.append((chances * np.kron(series[0][part], series[1])) @ flat)
+        return np.concatenate(parts).reshape(*before.shape[1:], *values.shape[2:])
+
+
+def index(ahead: np.ndarray) -> np.ndarray:
+    """The price up to which going on pays, in decisions a rollout: (...,) of `ahead` (..., 4, PRICES); 0: never."""
+    decisions, rollouts = ahead[..., :ROLLOUTS, :].sum(axis=-2), ahead[..., ROLLOUTS, :]
+    last = (rollouts > 0).sum(axis=-1, keepdims=True) - 1  # the prices at which it pays are the lower ones
+    best = [np.take_along_axis(values, np.maximum(last, 0), axis=-1)[..., 0] for values in (decisions, rollouts)]
+    return np.divide(best[0], best[1], out=np.zeros_like(best[0]), where=best[1] > 0)

@@ -1,0 +1,234 @@
+"""Do tools help with a question, do they harm, and is it the call or what it brings? The same question in several arms.
+
+The direct attempts counted here are others than those the difficulty filter chose the question by: a question picked
+for few right answers would otherwise look as if anything helped it (regression to the mean).
+
+Two kinds of statement, both valid although how often a question was asked may depend on what came out:
+- Estimates and probabilities are posterior ones (filters/benefit/joint_rates.py): calibrated on average over the
+  questions of a table.
+- Decisions `gain` and `harm` rest on exact tests at fixed looks (filters/benefit/exact_tests.py), whatever the
+  distribution of the rates is. Where all questions are asked equally often, that their false discovery rate is
+  controlled over the table is a theorem; where a plan made of all questions' attempts chose how often
+  (filters/benefit/planner.py), each test is still valid alone, and for the table simulation shows it
+  (benchmarks/tool_benefit.py).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from filters.benefit.exact_tests import adjusted, boschloo, ladder_p, look_weights
+from filters.benefit.joint_rates import JointRates, fit, one_thread, summary
+from records.recipe import ToolBenefit
+
+ARMS = ("direct", "tools", "call_only", "result_only", "oracle")
+NO_TOOL = "(none)"
+CLEAR = 0.8
+"""The probability from which a gain counts as explained by the habit of calling, or by the content of the results."""
+STRATUM = pl.col("task").rank("dense").cast(pl.Int64) - 1
+"""The number of a task, over a whole table."""
+_AT_ONCE = 4096
+
+
+def counts(
+    rollouts: pl.LazyFrame | pl.DataFrame, looks: Sequence[int], starts: Mapping[str, int] | None = None
+) -> pl.DataFrame:
+    """What came out of the attempts at each question.
+
+    Args:
+        rollouts: one row a sample: question_id, arm, sample_index, correct (null: no attempt) and, if known, tool (the
+            one that the attempt called first, null where it called none).
+        looks: samples at which a question may be decided, rising.
+        starts: the index of an arm's first sample, where it is not 0.
+
+    Returns:
+        One row a question, by question_id. For each arm of ARMS {arm}_attempts and {arm}_right, and of the first
+        `looks[0]` samples {arm}_first_attempts and {arm}_first_right; for direct and tools also {arm}_samples (made,
+        with or without a verdict) and at each look n {arm}_attempts_{n} and {arm}_right_{n}; `tool`: the one called
+        first in most of the first `looks[0]` attempts with tools, "(none)" where more than half called none, null where
+        it is not known.
+    """
+    rows = rollouts.lazy()
+    known = "tool" in rows.collect_schema().names()
+    number = pl.col("sample_index").cast(pl.Int64)
+    for arm, start in (starts or {}).items():
+        number = pl.when(pl.col("arm") == arm).then(number - start).otherwise(number)
+    rows = rows.select(
+        "question_id", *(["tool"] if known else []), arm="arm", number=number, tried=pl.col("correct").is_not_null(),
+        hit=pl.col("correct").fill_null(False),
+    )  # fmt: skip
+    sums: dict[str, pl.Expr] = {}
+    for arm in ARMS:
+        mine = pl.col("arm") == arm
+        for name, among in {"": mine, "_first": mine & (pl.col("number") < looks[0])}.items():
+            sums |= {f"{arm}{name}_attempts": among & pl.col("tried"), f"{arm}{name}_right": among & pl.col("hit")}
+        if arm in ("direct", "tools"):
+            sums[f"{arm}_samples"] = mine
+            for look in looks:
+                among = mine & (pl.col("number") < look)
+                sums |= {
+                    f"{arm}_attempts_{look}": among & pl.col("tried"),
+                    f"{arm}_right_{look}": among & pl.col("hit"),
+                }
+    table = rows.group_by("question_id").agg(**{name: what.sum().cast(pl.Int64) for name, what in sums.items()})
+    found = table.collect(engine="streaming").sort("question_id")
+    if not known:
+        return found.with_columns(tool=pl.lit(None, pl.String))
+    first = rows.filter(pl.col("number") < looks[0])  # further ones must not move a question from tool to tool
+    return found.join(_tools(first), on="question_id", how="left", maintain_order="left")
+
+
+def _tools(rows: pl.LazyFrame) -> pl.DataFrame:
+    """question_id and tool: the one called first in most of its attempts with tools."""
+    used = rows.filter(pl.col("arm") == "tools").group_by("question_id", "tool").agg(times=pl.len())
+    used = used.collect(engine="streaming")
+    made = used.group_by("question_id").agg(
+        all=pl.col("times").sum(), none=pl.col("times").filter(pl.col("tool").is_null()).sum()
+    )
+    called = used.drop_nulls("tool").sort(["times", "tool"], descending=[True, False])
+    most = made.join(called.unique("question_id", keep="first", maintain_order=True), on="question_id", how="left")
+    idle = (pl.col("none") * 2 > pl.col("all")) | pl.col("tool").is_null()
+    return most.select("question_id", tool=pl.when(idle).then(pl.lit(NO_TOOL)).otherwise("tool"))
+
+
+@one_thread
+def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBenefit, seed: int = 0) -> pl.DataFrame:
+    """What tools do for each question that has an attempt in both arms.
+
+    Args:
+        counts: as `counts` returns them, with the looks of the settings.
+        questions: columns question_id, task, source and, if known, chance (how often a guess is right, 0 to 1, to two
+            decimals). Counts of other questions are left out; the order of the result is theirs.
+        seed: of the bootstrap draws behind the estimates.
+
+    Returns:
+        question_id, task, source, chance, tool, the counts, and per arm its rate (right of attempts, null without
+        any); benefit, benefit_low, benefit_high: tools minus direct, corrected for chance (joint_rates.summary);
+        gain_probability and harm_probability: that it is beyond the margin; gain_p, gain_q, harm_p, harm_q: of the
+        exact tests, q adjusted over the table; decision (see `_decision`); habit (call_only minus direct) and content
+        (tools minus call_only), each with _low, _high, _probability, null where call_only has no attempt; attribution
+        of a gain: `content`, `habit`, `both` or `unclear`.
+    """
+    chance = pl.col("chance") if "chance" in questions.columns else pl.lit(0.0).alias("chance")
+    chance = chance.cast(pl.Float64).fill_nan(None).fill_null(0.0).clip(0, 1)
+    asked = questions.select("question_id", "task", "source", chance)
+    table = asked.join(counts, on="question_id", how="inner", maintain_order="left")
+    table = table.filter((pl.col("direct_attempts") > 0) & (pl.col("tools_attempts") > 0))
+    rates = [
+        pl.when(pl.col(f"{arm}_attempts") > 0).then(pl.col(f"{arm}_right") / pl.col(f"{arm}_attempts")).alias(arm)
+        for arm in ARMS
+    ]
+    table = table.with_columns(rates)
+    table = table.with_columns(
+        *_difference(table, ("direct", "tools"), "benefit", settings, seed),
+        *_difference(table, ("direct", "call_only"), "habit", settings, seed),
+        *_difference(table, ("call_only", "tools"), "content", settings, seed),
+        *_tests(table, settings.looks),
+    )
+    table = table.rename({"benefit_above": "gain_probability", "benefit_below": "harm_probability"}).with_columns(
+        pl.col("habit", "habit_low", "habit_high", "content", "content_low", "content_high").fill_nan(None),
+        habit_probability=pl.col("habit_above").fill_nan(None),
+        content_probability=pl.col("content_above").fill_nan(None),
+        decision=_decision(settings),
+    )
+    looked_at = [name for look in settings.looks for name in _at_look(look)]
+    spent = ["habit_above", "habit_below", "content_above", "content_below"]
+    return table.with_columns(attribution=_attribution()).drop(*looked_at, *spent)
+
+
+def _at_look(look: int) -> list[str]:
+    """The counts at a look: direct attempts and right ones, tools attempts and right ones."""
+    return [f"{arm}_{what}_{look}" for arm in ("direct", "tools") for what in ("attempts", "right")]
+
+
+def fitted(table: pl.DataFrame, arms: tuple[str, str], seed: int) -> JointRates:
+    """The joint distribution of the rates in two arms; its strata are the tasks, in order.
+
+    Args:
+        table: columns task and, of both arms, {arm}_attempts and {arm}_right.
+    """
+    key = _state(arms)
+    made = table.with_columns(stratum=STRATUM).filter(pl.col(key[0]) > 0, pl.col(key[2]) > 0)
+    made = made.group_by(*key, "stratum").len()
+    return fit(made.select(key).to_numpy(), made["len"].to_numpy(), made["stratum"].to_numpy(), seed)
+
+
+def _state(arms: tuple[str, str]) -> list[str]:
+    return [f"{arm}_{what}" for arm in arms for what in ("attempts", "right")]
+
+
+def _difference(
+    table: pl.DataFrame, arms: tuple[str, str], name: str, settings: ToolBenefit, seed: int
+) -> list[pl.Series]:
+    """The columns {name}, {name}_low, {name}_high, {name}_above and {name}_below: what is known about the rate of the
+    second arm minus that of the first; NaN where one of them has no attempt. Computed once for each distinct state."""
+    key, rates = _state(arms), fitted(table, arms, seed)
+    rows = table.select(*key, pl.col("chance").round(2), stratum=STRATUM)
+    states = rows.filter(pl.col(key[0]) > 0, pl.col(key[2]) > 0).unique(maintain_order=True)
+    parts = []
+    for part in states.iter_slices(_AT_ONCE):
+        posterior = rates.posterior(part.select(key).to_numpy(), part["stratum"].to_numpy())
+        found = summary(posterior, part["chance"].to_numpy(), settings.margin, settings.confidence)
+        parts.append(part.with_columns(**{what: pl.Series(values) for what, values in found.items()}))
+    names = {"mean": name, **{what: f"{name}_{what}" for what in ("low", "high", "above", "below")}}
+    empty = states.clear().with_columns(**dict.fromkeys(names, pl.lit(None, pl.Float64)))
+    joined = rows.join(pl.concat([empty, *parts]), on=rows.columns, how="left", maintain_order="left")
+    return joined.select(pl.col(what).fill_null(np.nan).alias(column) for what, column in names.items()).get_columns()
+
+
+def _tests(table: pl.DataFrame, looks: Sequence[int]) -> list[pl.Series]:
+    """The columns gain_p, gain_q, harm_p and harm_q."""
+    made = table.select(pl.min_horizontal("direct_samples", "tools_samples")).to_series().to_numpy()
+    smallest = {"gain": np.ones(table.height), "harm": np.ones(table.height)}
+    whole = np.ones(table.height, dtype=bool)
+    for look, weight in zip(looks, look_weights(looks), strict=True):
+        direct, direct_right, tools, tools_right = (table[name].to_numpy() for name in _at_look(look))
+        reached = (made >= look) | (look == looks[0])
+        whole &= ~reached | ((direct == look) & (tools == look))
+        tried = reached & (direct > 0) & (tools > 0)
+        for sizes in np.unique(np.stack([direct, tools], axis=1)[tried], axis=0):
+            rows = tried & (direct == sizes[0]) & (tools == sizes[1])
+            test = boschloo(int(sizes[0]), int(sizes[1]))
+            gain = test[direct_right[rows], tools_right[rows]]
+            harm = test[sizes[0] - direct_right[rows], sizes[1] - tools_right[rows]]  # right and wrong change places
+            for what, p in (("gain", gain), ("harm", harm)):
+                smallest[what][rows] = np.minimum(smallest[what][rows], p / weight)
+    # where samples gave no attempt the ladder is another one, and its union bound is taken; that a question may stop
+    # before it is known which of both counts was enumerated: the level is kept to within 0.1 % of itself
+    p_values = {what: np.where(whole, ladder_p(least, looks), least) for what, least in smallest.items()}
+    columns = {f"{what}_p": p for what, p in p_values.items()} | {
+        f"{what}_q": adjusted(p) for what, p in p_values.items()
+    }
+    return [pl.Series(name, values) for name, values in columns.items()]
+
+
+def _decision(settings: ToolBenefit) -> pl.Expr:
+    """`gain` or `harm`: the exact test says so, at the false discovery rate of the settings among the questions of
+    that decision (Benjamini and Hochberg 1995, JRSS B 57:289-300). `none`: tested for neither, and the posterior
+    probability that the benefit lies within the margin is at least the confidence. `open`: all others."""
+    level = settings.false_discovery_rate
+    within = 1 - pl.col("gain_probability") - pl.col("harm_probability")
+    return (
+        pl.when((pl.col("gain_q") <= level) & (pl.col("gain_p") < pl.col("harm_p")))
+        .then(pl.lit("gain"))
+        .when(pl.col("harm_q") <= level)
+        .then(pl.lit("harm"))
+        .when(within >= settings.confidence)
+        .then(pl.lit("none"))
+        .otherwise(pl.lit("open"))
+    )
+
+
+def _attribution() -> pl.Expr:
+    habit, content = pl.col("habit_probability") >= CLEAR, pl.col("content_probability") >= CLEAR
+    which = (
+        pl.when(habit & content)
+        .then(pl.lit("both"))
+        .when(habit)
+        .then(pl.lit("habit"))
+        .when(content)
+        .then(pl.lit("content"))
+        .otherwise(pl.lit("unclear"))
+    )
+    return pl.when((pl.col("decision") == "gain") & pl.col("habit_probability").is_not_null()).then(which)

@@ -1,0 +1,22 @@
+"""Questions whose answer the prompt itself gives away, because a worked example asks the same."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from filters.duplicates.exact import comparable_text
+from filters.rejects import reject_rows
+
+STAGE = "contamination"
+
+
+def apply(questions: pl.DataFrame, shown: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Reject questions without images that ask what one of the texts `shown` asks, but for case and punctuation.
+
+    A question about an image is another question whenever its image is another, however alike the texts.
+    """
+    examples = pl.DataFrame({"text": list(shown)}, schema={"text": pl.String}).select(comparable_text(pl.col("text")))
+    no_image = pl.col("images").list.len().fill_null(0) == 0
+    leaked = comparable_text(pl.col("text")).is_in(examples["text"].to_list()) & no_image
+    detail = "a worked example of the prompt asks the same and shows the answer"
+    return questions.filter(~leaked), reject_rows(questions.filter(leaked), STAGE, "shown_as_worked_example", detail)

@@ -1,0 +1,136 @@
+"""From everything that came to what is worth asking: all the rules about questions, in their order.
+
+    verifiable -> wording -> images -> open-ended form -> duplicates (exact, then alike) -> contamination
+
+An incoming question keeps its identity through all of them, so that rows in = rows out + rejects, id by id. One that is
+asked without its choices is another question when it leaves: `arrived_as` says under which id it came.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from filters.contamination import text as text_contamination
+from filters.contamination import worked_examples as contamination
+from filters.duplicates import exact as duplicates
+from filters.duplicates import images as image_duplicates
+from filters.duplicates import inexact as alike
+from filters.questions import guessing, open_ended, verifiable, wording
+from filters.questions import image_size as images
+from records.recipe.questions import QuestionRules
+
+Compare = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
+"""(images, evaluation sets' images) -> hits, as of filters/contamination/images.py."""
+STEPS = (verifiable.STAGE, wording.STAGE, images.STAGE, duplicates.STAGE, contamination.STAGE)
+"""The stages of rejects, in the order of the rules."""
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What is worth asking, what is not, and what was seen on the way."""
+
+    kept: pl.DataFrame
+    """The questions, with `arrived_as`, `original` (JSON text of a question that was asked with choices; null for the
+    others), `pictures` (the representatives of the images) and `chance` (that the best guess is right)."""
+    rejects: pl.DataFrame
+    pairs: pl.DataFrame
+    """Pairs that are alike, around the thresholds (filters/duplicates/inexact.py)."""
+    hits: pl.DataFrame
+    """What was found of the evaluation sets: question_id, benchmark, row, kind, score."""
+
+
+def curate(
+    questions: pl.DataFrame,
+    facts: pl.DataFrame,
+    rules: QuestionRules,
+    shown: Sequence[str],
+    benchmarks: pl.DataFrame,
+    compare: Compare,
+    embed: alike.Embed | None = None,
+) -> Curated:
+    """Apply all rules to a table of questions.
+
+    Args:
+        questions: of schema Question, with `first_seen`.
+        facts: of schema ImageFacts, for the images of the questions and of the benchmarks.
+        shown: questions that the prompt shows with their answers.
+        benchmarks: the evaluation sets: benchmark, row, and the columns of Question.
+        compare: finds the images that come from an evaluation set's (`image_contamination.hits`, its settings given).
+        embed: unit vectors of texts; needed where the rules ask for semantic duplicates.
+    """
+    rejects = []
+
+    def after(split: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
+        rejects.append(split[1])
+        return split[0]
+
+    # In one piece: polars 2.1 panics in `format` of a sliced text whose column has empty chunks.
+    left = after(verifiable.apply(_with_pictures(questions.rechunk(), facts, rules)))
+    left = after(wording.apply(left, rules.wording))
+    left = after(images.apply(left, facts, rules.images))
+    left = _opened(left, rules)
+    left = after(duplicates.apply(left))
+    left, alike_rejects, pairs = alike.apply(left, rules.duplicates, embed)
+    rejects.append(alike_rejects)
+    left = after(contamination.apply(left, shown))
+    hits = _hits(left, facts, rules, benchmarks, compare, embed)
+    left = after(text_contamination.apply(left, hits))
+    left = left.with_columns(guessing.chance(left), arrived_as="question_id", question_id="asked_as").drop(
+        "asked_as", "first_seen"
+    )
+    return Curated(left, pl.concat(rejects), pairs, hits)
+
+
+def _opened(questions: pl.DataFrame, rules: QuestionRules) -> pl.DataFrame:
+    """The questions as they are asked; `asked_as` is their id then, `question_id` stays that of what came."""
+    if not rules.wording.open_choices:
+        return questions.with_columns(original=pl.lit(None, dtype=pl.String), asked_as="question_id")
+    opened = open_ended.apply(questions)
+    return opened.with_columns(asked_as="question_id", question_id=questions["question_id"])
+
+
+def _with_pictures(questions: pl.DataFrame, facts: pl.DataFrame, rules: QuestionRules) -> pl.DataFrame:
+    """With `pictures`: for each image the oldest one that shows the same picture, among those of all that came: which
+    it is does not depend on the rules.
+    """
+    if rules.duplicates.images is None:
+        return questions.with_columns(pictures=pl.col("images").fill_null([]))
+    used = (
+        questions.select("first_seen", image="images")
+        .explode("image")
+        .drop_nulls("image")
+        .group_by("image")
+        .agg(pl.col("first_seen").min())
+        .sort("first_seen", "image")
+    )
+    looks = used.join(facts.unique("image", keep="any"), on="image", how="left", maintain_order="left")
+    groups = image_duplicates.groups(looks, rules.duplicates.images)
+    places = questions.select(image="images").with_row_index("row").explode("image").drop_nulls("image")
+    pictures = (
+        places.join(groups, on="image", how="left", maintain_order="left")
+        .group_by("row", maintain_order=True)
+        .agg(pictures="representative")
+    )
+    rows = questions.with_row_index("row").join(pictures, on="row", how="left", maintain_order="left")
+    return rows.drop("row").with_columns(pl.col("pictures").fill_null([]))
+
+
+def _hits(
+    questions: pl.DataFrame,
+    facts: pl.DataFrame,
+    rules: QuestionRules,
+    benchmarks: pl.DataFrame,
+    compare: Compare,
+    embed: alike.Embed | None,
+) -> pl.DataFrame:
+    """What of the evaluation sets is in the questions, by text and by image."""
+    asked = benchmarks.with_columns(has_image=pl.col("images").list.len() > 0)
+    by_text = text_contamination.hits(questions, asked, rules.decontamination, embed)
+    carried = questions.select("question_id", image="images").explode("image").drop_nulls("image")
+    looks = facts.unique("image", keep="any").join(carried, on="image", how="semi")
+    pictured = asked.select("benchmark", "row", image="images").explode("image").drop_nulls("image")
+    by_image = compare(looks, pictured)
+    columns = ["question_id", "benchmark", "row", "kind", "score"]
+    found = by_image.join(carried, on="image").select(columns)
+    return pl.concat([by_text.select(columns), found.cast(dict(by_text.select(columns).schema))])

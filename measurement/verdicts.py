@@ -1,0 +1,72 @@
+"""Verdicts of stored rollouts, reached anew where the verifier or what it compares with has changed.
+
+The ledger keeps the answer and the verdict that was reached when a rollout finished. A new verifier, or an alias more,
+makes a stored verdict stale; the new one is kept beside the rollouts, so that it is reached once.
+"""
+
+import polars as pl
+
+from records.question import Question
+from records.tables import from_frame
+from rollouts.ledger.ledger import Ledger
+from rollouts.waves import NOT_AN_ATTEMPT
+from verdicts.rules import judge, judged_with
+
+_COLUMNS = ["rollout_id", "question_id", "stop_reason", "correct", "verdict", "judged_with"]
+
+
+def with_current_verdicts(ledger: Ledger, rows: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+    """`rows` of the ledger with the columns correct, verdict and judged_with as this verifier has them.
+
+    Args:
+        rows: rollouts at these questions, with the columns rollout_id, question_id, stop_reason, correct, verdict and
+            judged_with.
+        questions: a table of questions.
+    """
+    against = questions.select("question_id", "answer_type", "aliases")
+    kinds = against.select("answer_type", "aliases").unique()
+    kinds = kinds.with_columns(
+        current=pl.Series([judged_with(kind, aliases) for kind, aliases in kinds.iter_rows()], dtype=pl.String)
+    )
+    current = against.join(kinds, on=["answer_type", "aliases"], nulls_equal=True).select("question_id", "current")
+    rows = rows.join(current, on="question_id", how="left", maintain_order="left")
+    stale = rows.filter(
+        pl.col("current").is_not_null()
+        & pl.col("stop_reason").is_in(NOT_AN_ATTEMPT).not_()
+        & (pl.col("judged_with") != pl.col("current"))
+    ).select("rollout_id", "question_id", "current", key=pl.concat_str("rollout_id", pl.lit("/"), "current"))
+    rows = rows.drop("current")
+    if stale.is_empty():
+        return rows
+    stored = ledger.verdicts.read(["key", "correct", "verdict"]).unique("key", keep="first")
+    missing = stale.join(stored, on="key", how="anti")
+    if missing.height:
+        reached = _judge(ledger, missing, questions)
+        ledger.verdicts.append(reached)
+        stored = pl.concat([stored, reached])
+    renewed = stale.join(stored, on="key").select(
+        "rollout_id", new_correct="correct", new_verdict="verdict", new_judged_with="current"
+    )
+    return (
+        rows.join(renewed, on="rollout_id", how="left", maintain_order="left")
+        .with_columns(
+            correct=pl.when(pl.col("new_judged_with").is_not_null()).then("new_correct").otherwise("correct"),
+            verdict=pl.coalesce("new_verdict", "verdict"),
+            judged_with=pl.coalesce("new_judged_with", "judged_with"),
+        )
+        .drop("new_correct", "new_verdict", "new_judged_with")
+    )
+
+
+def _judge(ledger: Ledger, missing: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+    """Verdicts on the answers of these rollouts: key, correct, verdict."""
+    answers = ledger.select(["rollout_id", "answer"], pl.col("rollout_id").is_in(missing["rollout_id"].implode()))
+    asked = questions.join(missing, on="question_id", how="semi")
+    by_id = {question.question_id: question for question in from_frame(asked, Question)}
+    reached = []
+    for key, question_id, answer in missing.join(answers, on="rollout_id").select(
+        "key", "question_id", "answer"
+    ).iter_rows():  # fmt: skip
+        verdict = judge(answer, by_id[question_id])
+        reached.append((key, verdict.correct, verdict.how))
+    return pl.DataFrame(reached, schema=ledger.verdicts.kind.schema, orient="row")

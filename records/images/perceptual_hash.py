@@ -1,0 +1,189 @@
+"""What a picture looks like, in a few bytes that survive re-encoding, resizing and added borders.
+
+A picture is averaged to 16 x 16 cells, whatever its shape. Its hash is the signs of the 64 lowest frequencies of the
+cosine transform of the cells' luma: pHash (Zauner, "Implementation and Benchmarking of Perceptual Image Hash
+Functions", 2010, section 3.2.1) with two changes. Signs stand in for the comparison with the median, and a frequency
+counts as zero up to DEAD_ZONE grey levels, so that what is symmetric or flat gives the same bits after every encoding,
+not bits of noise. The cells are averages over exact areas, so that a part of a picture can be hashed out of the
+picture's summed-area table (filters/contamination/images.py).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+Box = tuple[float, float, float, float]
+
+CELLS = 16
+"""Cells a side of the thumbnail."""
+DEAD_ZONE = 0.4
+"""Grey levels (amplitude of a cosine) below which a frequency counts as absent."""
+_WORK_SIDE = 128
+"""Borders are looked for in a reduced picture whose shorter side has this many pixels or a few more."""
+_SAME = 20
+"""Levels (of 255, in each channel) in which a pixel may differ from the border's colour and still belong to it."""
+_STRAY = 0.03
+"""Share of a line that may differ by more than _SAME, up to _RINGING, where a border ends as if cut: what JPEG leaves
+beside an edge."""
+_RINGING = 60
+"""Levels by which no pixel of such a line may differ from the border's colour."""
+_EDGE = 0.7
+"""Share of a line that must differ from the border's colour for the border to end there as if cut."""
+_DEEPEST = 0.25
+"""Share of a side that a border which ends as if cut may take."""
+_MARGIN = 0.2
+"""Share of a side up to which an empty margin is a border although what it surrounds begins without an edge, if all
+four margins are as small. More is background, where the place of a thing is part of the picture."""
+
+_FRAMES = 3
+"""Borders around one another that are looked for."""
+
+_AT_ONCE = 8
+"""Lines looked at at once from a side inwards."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_angles = np.pi / CELLS * (np.arange(CELLS) + 0.5)
+COSINES = (np.cos(np.arange(CELLS)[:, None] * _angles) * 2 / CELLS).astype(np.float32)
+"""cosine transform, (frequency, cell): amplitudes in grey levels"""
+_u, _v = np.meshgrid(np.arange(CELLS), np.arange(CELLS), indexing="ij")
+FREQUENCIES = np.argsort((_u**2 + _v**2).ravel() + 1e-3 * _u.ravel(), kind="stable")[1:65]
+"""Places in the flattened transform of the 64 lowest frequencies but the constant one, lowest first."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a picture looks like."""
+
+    phash: int
+    """64 bits, as a signed number."""
+    inner_phash: int
+    """The hash without uniform borders; equals `phash` where there are none."""
+    thumbnail: bytes
+    """16 x 16 RGB of the picture without uniform borders: 768 bytes."""
+
+
+def amplitudes(cells: np.ndarray) -> np.ndarray:
+    """The amplitudes that a hash takes the signs of, (n, 64) float32, of cells of luma, (n, 16, 16) in grey levels."""
+    return (COSINES @ cells.astype(np.float32) @ COSINES.T).reshape(len(cells), -1)[:, FREQUENCIES]
+
+
+def hashes(amplitudes: np.ndarray) -> np.ndarray:
+    """The hashes, (n,) int64, of amplitudes, (n, 64)."""
+    signs = np.ascontiguousarray(np.packbits(amplitudes > DEAD_ZONE, axis=1, bitorder="little"))
+    return signs.view("<i8")[:, 0]
+
+
+def luma(thumbnails: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R BT.601), (..., 16, 16) float32, of thumbnails, (..., 16, 16, 3) uint8."""
+    return thumbnails.astype(np.float32) @ _LUMA
+
+
+def _away(lines: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Which pixels of lines, (n, along, 3), are not of a colour: (n, along)."""
+    apart = np.abs(lines - colour) > _SAME
+    return apart[..., 0] | apart[..., 1] | apart[..., 2]
+
+
+def _depth(lines: np.ndarray, colour: np.ndarray, stray: float) -> int:
+    """How many lines, (n, along, 3), from the first on are of a colour, but for a share of stray pixels in each."""
+    for start in range(0, len(lines), _AT_ONCE):  # most borders end soon
+        part = lines[start : start + _AT_ONCE]
+        touched = _away(part, colour).mean(axis=1) > stray
+        if stray:
+            touched |= (np.abs(part - colour) > _RINGING).any(axis=(1, 2))
+        if touched.any():
+            return start + int(touched.argmax())
+    return len(lines)
+
+
+def _margin(lines: np.ndarray, outermost: bool) -> tuple[int, float, bool]:
+    """Of a picture seen from one side, (depth, along, 3): the lines of the border colour; where exactly the border ends
+    in the line after them; and whether it ends as if cut."""
+    colour = lines[0].mean(axis=0, dtype=np.float32)
+    depth = _depth(lines, colour, _STRAY if outermost else 0)  # further in, stray pixels may be rests of a frame
+    cut = False
+    if 0 < depth <= len(lines) - 2:
+        cut = bool(_away(lines[depth : depth + 2], colour).any(axis=0).mean() >= _EDGE)
+    if not cut:  # stray pixels are an encoder's only beside a cut edge
+        return _depth(lines[:depth], colour, 0), 0.0, False
+    after = lines[depth : depth + 2] - colour
+    # The line after the border may be border in part: its weight is its likeness to the line behind it.
+    energy = float((after[1] ** 2).sum())
+    covered = float((after[0] * after[1]).sum()) / energy if energy else 1.0
+    return depth, 1.0 - min(max(covered, 0.0), 1.0), True
+
+
+def _borders(pixels: np.ndarray, outermost: bool) -> Box:
+    """Depth of the uniform borders, (left, top, right, bottom) in pixels of `pixels`, (height, width, 3)."""
+    seen = [pixels.transpose(1, 0, 2), pixels, pixels[:, ::-1].transpose(1, 0, 2), pixels[::-1]]
+    found = [_margin(lines, outermost) for lines in seen]
+    whole = all(depth <= _MARGIN * len(lines) for (depth, _, _), lines in zip(found, seen, strict=True))
+    left, top, right, bottom = (
+        depth + part if depth and ((cut and depth <= _DEEPEST * len(lines)) or whole) else 0.0
+        for (depth, part, cut), lines in zip(found, seen, strict=True)
+    )
+    return left, top, right, bottom
+
+
+def _may_have_borders(image: Image.Image) -> bool:
+    """Whether any of the four outermost lines is of one colour; most photographs need no other look."""
+    right, bottom = image.size
+    lines = [(0, 0, right, 1), (0, bottom - 1, right, bottom), (0, 0, 1, bottom), (right - 1, 0, right, bottom)]
+    return any(all(high - low <= 2 * _RINGING for low, high in image.crop(line).getextrema()) for line in lines)
+
+
+def _inside(pixels: np.ndarray) -> Box | None:
+    """What the borders of a picture enclose, (left, top, right, bottom), or None where it has none. A border may lie
+    around another: a dark frame around a page with white margins."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = 0.0, 0.0, float(width), float(height)
+    for frame in range(_FRAMES):
+        # Lines that are border in part are left out of the next look, or they would be its first.
+        x, y = math.ceil(left), math.ceil(top)
+        part = pixels[y : math.floor(bottom), x : math.floor(right)]
+        if min(part.shape[:2]) < CELLS:
+            break
+        depths = _borders(part, outermost=frame == 0)
+        if not any(depths):
+            break
+        left, top = (x + depths[0] if depths[0] else left), (y + depths[1] if depths[1] else top)
+        right = math.floor(right) - depths[2] if depths[2] else right
+        bottom = math.floor(bottom) - depths[3] if depths[3] else bottom
+    box = (left, top, right, bottom)
+    return None if box == (0.0, 0.0, width, height) else box
+
+
+def _reduced(image: Image.Image) -> tuple[Image.Image, tuple[float, float], Box | None]:
+    """The picture in about _WORK_SIDE pixels, its exact size there (the last line and column may stand for fewer pixels
+    than the others), and what its borders enclose."""
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    factor = max(1, min(image.size) // _WORK_SIDE)
+    work = image.reduce(factor) if factor > 1 else image
+    width, height = image.width / factor, image.height / factor
+    box = _inside(np.asarray(work)) if _may_have_borders(work) else None
+    return work, (width, height), box and (*box[:2], min(width, box[2]), min(height, box[3]))
+
+
+def describe(image: Image.Image) -> Look:
+    """The look of an image of any size; it may be a reduced version of the original (at least 64 pixels on the shorter
+    side, where the original has that many)."""
+    work, size, inside = _reduced(image)
+    thumbnail = work.resize((CELLS, CELLS), Image.Resampling.BOX, (0, 0, *size))
+    phash = inner = _hash(thumbnail)
+    if inside:
+        thumbnail = work.resize((CELLS, CELLS), Image.Resampling.BOX, inside)
+        inner = _hash(thumbnail)
+    return Look(phash=phash, inner_phash=inner, thumbnail=thumbnail.tobytes())
+
+
+def enclosed(image: Image.Image) -> Box:
+    """What the borders of an image enclose, as shares of its size: (left, top, right, bottom)."""
+    _, (width, height), inside = _reduced(image)
+    left, top, right, bottom = inside or (0.0, 0.0, width, height)
+    return left / width, top / height, right / width, bottom / height
+
+
+def _hash(thumbnail: Image.Image) -> int:
+    return int(hashes(amplitudes(luma(np.asarray(thumbnail))[None]))[0])

@@ -1,0 +1,240 @@
+"""What the asset `tool_benefit` shows: in short, pictures with the numbers behind them, and examples to read."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+import polars as pl
+
+from records.images.store import ImageStore
+from records.recipe import ToolBenefit
+from reports import benefit_charts as charts
+from reports.attempts import examples
+from reports.samples import markdown_table, plain
+
+ROWS, TOOLS, FINEST = 40, 10, 16
+"""Questions of the picture question by question, tools that have a bar of their own, steps of the plane's axes."""
+TELLING = 0.01
+"""Share of attempts without a verdict from which it is said."""
+FEW_QUESTIONS, FEW_ATTEMPTS = 100, 8
+"""Below these numbers it is said that intervals are wide."""
+ALL = "all"
+DONE = ("questions", "direct", "tools", "oracle", "churn", "benefit", "corrected_benefit", "gain", "harm")
+SAID = (
+    "call_only_questions", "result_only_questions", "call_only", "result_only", "habit", "content", "results_alone",
+    "habit_share", "results_share",
+)  # fmt: skip
+
+
+def metadata(
+    table: pl.DataFrame,
+    by_task: pl.DataFrame,
+    by_tool: pl.DataFrame,
+    questions: pl.DataFrame,
+    rollouts: pl.LazyFrame,
+    images: ImageStore,
+    settings: ToolBenefit,
+) -> dict[str, object]:
+    """Everything that the asset shows, at most about 200 kB for a table of any length.
+
+    Args:
+        table: one row a question, of filters.benefit.per_question.per_question.
+        by_task: totals of filters.benefit.totals.totals by task, the row `all` last.
+        by_tool: the same by the tool called first.
+        questions: columns question_id, text, answer, images.
+        rollouts: whole rollouts; only those of a few questions are read.
+    """
+    if by_task.is_empty():
+        return {"in_short": "No question has a first attempt with a verdict in both arms: there is nothing to compare."}
+    return {
+        "in_short": in_short(table, by_task, settings),
+        "direct_against_tools": dg.MetadataValue.md(direct_against_tools(table, questions, settings)),
+        "gain_and_harm": dg.MetadataValue.md(gain_and_harm(by_task, by_tool, settings.confidence)),
+        "what_explains_the_gain": dg.MetadataValue.md(what_explains(by_task, settings.confidence)),
+        "decisions": dg.MetadataValue.md(decisions(table, settings)),
+        "examples": dg.MetadataValue.md(examples(table, questions, rollouts, images)),
+        "totals": dg.MetadataValue.md(totals_table(by_task, by_tool)),
+    }
+
+
+def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) -> str:
+    """How much was measured, the benefit over all, how many gain and are harmed, and what the controls explain."""
+    total = by_task.row(by_task["task"].to_list().index(ALL), named=True)
+    attempts = table["direct_first_attempts"].max() or 0
+    wide = table.height < FEW_QUESTIONS or attempts < FEW_ATTEMPTS
+    made = dict(table["decision"].value_counts().iter_rows())
+    measured = f"{_number(table.height, 'question')}, {_number(attempts, 'attempt')} an arm"
+    sums = {arm: table.select(f"{arm}_attempts", f"{arm}_samples").sum().row(0) for arm in ("direct", "tools")}
+    lost = {arm: 1 - judged / max(samples, 1) for arm, (judged, samples) in sums.items()}
+    silent = ""
+    if max(lost.values()) >= TELLING:
+        shares = ", ".join(f"{arm} {share:.0%}" for arm, share in lost.items())
+        silent = f" Attempts without a verdict count nowhere: {shares}."
+    interval = ""
+    if total["benefit_low"] is not None:
+        low, high = 100 * total["benefit_low"], 100 * total["benefit_high"]
+        interval = f" ({settings.confidence:.0%} interval {low:+.1f} to {high:+.1f})"
+    return (
+        f"{measured}{': intervals are wide' if wide else ''}. "
+        f"Right without tools {charts.in_percent(total['direct'])} %, with tools {charts.in_percent(total['tools'])} %"
+        f": {100 * total['benefit']:+.1f} points{interval}. "
+        f"Questions that tools help: {made.get('gain', 0):,}, harm: {made.get('harm', 0):,}, make no difference to: "
+        f"{made.get('none', 0):,}, still open: {made.get('open', 0):,}. {explained(total)[0].upper()}"
+        f"{explained(total)[1:]}.{silent}"
+    )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def explained(total: dict) -> str:
+    """What the control arms say about the benefit, in words."""
+    if total["habit"] is None and total["results_alone"] is None:
+        return "no control arm was measured: what explains the benefit is not known"
+    if total["habit_share"] is None and total["results_share"] is None:
+        return "the benefit is too uncertain to divide"
+    said = []
+    for share, words in (("habit", "the habit of calling explains {} % of it"), ("results", "results alone give {} %")):
+        value, low, high = (total[f"{share}_share{end}"] for end in ("", "_low", "_high"))
+        if value is not None:
+            ends = "" if low is None or high is None else f" ({100 * low:.0f} to {100 * high:.0f})"
+            said.append(words.format(f"{100 * value:.0f}") + ends)
+    return ", ".join(said)
+
+
+def direct_against_tools(table: pl.DataFrame, questions: pl.DataFrame, settings: ToolBenefit) -> str:
+    """The picture question by question, its numbers, and for more questions than it shows the plane of all of them."""
+    chosen = representative(table)
+    texts = questions.filter(pl.col("question_id").is_in(chosen["question_id"].implode())).select("question_id", "text")
+    chosen = chosen.join(texts, on="question_id", how="left", maintain_order="left")
+    chosen = chosen.with_columns(pl.col("text").fill_null("")).with_row_index("number", offset=1)
+    counts = {name: int((table["decision"] == name).sum()) for name in charts.DECISIONS}
+    parts = [charts.question_rates(chosen, counts, settings.confidence)]
+    if table.height > chosen.height:
+        steps = min(settings.samples, FINEST)
+        first = f"All questions, by their first {_number(settings.samples, 'attempt')} an arm; below, some of them."
+        parts = [charts.rate_plane(_plane(table, steps), steps), first, *parts]
+    behind = chosen.select(
+        "number",
+        "decision",
+        "task",
+        "text",
+        pl.format("{}/{}", "direct_right", "direct_attempts").alias("direct"),
+        pl.format("{}/{}", "tools_right", "tools_attempts").alias("tools"),
+        "benefit",
+        low="benefit_low",
+        high="benefit_high",
+    )
+    parts.append(
+        "The benefit is the estimate of the difference, corrected for chance: it lies nearer to that of the other "
+        "questions than the plain difference of the two rates does, the more so the fewer attempts there are."
+    )
+    return "\n\n".join([*parts, markdown_table(behind)])
+
+
+def representative(table: pl.DataFrame, rows: int = ROWS) -> pl.DataFrame:
+    """At most `rows` questions in which every decision is seen, by decision and from most benefit to least.
+
+    Room that a decision does not need goes to the others. Of gains and harms the most certain are taken, of `none`
+    those with the narrowest interval, and open ones spread evenly from most benefit to least.
+    """
+    keys = ["decision", "benefit", "gain_p", "harm_p"]
+    narrow = table.select(*keys, width=pl.col("benefit_high") - pl.col("benefit_low")).with_row_index("row")
+    groups = {name: narrow.filter(pl.col("decision") == name) for name in charts.DECISIONS}
+    room = dict.fromkeys(groups, 0)
+    for _ in range(rows):
+        lacking = [name for name, group in groups.items() if room[name] < group.height]
+        if lacking:
+            room[min(lacking, key=lambda name: room[name])] += 1
+    order = {"gain": ["gain_p", -pl.col("benefit")], "harm": ["harm_p", "benefit"], "none": ["width"]}
+    taken = []
+    for name, group in groups.items():
+        if name in order:
+            part = group.sort(*order[name], "row", nulls_last=True).head(room[name])
+        else:
+            step = group.height / max(room[name], 1)
+            part = group.sort("benefit", "row")[[int((index + 0.5) * step) for index in range(room[name])]]
+        taken.append(part.sort(-pl.col("benefit"), "row"))
+    return table[pl.concat(taken)["row"].to_list()]
+
+
+def _plane(table: pl.DataFrame, steps: int) -> pl.DataFrame:
+    """How many questions have each pair of rates, those of their first attempts, in `steps` steps."""
+    rates = [
+        (pl.col(f"{arm}_first_right") / pl.col(f"{arm}_first_attempts") * steps).round().alias(arm)
+        for arm in ("direct", "tools")
+    ]
+    cells = table.filter((pl.col("direct_first_attempts") > 0) & (pl.col("tools_first_attempts") > 0)).select(*rates)
+    return cells.cast(pl.Int64).group_by("direct", "tools").len("questions").sort("direct", "tools")
+
+
+def gain_and_harm(by_task: pl.DataFrame, by_tool: pl.DataFrame, confidence: float) -> str:
+    """The picture, and how to read it."""
+    tools = _named(by_tool, "tool").filter(pl.col("name") != ALL).sort("questions", "name", descending=[True, False])
+    parts = [("by task", _named(by_task, "task")), ("by the tool called first", tools.head(TOOLS))]
+    picture = charts.gain_and_harm([(heading, part) for heading, part in parts if part.height], confidence)
+    return (
+        f"{picture}\n\nGain: an attempt without tools is wrong and one with them right; harm: the reverse. "
+        "Gain - harm = benefit (net). Attempts at one question differ by luck too: the stroke (churn) is the gain, and "
+        "the harm, that two attempts *without* tools show against each other. Up to it neither need be the tools'."
+    )
+
+
+def what_explains(by_task: pl.DataFrame, confidence: float) -> str:
+    """The picture, and the shares in words."""
+    named = _named(by_task, "task")
+    words = [explained(row) for row in named.iter_rows(named=True)]
+    listed = [f"- {plain(name)}: {said}" for name, said in zip(named["name"], words, strict=True)]
+    for arm in ("call_only", "result_only"):
+        total = by_task.row(-1, named=True)
+        if 0 < total[f"{arm}_questions"] < total["questions"]:
+            counted = f"{total[f'{arm}_questions']:,} of {total['questions']:,}"
+            listed.append(f"\nWhat {arm} says is over the {counted} questions with an attempt in that arm.")
+    return "\n".join([charts.what_explains(named, words, confidence), "", *listed])
+
+
+def _named(totals: pl.DataFrame, by: str) -> pl.DataFrame:
+    """The totals with `by` as `name`; without the last row, over all, where it is that of the only other one."""
+    named = totals.rename({by: "name"})
+    return named.head(1) if named.height == 2 else named
+
+
+def decisions(table: pl.DataFrame, settings: ToolBenefit) -> str:
+    """How many questions of each task are decided in which way, and what a decision promises."""
+    of = {name: (pl.col("decision") == name).sum() for name in charts.DECISIONS}
+    counted = table.group_by("task").agg(questions=pl.len(), **of).sort("task")
+    if counted.height > 1:
+        counted = pl.concat([counted, counted.select(pl.lit(ALL).alias("task"), pl.exclude("task").sum())])
+    looks = settings.looks
+    at = f"{looks[0]} attempts an arm" if len(looks) == 1 else f"{', '.join(map(str, looks))} attempts an arm"
+    return (
+        f"{markdown_table(counted)}\n\n`gain`, `harm`: exact tests at {at}; over all such tables at most "
+        f"{settings.false_discovery_rate:.0%} of the questions called `gain` have none, on average, and likewise for "
+        f"`harm` (false discovery rate). `none`: the difference lies within {100 * settings.margin:.0f} points with a "
+        f"probability of at least {settings.confidence:.0%}. `open`: neither; more attempts may decide."
+    )
+
+
+def totals_table(by_task: pl.DataFrame, by_tool: pl.DataFrame) -> str:
+    """All totals by task and by tool, in percent: what tools do, and what the control arms say."""
+    parts = [
+        _readable(totals, names)
+        for totals in (by_task, by_tool.sort("questions", maintain_order=True).tail(TOOLS + 1))
+        for names in (DONE, SAID)
+    ]
+    return "\n\n".join(markdown_table(part) for part in parts if part.width > 1)
+
+
+def _readable(totals: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Estimates with their intervals in one column each; what was not measured has no column."""
+    columns = [totals.get_columns()[0]]
+    for values in totals.select(names):
+        if values.null_count() == totals.height or (values.dtype.is_integer() and values.sum() == 0):
+            continue
+        if values.dtype.is_float():
+            nothing = pl.repeat(None, totals.height, eager=True)
+            ends = [totals.get_column(f"{values.name}{end}", default=nothing) for end in ("_low", "_high")]
+            shown = [charts.in_percent(*row) if row[0] is not None else "" for row in zip(values, *ends, strict=True)]
+            values = pl.Series(f"{values.name} %", shown)
+        columns.append(values)
+    return pl.DataFrame(columns)

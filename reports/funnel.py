@@ -1,0 +1,203 @@
+"""How many rows of each source are left after each step, and what took the others: a picture and its numbers."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import dagster as dg
+import polars as pl
+from PIL import Image, ImageDraw
+
+from reports.drawing import EMPTY, FAINT, INK, KEPT, LOST, TEXT, TITLE, font, markdown_image, one_line, width
+from reports.samples import markdown_table
+
+WIDTH, MARGIN, BARS, BAR_WIDTH, WORDS, NOTES = 860, 10, 180, 250, 440, 500
+"""Pixels: the picture, its margin, where bars start and how long a whole one is, where words and reasons start."""
+LINE, BAR, GAP, HEAD, BELOW, MOST_LINES = 16, 13, 3, 22, 14, 12
+PANELS = 5
+"""Up to so many sources get a funnel of their own; more get a line each below the funnel of all."""
+ALL = "all sources"
+
+
+class Step(NamedTuple):
+    name: str
+    rejected: list[tuple[str, int]]
+    """Reason code and rows, most rows first."""
+
+    @property
+    def rows(self) -> int:
+        return sum(rows for _, rows in self.rejected)
+
+
+class Flow(NamedTuple):
+    """The way of one source's rows through the steps."""
+
+    source: str
+    came_in: int
+    steps: list[Step]
+
+    @property
+    def came_out(self) -> int:
+        return self.came_in - sum(step.rows for step in self.steps)
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        return _summed(pair for step in self.steps for pair in step.rejected)
+
+
+def funnel(steps: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """A picture of the rows that each step left of each source, above the same numbers as a table.
+
+    Args:
+        steps: columns source, step, reason (text) and rows (count). A row without a reason says how many rows of the
+            source came in at that step (0 for a step that is to be seen though it rejects nothing), one with a reason
+            how many the step rejected for it. Sources and steps come in the order of their first rows.
+    """
+    flows = _flows(steps)
+    if not flows:
+        return dg.MetadataValue.md("(none)")
+    if len(flows) > 1:
+        rejecting = [flow._replace(steps=[step for step in flow.steps if step.rejected]) for flow in flows]
+        flows = [_flow(ALL, steps), *rejecting]
+    return dg.MetadataValue.md(
+        f"{markdown_image(_draw(flows), 'rows of each source, step by step')}\n\n{_table(flows)}"
+    )
+
+
+def _flows(steps: pl.DataFrame) -> list[Flow]:
+    parts = steps.with_columns(pl.col("source").fill_null("")).partition_by("source", maintain_order=True)
+    return [_flow(part["source"][0], part) for part in parts]
+
+
+def _flow(source: str, steps: pl.DataFrame) -> Flow:
+    totals = (
+        steps.with_columns(pl.col("step", "reason").fill_null(""), pl.col("rows").fill_null(0))
+        .group_by("step", "reason", maintain_order=True)
+        .agg(pl.col("rows").sum())
+    )
+    came_in = totals.filter(pl.col("reason") == "")["rows"].sum()
+    taken = [
+        Step(part["step"][0], _summed(part.filter(pl.col("reason") != "").select("reason", "rows").iter_rows()))
+        for part in totals.partition_by("step", maintain_order=True)
+    ]
+    first = totals.filter((pl.col("reason") == "") & (pl.col("rows") > 0))["step"].head(1).to_list()
+    # The step at which rows come in is the bar "in"; it has one of its own only if it rejects as well.
+    return Flow(source, came_in, [step for step in taken if step.rejected or step.name not in first])
+
+
+def _summed(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    sums: dict[str, int] = {}
+    for reason, rows in pairs:
+        sums[reason] = sums.get(reason, 0) + rows
+    return sorted(((reason, rows) for reason, rows in sums.items() if rows), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _percent(part: int, whole: int) -> str:
+    if not whole:
+        return "-"
+    if 0 < part < whole and round(100 * part / whole, 1) in (0.0, 100.0):
+        return "<0.1 %" if part < whole / 2 else ">99.9 %"
+    return f"{100 * part / whole:.1f} %"
+
+
+def _table(flows: list[Flow]) -> str:
+    rows = [
+        (
+            flow.source,
+            f"{flow.came_in:,}",
+            " · ".join(f"{reason} {rows:,}" for reason, rows in flow.reasons),
+            f"{flow.came_out:,}",
+            _percent(flow.came_out, flow.came_in),
+        )
+        for flow in flows
+    ]
+    columns = ["source", "in", "rejected", "out", "kept"]
+    return markdown_table(pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row"), cut=2000)
+
+
+def _notes(reasons: list[tuple[str, int]], pixels: int, lines: int) -> list[str]:
+    """Reasons with their rows on at most `lines` lines of so many pixels; those that find no room are counted."""
+    out = [""]
+    for index, (reason, rows) in enumerate(reasons):
+        note = f"{one_line(reason, pixels - 120)} {rows:,}"
+        longer = f"{out[-1]} · {note}" if out[-1] else note
+        more = f" · {len(reasons) - index} more"
+        if width(longer) <= pixels - (width(more) if len(out) == lines else 0):
+            out[-1] = longer
+        elif len(out) < lines:
+            out.append(note)
+        else:
+            out[-1] += more
+            break
+    return out
+
+
+def _draw(flows: list[Flow]) -> Image.Image:
+    panels = flows if len(flows) <= PANELS + 1 else flows[:1]
+    lines = flows[len(panels) :]
+    height = 2 * MARGIN + sum(map(_height, panels)) + (HEAD + len(lines) * (LINE + GAP) if lines else 0)
+    image = Image.new("RGB", (WIDTH, height), "white")
+    draw = ImageDraw.Draw(image)
+    y = MARGIN
+    for flow in panels:
+        _panel(draw, flow, y)
+        y += _height(flow)
+    if lines:
+        draw.text((MARGIN, y), "each source", fill=INK, font=font(TITLE))
+        y += HEAD
+    for flow in lines:
+        _line(draw, flow, y)
+        y += LINE + GAP
+    return image
+
+
+def _step_notes(step: Step) -> list[str]:
+    return _notes(step.rejected, WIDTH - NOTES - MARGIN, MOST_LINES)
+
+
+def _height(flow: Flow) -> int:
+    """Pixels of a panel, the space below it included."""
+    lines = [1, *(len(_step_notes(step)) for step in flow.steps), 1]
+    return HEAD + sum(LINE * n + GAP for n in lines) + BELOW
+
+
+def _panel(draw: ImageDraw.ImageDraw, flow: Flow, y: int) -> None:
+    """One funnel: a bar for what came in, one a step for what it left and what it rejected, one for what came out."""
+    draw.text((MARGIN, y), one_line(flow.source, WIDTH - 2 * MARGIN, TITLE), fill=INK, font=font(TITLE))
+    y += HEAD
+    left = flow.came_in
+    _bar(draw, y, "in", flow, left, 0)
+    draw.text((WORDS, y), f"{left:,}", fill=INK, font=font(TEXT))
+    y += LINE + GAP
+    for step in flow.steps:
+        left -= step.rows
+        _bar(draw, y, step.name, flow, left, step.rows)
+        share = _percent(step.rows, flow.came_in)
+        draw.text((NOTES - MARGIN, y), share, fill=LOST if step.rows else FAINT, font=font(TEXT), anchor="ra")
+        for note in _step_notes(step):
+            draw.text((NOTES, y), note, fill=INK, font=font(TEXT))
+            y += LINE
+        y += GAP
+    _bar(draw, y, "out", flow, left, 0)
+    out = f"{flow.came_out:,}  ({_percent(flow.came_out, flow.came_in)})"
+    draw.text((WORDS, y - 2), out, fill=INK, font=font(TITLE))
+
+
+def _line(draw: ImageDraw.ImageDraw, flow: Flow, y: int) -> None:
+    """A source on one line: its name, a bar of what is left and what is not, and what took the most."""
+    _bar(draw, y, flow.source, flow, flow.came_out, flow.came_in - flow.came_out)
+    share = f"{_percent(flow.came_out, flow.came_in)} of {flow.came_in:,}"
+    draw.text((WORDS, y), share, fill=INK, font=font(TEXT))
+    start = WORDS + 140
+    draw.text((start, y), _notes(flow.reasons, WIDTH - start - MARGIN, 1)[0], fill=FAINT, font=font(TEXT))
+
+
+def _bar(draw: ImageDraw.ImageDraw, y: int, label: str, flow: Flow, left: int, lost: int) -> None:
+    """A bar with its label: of all that came in, what is left, what was just lost, and what was lost before."""
+    draw.text((BARS - MARGIN, y), one_line(label, BARS - 2 * MARGIN), fill=INK, font=font(TEXT), anchor="ra")
+    scale = BAR_WIDTH / max(flow.came_in, 1)
+    kept, gone = (BARS + round(scale * max(rows, 0)) for rows in (left, left + lost))
+    draw.rectangle([BARS, y, BARS + BAR_WIDTH, y + BAR], fill=EMPTY)
+    if kept > BARS:
+        draw.rectangle([BARS, y, kept, y + BAR], fill=KEPT)
+    if lost > 0:  # seen even where it is less than a pixel
+        draw.rectangle([max(min(kept, gone - 1), BARS), y, gone, y + BAR], fill=LOST)

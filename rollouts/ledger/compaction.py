@@ -1,0 +1,112 @@
+"""Compaction: larger segments of small ones, so that a ledger of many nights stays quick to list and to read.
+
+It may be killed at any moment, and run beside writers, readers and other compactions, because of one rule: a segment is
+deleted only when every key in it is in a visible segment that was written after it was read. So rows are compared only
+with rows of the same compaction's inputs, and whatever takes an input away makes the compaction plan anew.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rollouts.ledger.segments import GROUP_BYTES, GROUP_ROWS, MERGED, SegmentGone, Segments
+
+_DAY = 24 * 3600.0  # seconds
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What a compaction did. `segments_*` count the whole folder; the rest is of the merged segments only."""
+
+    segments_before: int
+    segments_after: int
+    rows: int
+    duplicates: int
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Rows to write as one row group; with it the inputs `done` are wholly written."""
+
+    rows: pl.DataFrame
+    duplicates: int
+    first: str  # the input that the first row is from
+    done: list[str]
+
+
+def compact(segments: Segments, target: int = 64 * 2**20) -> Compaction:
+    """Merge segments of fewer than `target` bytes into some that reach it, but for the last; the others stay.
+
+    Rows keep the order that they have in the inputs taken in name order; of rows with equal keys the first is kept; all
+    are of the current version afterwards. In memory: the inputs' keys, a few row groups and, for an object store, a
+    segment. SegmentVersionError: a segment is of a version that cannot be read; nothing is lost.
+    """
+    segments.folder.remove(segments.folder.leftovers(_DAY))
+    before, totals = len(segments.names()), Counter[str]()
+    while True:
+        small = {name: size for name, size in segments.folder.sizes().items() if size < target}
+        if len(small) < 2:
+            break
+        try:
+            _merge(segments, small, target, totals)
+            break
+        except SegmentGone:  # another compaction merged it, or it was just set aside: plan anew with what there is
+            continue
+    counts = {name: totals[name] for name in ("rows", "duplicates", "bytes_before", "bytes_after")}
+    return Compaction(before, len(segments.names()), **counts)
+
+
+def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Counter[str]) -> None:
+    """Write the rows of the inputs (name: bytes) anew, and delete each input when the last of its rows is visible."""
+    series = uuid.uuid4().hex[:12]
+    groups = _groups(segments, list(inputs), _first_of_each_key(segments, list(inputs)))
+    for number, group in enumerate(groups):
+        done, change = list(group.done), Counter(rows=group.rows.height, duplicates=group.duplicates)
+        if group.rows.height:  # the last may be empty: its inputs' rows are visible already
+            # Begins with the time of its first input: sorts where that was, after the writers of that second.
+            start = group.first.removesuffix(".parquet").partition("-")[0]
+            with segments.folder.new(f"{start}{MERGED}-{series}-{number:06d}.parquet") as file:
+                with segments.parquet(file) as writer:
+                    writer.write_table(segments.table(group.rows), row_group_size=group.rows.height)
+                    while file.tell() < target and (more := next(groups, None)) is not None:
+                        if more.rows.height:
+                            writer.write_table(segments.table(more.rows), row_group_size=more.rows.height)
+                        done += more.done
+                        change.update(rows=more.rows.height, duplicates=more.duplicates)
+                change.update(bytes_after=file.tell())
+        segments.folder.remove(done)
+        totals.update(change)
+        totals.update(bytes_before=sum(inputs[name] for name in done))
+
+
+def _first_of_each_key(segments: Segments, names: Sequence[str]) -> pl.Series:
+    """One boolean a row of these segments, in order: false where the key came before. A row without a key is kept."""
+    key = segments.kind.key
+    frames = (frame[key] for name in names for frame in segments.rows_of(name, [key], GROUP_ROWS))
+    keys = pl.concat([pl.Series(key, [], segments.kind.schema[key]), *frames])
+    return keys.is_first_distinct() | keys.is_null()
+
+
+def _groups(segments: Segments, names: Sequence[str], keep: pl.Series) -> Iterator[_Group]:
+    """The rows to keep, in groups that have reached GROUP_ROWS or GROUP_BYTES, but the last, which may be empty."""
+    columns = segments.kind.schema.names()
+    pending, done, first = [pl.DataFrame(schema=segments.kind.schema)], [], ""
+    offset = height = size = duplicates = 0
+    for name in names:
+        for frame in segments.rows_of(name, columns, GROUP_ROWS):
+            kept = frame.filter(keep.slice(offset, frame.height))
+            offset, duplicates = offset + frame.height, duplicates + frame.height - kept.height
+            pending.append(kept)
+            first = first or name
+            height, size = height + kept.height, size + kept.estimated_size()
+            if height >= GROUP_ROWS or size >= GROUP_BYTES:
+                yield _Group(pl.concat(pending), duplicates, first, done)
+                pending, done, first = pending[:1], [], ""
+                height = size = duplicates = 0
+        done.append(name)
+    yield _Group(pl.concat(pending), duplicates, first, done)

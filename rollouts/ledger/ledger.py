@@ -1,0 +1,245 @@
+"""The ledger: every finished model and tool call, and every finished rollout, written as it finishes.
+
+A call is kept so that an interrupted rollout goes on where it stopped; a rollout is kept so that it is never walked
+again. Both are rows of append-only parquet segments (rollouts/ledger/segments.py); several ledgers, in several
+processes, may write under one root.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Self
+
+import polars as pl
+
+from records.tables import schema, to_frame
+from records.trajectory import Rollout
+from rollouts.ledger.compaction import Compaction, compact
+from rollouts.ledger.segments import Kind, Segments
+
+log = logging.getLogger(__name__)
+
+CALLS = Kind(
+    name="ledger calls",
+    schema=pl.Schema(
+        {"kind": pl.String, "rollout_id": pl.String, "key": pl.String, "value": pl.String, "time": pl.Float64}
+    ),
+    key="key",
+    version=2,
+    version_key="touchstone.ledger_version",
+    # version 1 did not say which rollout a call was made for
+    upgrade={1: lambda frame: frame.with_columns(rollout_id=pl.lit(""))},
+)
+ROLLOUTS = Kind(
+    name="ledger rollouts",
+    schema=pl.Schema({**schema(Rollout), "time": pl.Float64}),
+    key="rollout_id",
+    version=1,
+    version_key="touchstone.rollouts_version",
+    upgrade={},
+)
+VERDICTS = Kind(
+    name="ledger verdicts",
+    schema=pl.Schema({"key": pl.String, "correct": pl.Boolean, "verdict": pl.String}),
+    key="key",
+    version=1,
+    version_key="touchstone.verdicts_version",
+    upgrade={},
+)
+CLOCKS_APART_S = 600.0
+"""How far the clocks of machines that share a ledger may differ."""
+MANY_SEGMENTS = 32
+"""Closing a ledger merges segments when there are more than this."""
+
+
+class Found(NamedTuple):
+    """What another writer has just finished."""
+
+    answer: str | None
+    stop_reason: str
+    correct: bool | None
+    judged_with: str
+
+
+class Ledger:
+    """Finished calls and rollouts under one fsspec root.
+
+    What finishes is on disk at most `flush_seconds` later. Safe to use from one event loop and its threads.
+    Memory holds the calls of rollouts that have not finished, and nothing else.
+
+    Args:
+        poll_seconds: how often whoever makes rollouts should `look_around`.
+    """
+
+    def __init__(self, root: str, flush_seconds: float = 1.0, poll_seconds: float = 5.0) -> None:
+        self.root = root.rstrip("/")
+        self.calls = Segments(self.root, CALLS)
+        self.rollouts = Segments(f"{self.root}/rollouts", ROLLOUTS)
+        self.verdicts = Segments(f"{self.root}/verdicts", VERDICTS)
+        self.made = {"model": 0, "tool": 0}
+        self.reused = {"model": 0, "tool": 0}
+        self._lock, self._flushing = threading.Lock(), threading.Lock()
+        self._reading = threading.Lock()
+        self._unfinished: dict[str, dict[str, str]] | None = None
+        self._found: dict[tuple[str, str, int], Found] = {}
+        self._pending_calls: list[dict[str, Any]] = []
+        self._pending_rollouts: list[Rollout] = []
+        self.poll_seconds, self._opened = poll_seconds, time.time()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._flush_seconds = flush_seconds
+
+    @property
+    def set_aside(self) -> list[str]:
+        """Segments that could not be read, where they are now."""
+        return [*self.calls.set_aside, *self.rollouts.set_aside, *self.verdicts.set_aside]
+
+    # ---- calls
+
+    def _calls_of_unfinished_rollouts(self) -> dict[str, dict[str, str]]:
+        """Values by rollout and key. Segments in which every rollout has finished are not read beyond their ids."""
+        if self._unfinished is None:
+            self.look_around()  # what is read below is no news any more
+            with self._reading:
+                if self._unfinished is None:
+                    finished = self.rollouts.read(["rollout_id"])["rollout_id"].unique().implode()
+                    open_ids = ~pl.col("rollout_id").is_in(finished)
+                    found: dict[str, dict[str, str]] = {}
+                    for segment in self.calls.names():
+                        if self.calls.read(["rollout_id"], [segment]).filter(open_ids).is_empty():
+                            continue
+                        for batch in self.calls.batches(["rollout_id", "key", "value"], [segment]):
+                            for rollout_id, key, value in batch.filter(open_ids).iter_rows():
+                                found.setdefault(rollout_id, {})[key] = value
+                    self._unfinished = found
+        return self._unfinished
+
+    def get(self, rollout_id: str, key: str) -> dict[str, Any] | None:
+        """The stored value of a call of a rollout that has not finished."""
+        calls = self._calls_of_unfinished_rollouts()
+        value = calls.get(rollout_id, {}).get(key)
+        if value is None:  # written by version 1, which did not say which rollout a call was for
+            value = calls.get("", {}).get(key)
+        return None if value is None else json.loads(value)
+
+    def put(self, rollout_id: str, kind: str, key: str, value: dict[str, Any]) -> None:
+        """Keep a finished call; `kind` is `model` or `tool`, `value` a JSON-able mapping."""
+        text = json.dumps(value, ensure_ascii=False)
+        calls = self._calls_of_unfinished_rollouts()
+        with self._lock:
+            calls.setdefault(rollout_id, {})[key] = text
+            self._pending_calls.append(
+                {"kind": kind, "rollout_id": rollout_id, "key": key, "value": text, "time": time.time()}
+            )
+            self._start_flushing()
+
+    async def once(
+        self, rollout_id: str, kind: str, key: str, make: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """The stored value of `key`; if there is none, what `make` returns, stored. An exception stores nothing."""
+        if (stored := self.get(rollout_id, key)) is not None:
+            self.reused[kind] += 1
+            return stored
+        value = await make()
+        self.made[kind] += 1
+        self.put(rollout_id, kind, key, value)
+        return value
+
+    # ---- rollouts
+
+    def finish(self, rollout: Rollout) -> None:
+        """Keep a finished, judged rollout; its calls need not be kept in memory any more."""
+        with self._lock:
+            self._pending_rollouts.append(rollout)
+            if self._unfinished is not None:
+                self._unfinished.pop(rollout.rollout_id, None)
+            self._start_flushing()
+
+    def select(self, columns: Sequence[str], where: pl.Expr) -> pl.DataFrame:
+        """These columns (rollout_id among them) of the finished rollouts for which `where` holds, each once."""
+        needed = list(dict.fromkeys([*columns, *where.meta.root_names()]))
+        parts = [batch.filter(where).select(columns) for batch in self.rollouts.batches(needed)]
+        empty = ROLLOUTS.schema.to_frame().select(columns)
+        return pl.concat([empty, *parts]).unique("rollout_id", keep="first", maintain_order=True)
+
+    def distinct(self, columns: Sequence[str]) -> pl.DataFrame:
+        """The distinct values of these columns over all finished rollouts."""
+        parts = [batch.unique() for batch in self.rollouts.batches(columns)]
+        return pl.concat([ROLLOUTS.schema.to_frame().select(columns), *parts]).unique()
+
+    def found(self, setting: str, question_id: str, sample: int) -> Found | None:
+        """How that attempt ended, if another writer has finished it since this ledger was opened."""
+        return self._found.get((setting, question_id, sample))
+
+    def look_around(self) -> None:
+        """Take in what other writers have finished since this ledger was opened, for `found`."""
+        columns = ["setting", "question_id", "sample_index", "answer", "stop_reason", "correct", "judged_with"]
+        with self._reading:
+            news = self.rollouts.news(["time", *columns])  # a merged segment of others holds old rows too
+        news = news.filter(pl.col("time") > self._opened - CLOCKS_APART_S).select(columns)
+        for setting, question_id, sample, *how in news.iter_rows():
+            self._found[(setting, question_id, sample)] = Found(*how)
+
+    def full(self, where: pl.Expr) -> Iterator[pl.DataFrame]:
+        """Whole rows of the finished rollouts for which `where` holds, in batches of bounded size.
+
+        One may come twice: two runs may have finished it at once.
+        """
+        for batch in self.rollouts.batches(list(schema(Rollout)), rows=5_000):
+            if not (chosen := batch.filter(where)).is_empty():
+                yield chosen
+
+    # ---- writing
+
+    def _start_flushing(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._flush_regularly, daemon=True)
+            self._thread.start()
+
+    def flush(self) -> None:
+        """Write what is pending; all that was put before is on disk when it returns. Calls before their rollouts."""
+        with self._flushing:  # what the other thread has taken is not on disk before it is done
+            with self._lock:
+                calls, rollouts = self._pending_calls, self._pending_rollouts
+                self._pending_calls, self._pending_rollouts = [], []
+            try:
+                if calls:
+                    self.calls.append(pl.DataFrame(calls, schema=CALLS.schema))
+                    calls = []
+                if rollouts:
+                    self.rollouts.append(to_frame(rollouts, Rollout).with_columns(time=pl.lit(time.time())))
+                    rollouts = []
+            finally:
+                if calls or rollouts:
+                    with self._lock:  # kept for the next flush
+                        self._pending_calls[:0], self._pending_rollouts[:0] = calls, rollouts
+
+    def _flush_regularly(self) -> None:
+        while not self._closed.wait(self._flush_seconds):
+            try:
+                self.flush()
+            except Exception:  # what was not written waits; the next flush, or close(), tries again and close() raises
+                log.exception("the ledger could not be flushed; %d calls wait in memory", len(self._pending_calls))
+
+    def close(self) -> None:
+        """Flush, and merge segments when there are many (killed in between, nothing is lost)."""
+        self._closed.set()
+        if self._thread is None:
+            return  # nothing was written
+        self._thread.join()
+        self.flush()
+        for segments in (self.calls, self.rollouts, self.verdicts):
+            if len(segments.names()) > MANY_SEGMENTS:
+                compact(segments)
+
+    def compact(self) -> dict[str, Compaction]:
+        """Merge small segments into large ones, whoever wrote them."""
+        return {segments.kind.name: compact(segments) for segments in (self.calls, self.rollouts, self.verdicts)}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

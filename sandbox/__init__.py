@@ -1,0 +1,43 @@
+"""Where model-written code runs: one stateful session per trajectory behind bubblewrap (docs/sandbox.md)."""
+
+from records.recipe import Sandbox as Settings
+from sandbox.contract import CellResult, Sandbox, SandboxUnavailable, Session, Usage
+from sandbox.description import About, about_this_machine
+from sandbox.local.sandbox import LocalSandbox
+from sandbox.walls.isolation import check_isolation, find_layers
+
+__all__ = [
+    "About",
+    "CellResult",
+    "LocalSandbox",
+    "Sandbox",
+    "SandboxUnavailable",
+    "Session",
+    "Usage",
+    "build_sandbox",
+    "check_isolation",
+    "check_sandbox",
+    "find_layers",
+]
+
+
+def build_sandbox(settings: Settings) -> Sandbox:
+    """The sandbox that a recipe asks for: on this machine, or on the servers it names."""
+    if settings.servers:
+        from sandbox.http.remote import RemoteSandbox
+
+        return RemoteSandbox(settings)
+    return LocalSandbox(settings)
+
+
+def check_sandbox(settings: Settings) -> About:
+    """What the sandbox of a recipe is, on this machine or on its servers, tried for real. Blocks for seconds at most.
+
+    Raises:
+        SandboxUnavailable: it cannot be had as the recipe wants it; no code was run.
+    """
+    if settings.servers:
+        from sandbox.http.remote import check_servers
+
+        return check_servers(settings)
+    return about_this_machine(settings.libraries, check_isolation(settings).names)

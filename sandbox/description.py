@@ -1,0 +1,47 @@
+"""What a machine's sandbox is: all that results depend on, beside the limits and the code."""
+
+import functools
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from records.identity import content_hash
+from sandbox.walls import bubblewrap, seccomp
+
+FORMAT = 1
+"""Count up when the supervisor's part of a result changes: its texts and verdicts, the environment, the filter's rules
+beyond its tables. (A hash of its programs would throw away every recorded call for a comment.)"""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a sandbox says of itself."""
+
+    version: str
+    """Changes whenever the same cells, under the same limits, could come out differently."""
+    layers: tuple[str, ...] = ()
+    """Of isolation, those in place; they change no result."""
+    python: str = ""
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """The packages that bring what code is promised, with their versions."""
+
+
+@functools.cache
+def _packages() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
+def versions(libraries: Sequence[str]) -> dict[str, str]:
+    """The installed packages that bring these libraries (names of import), with their versions."""
+    names = [min(_packages()[top]) for library in libraries if (top := library.partition(".")[0]) in _packages()]
+    return {name: importlib.metadata.version(name) for name in dict.fromkeys(names)}
+
+
+def about_this_machine(libraries: Sequence[str], layers: Sequence[str]) -> About:
+    """Of sessions on this machine, with these libraries warm and these layers around them."""
+    python, packages = platform.python_version(), versions(libraries)
+    programs = [path.read_text() for path in sorted(bubblewrap.INSIDE.iterdir()) if path.is_file()]
+    sizes = [bubblewrap.TMP_MB, bubblewrap.SHM_MB, bubblewrap.FILE_MB, bubblewrap.OPEN_FILES]
+    version = content_hash([FORMAT, python, packages, programs, sizes, seccomp.REFUSED, seccomp.ABSENT])
+    return About(version, tuple(layers), python, packages)

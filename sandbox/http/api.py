@@ -1,0 +1,228 @@
+"""What a sandbox server answers (docs/sandbox-server.md): the token, the requests, the refusals."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from records.recipe import Sandbox as Settings
+from rollouts.tools import ToolInfrastructureError
+from sandbox.contract import Sandbox, SandboxUnavailable, check_files
+from sandbox.description import About
+from sandbox.http import wire
+from sandbox.http.server_sessions import Held, HeldSessions, WrongCell
+
+_log = logging.getLogger(__name__)
+
+HOLD_S = 20.0
+"""The longest that a request is held before the answer is 202, to ask again: what lies between a client and its server
+(proxies, address translation) forgets connections on which nothing moves, often after a minute."""
+BODY_S = 300.0
+"""For the whole body of a request to come."""
+MOST_WAITING, MOST_WAITING_BYTES = 1000, 1 << 30
+"""Sessions that wait for their turn, and their images and files; beyond, 503."""
+RETRY_AFTER_S = 2
+CLOSE = {"Connection": "close"}
+"""So that the rest of a body is not read."""
+
+
+class Refusal(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.headers = status, code, headers
+
+
+def _answer(head: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(json.dumps(head), status, headers, wire.JSON)
+
+
+class Door:
+    """Lets in those who know the token. Others get 401, whatever they ask for, and their body is not read."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._token = app, hashlib.sha256(token.encode()).digest()
+
+    def _known(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        # Hashed, so that not even the length shows in the time it takes.
+        same = hmac.compare_digest(hashlib.sha256(token.strip()).digest(), self._token)
+        return same and scheme.lower() == b"bearer"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._known(scope):
+            await Response(status_code=401, headers={"WWW-Authenticate": "Bearer", **CLOSE})(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+async def _body(request: Request, most: int) -> bytearray:
+    """The body of a request, never more of it than `most` bytes."""
+    refusal = Refusal(413, "too_large", f"at most {most} bytes are taken", CLOSE)
+    if int(request.headers.get("content-length", "0")) > most:
+        raise refusal
+    data = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > most:
+                    raise refusal
+    except TimeoutError:
+        raise Refusal(408, "too_slow", f"the body took more than {BODY_S:g} seconds", CLOSE) from None
+    except ClientDisconnect:
+        raise Refusal(400, "gone", "the client went away") from None
+    return data
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the client has closed the connection. For a request whose body was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class Api:
+    """The handlers of the requests."""
+
+    def __init__(
+        self, make: Callable[[Settings], Sandbox], settings: Settings, about: About, idle_s: float, hold_s: float
+    ) -> None:
+        self._make, self._settings, self._about = make, settings, about
+        self._idle_s, self._hold_s = idle_s, hold_s
+        self._sessions: HeldSessions
+        self._coming = 0
+        """Bytes of bodies that are being read."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self._sessions = HeldSessions(self._make, self._settings, self._idle_s)
+        reaper = asyncio.create_task(self._sessions.drop_forgotten())
+        try:
+            yield
+        finally:
+            reaper.cancel()
+            await self._sessions.close()
+
+    def _find(self, request: Request) -> Held:
+        held = self._sessions.find(request.path_params["session"])
+        if held is None:
+            raise Refusal(404, "unknown_session", "there is no such session here, or no more")
+        return held
+
+    async def status(self, _: Request) -> Response:
+        """GET /v1/status"""
+        return _answer(wire.pack_status(self._about, self._settings, self._sessions.load))
+
+    async def _read_opening(self, request: Request) -> tuple[list[bytes], dict[str, bytes], Settings]:
+        """Images, files and limits that may be handed to a session. Raises Refusal, Malformed."""
+        size = min(int(request.headers.get("content-length", wire.MAX_OPEN_BYTES)), wire.MAX_OPEN_BYTES)
+        full = self._sessions.waiting_bytes + self._coming + size > MOST_WAITING_BYTES
+        if full or self._sessions.load.waiting >= MOST_WAITING:
+            headers = {"Retry-After": str(RETRY_AFTER_S), **CLOSE}
+            raise Refusal(503, "busy", "too many sessions wait for their turn", headers)
+        self._coming += size
+        try:
+            body = await _body(request, wire.MAX_OPEN_BYTES)
+            images, files, limits = await asyncio.to_thread(wire.read_opening, body, self._settings)
+        finally:
+            self._coming -= size
+        if excess := wire.excess(wire.limits_of(limits), wire.limits_of(self._settings)):
+            raise Refusal(422, "limits", excess)
+        try:
+            check_files(images, files)
+        except ValueError as error:
+            raise Refusal(422, "files", str(error)) from None
+        return images, files, limits
+
+    async def open(self, request: Request) -> Response:
+        """POST /v1/sessions, PUT /v1/sessions/{session}"""
+        session = wire.check_session(request.path_params.get("session") or wire.new_session())
+        opening = await self._read_opening(request)
+        held = self._sessions.find(session) or self._sessions.begin(session, *opening)
+        del opening  # it may wait for long
+        with held.asked():
+            gone = asyncio.create_task(_gone(request))
+            try:
+                await asyncio.wait({held.opening, gone}, timeout=self._hold_s, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    if held.asking == 1 and not held.number:  # nobody has tried again, or got in, meanwhile
+                        self._sessions.drop(held)
+                    raise Refusal(400, "gone", "the client went away")
+            finally:
+                gone.cancel()
+        return self._opened(held)
+
+    async def opened(self, request: Request) -> Response:
+        """GET /v1/sessions/{session}"""
+        held = self._find(request)
+        with held.asked():
+            await asyncio.wait({held.opening}, timeout=self._hold_s)
+        return self._opened(held)
+
+    def _opened(self, held: Held) -> Response:
+        """Whether a session is open. Raises Refusal if it cannot be opened, and forgets it then."""
+        if not held.opening.done():
+            state, code = "waiting", 202
+        else:
+            state, code = "open", 200
+            try:
+                held.opening.result()
+            except BaseException as error:
+                self._sessions.drop(held)
+                raise self._refusal(error) from None
+        load = asdict(self._sessions.load)
+        head = {"session": held.id, "state": state, "version": self._about.version, "layers": self._about.layers}
+        return _answer(head | {"sessions": load}, code)
+
+    @staticmethod
+    def _refusal(error: BaseException) -> Refusal:
+        """What is said of a session that did not come up, or a cell that did not get its answer."""
+        if isinstance(error, asyncio.CancelledError):
+            return Refusal(404, "unknown_session", "the session was closed meanwhile")
+        if isinstance(error, SandboxUnavailable):
+            return Refusal(501, "unavailable", str(error))
+        if isinstance(error, ValueError):
+            return Refusal(422, "files", str(error))
+        if not isinstance(error, ToolInfrastructureError):
+            _log.error("a session failed", exc_info=error)
+        return Refusal(503, "fault", f"{type(error).__name__}: {error}")
+
+    async def cell(self, request: Request) -> Response:
+        """POST /v1/sessions/{session}/cells"""
+        held = self._find(request)
+        with held.asked():
+            number, code = wire.read_cell(await _body(request, wire.MAX_HEAD_BYTES))
+            answer = self._sessions.run(held, number, code)
+            await asyncio.wait({answer}, timeout=self._hold_s)
+        if not answer.done():
+            return _answer({"session": held.id, "cell": number, "state": "running"}, 202)
+        try:
+            return Response(answer.result(), media_type=wire.FRAME)
+        except BaseException as error:
+            raise self._refusal(error) from None
+
+    async def close(self, request: Request) -> Response:
+        """DELETE /v1/sessions/{session}"""
+        await asyncio.shield(self._sessions.drop(self._find(request)))
+        return _answer({"sessions": asdict(self._sessions.load)})
+
+
+def refused(_: Request, error: Exception) -> Response:
+    """The answer to a request that raised Refusal, Malformed or WrongCell."""
+    if isinstance(error, wire.Malformed):
+        error = Refusal(400, "malformed", str(error))
+    if isinstance(error, WrongCell):
+        error = Refusal(409, "wrong_cell", str(error))
+    return _answer({"error": error.code, "detail": str(error)}, error.status, error.headers)

@@ -1,0 +1,126 @@
+"""The sandbox behind HTTP, for clients on other machines (docs/sandbox-server.md)."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from records.recipe import Sandbox as Settings
+from sandbox.contract import Sandbox, SandboxUnavailable
+from sandbox.description import About, about_this_machine
+from sandbox.http import wire
+from sandbox.http.api import HOLD_S, Api, Door, Refusal, refused
+from sandbox.http.server_sessions import WrongCell
+from sandbox.local.sandbox import LocalSandbox
+
+_log = logging.getLogger(__name__)
+
+KEEP_S, STOP_S = 75, 5
+"""For a connection to be used again; for requests under way when the server is told to stop."""
+
+
+def build_app(
+    make: Callable[[Settings], Sandbox],
+    settings: Settings,
+    about: About,
+    token: str,
+    idle_s: float = 600.0,
+    hold_s: float = HOLD_S,
+) -> Starlette:
+    """The API as an ASGI application.
+
+    Args:
+        make: a sandbox on this machine with the limits it is given, which are never above `settings`.
+        settings: the most that a client may ask for, and how many sessions are open and cells run at once.
+        about: what is said of this machine.
+        token: what clients have to know; `wire.check_token` says what it has to look like.
+        idle_s: a session that nobody has asked for in so many seconds is ended.
+        hold_s: seconds after which a request that still waits is answered 202.
+    """
+    api = Api(make, settings, about, idle_s, hold_s)
+    routes = [
+        Route("/v1/status", api.status, methods=["GET"]),
+        Route("/v1/sessions", api.open, methods=["POST"]),
+        Route("/v1/sessions/{session}", api.open, methods=["PUT"]),
+        Route("/v1/sessions/{session}", api.opened, methods=["GET"]),
+        Route("/v1/sessions/{session}", api.close, methods=["DELETE"]),
+        Route("/v1/sessions/{session}/cells", api.cell, methods=["POST"]),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Door, token=wire.check_token(token))],
+        exception_handlers=dict.fromkeys([Refusal, wire.Malformed, WrongCell], refused),
+        lifespan=api.lifespan,
+    )
+
+
+async def _serve(
+    settings: Settings, listener: socket.socket, token: str, tls: dict[str, str | None], idle_s: float
+) -> None:
+    sandbox = LocalSandbox(settings)
+    layers = (await sandbox.layers()).names
+    async with await sandbox.open() as session:  # a machine that cannot do it shall not say that it can
+        first = await session.run("")
+    if first.outcome != "ok":
+        raise SandboxUnavailable(f"sandbox: the first session failed: {first.error}")
+    config = uvicorn.Config(
+        build_app(LocalSandbox, settings, about_this_machine(settings.libraries, layers), token, idle_s),
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,  # a session's id is in its path
+        server_header=False,
+        timeout_keep_alive=KEEP_S,
+        timeout_graceful_shutdown=STOP_S,
+        **tls,
+    )
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    print(f"sandbox server: {'https' if tls else 'http'}://{address}, {settings.sessions} sessions", flush=True)
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def serve(
+    settings: Settings,
+    token: str,
+    host: str = "127.0.0.1",
+    port: int = 8717,
+    certificate: str | None = None,
+    key: str | None = None,
+    idle_s: float = 600.0,
+) -> None:
+    """Serve this machine's sandbox until SIGINT or SIGTERM. Prints its URL when it is ready.
+
+    Args:
+        settings: the most that a client may ask for, and how many sessions are open at once; `servers` is not used.
+        token: see `build_app`.
+        host: the address to listen on.
+        port: 0 for any that is free.
+        certificate: a PEM file, with its chain; then https is spoken. Without, anybody on the way reads the token.
+        key: the certificate's, where it is in a file of its own.
+        idle_s: see `build_app`.
+
+    Raises:
+        SandboxUnavailable: this machine cannot isolate code, or the token will not do.
+        OSError: the address cannot be had, or the certificate not be read.
+    """
+    wire.check_token(token)
+    tls = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if not tls and not ipaddress.ip_address(socket.getaddrinfo(host, port, family)[0][4][0]).is_loopback:
+        _log.warning("sandbox server: without a certificate, the token and all code go over the network as they are")
+    with socket.create_server((host, port), family=family, backlog=1024) as listener:
+        # uvicorn stops by itself, and then repeats the signal, which would end us before our own clean-up.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(settings, listener, token, tls, idle_s))

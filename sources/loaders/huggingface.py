@@ -1,0 +1,210 @@
+"""Any Hugging Face dataset through `datasets`: a hub id, a local folder, or files of a format it reads.
+
+Rows are drawn by their content from the memory-mapped table or, streamed, from a shuffled buffer.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import fsspec
+from pydantic import Field
+
+from records.question import Document
+from records.recipe import Source
+from records.recipe.section import RecipeError
+from sources.contract import Opened
+from sources.draw import draw_by_content, require
+from sources.mapping.choices import BrokenRow
+from sources.mapping.columns import arrow_kinds, batch_rows, columns_read
+from sources.mapping.image_cells import Read, folders_reader, read_bounded
+from sources.mapping.row import MappingOptions, check_columns, check_mapping, to_document, to_draft
+
+BATCH = 256
+"""Rows read at a time."""
+SHUFFLE_BUFFER = 10_000
+"""Rows held (without decoding images) to draw from a stream: a limited draw from a stream is only as random as this."""
+
+
+class Options(MappingOptions):
+    """Settings of the loader; those of the columns and answers are in sources/mapping/row.py."""
+
+    path: str
+    """A hub id, a local dataset folder, or a format (`parquet`, `json`, `csv`, `imagefolder`, …) with `data_files`."""
+    name: str | None = None
+    """The dataset's configuration."""
+    split: str = "train"
+    revision: str | None = None
+    """Pin it: a branch, tag or commit of the hub repository."""
+    data_files: str | list[str] | None = None
+    data_dir: str | None = None
+    streaming: bool = False
+    buffer: Annotated[int, Field(ge=1)] = SHUFFLE_BUFFER
+
+
+def check(options: Options, use: str) -> None:
+    check_mapping(options, use)
+
+
+def _place(options: Options) -> str:
+    """What `path` is, in the order in which `datasets` tries: a `format`, a local `folder`, or on the `hub`."""
+    import datasets
+
+    if options.path in datasets.packaged_modules._PACKAGED_DATASETS_MODULES:
+        return "format"
+    return "folder" if Path(options.path).exists() else "hub"
+
+
+def commit_of(options: Options) -> str | None:
+    """The commit of a hub dataset that the revision (its main branch when none is given) stands for now, so that what
+    is read can be named; None for local data, and where the hub does not answer.
+    """
+    from huggingface_hub import HfApi
+
+    if _place(options) != "hub":
+        return None
+    try:
+        return HfApi().dataset_info(options.path, revision=options.revision).sha
+    except Exception:  # no network, or no such dataset: opening it says so, or finds it in the cache
+        return None
+
+
+def _open(options: Options, source: str) -> tuple[Any, str]:
+    """The dataset and the commit it was read at."""
+    datasets = require("datasets", None, source)
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or the hub is asked for local files too
+    commit = commit_of(options)
+    try:
+        data = datasets.load_dataset(
+            options.path,
+            options.name,
+            split=options.split,
+            revision=commit or options.revision,
+            data_files=options.data_files,
+            data_dir=options.data_dir,
+            streaming=options.streaming,
+        )
+    except Exception as error:  # no such id, no network, no such split, unreadable files: all end the source
+        raise RecipeError(f"source {source!r}: {options.path}: {type(error).__name__}: {error}") from error
+    if data.features is None:  # a stream that has not been looked at
+        data = data._resolve_features()
+    return data, commit or options.revision or ""
+
+
+def _stored(data: Any) -> Iterator[dict[str, Any] | BrokenRow]:
+    """The rows as they are stored: images, however deep, as {bytes, path}, the bytes as they came in. A row that cannot
+    be read comes as what is wrong with it.
+    """
+    for batch in data.with_format("arrow").iter(batch_size=BATCH):
+        mixed = [field for field in batch.schema if "arrow.json" in str(field.type)]
+        for row in batch_rows(batch):
+            yield _with_json(row, mixed) if mixed and isinstance(row, dict) else row
+
+
+def _with_json(row: dict[str, Any], mixed: list[Any]) -> dict[str, Any] | BrokenRow:
+    try:
+        return row | {field.name: _read_json(row[field.name], field.type) for field in mixed}
+    except (ValueError, RecursionError) as error:
+        return BrokenRow("json_unreadable", str(error))
+
+
+def _read_json(value: Any, kind: Any) -> Any:
+    """A value of an Arrow type with the JSON texts inside it read: what `datasets` makes of values of several types."""
+    if value is None:
+        return None
+    if str(kind) == "extension<arrow.json>":
+        return json.loads(value)
+    if hasattr(kind, "value_type"):
+        return [_read_json(item, kind.value_type) for item in value]
+    if hasattr(kind, "fields"):
+        return {field.name: _read_json(value[field.name], field.type) for field in kind.fields}
+    return value
+
+
+def _rows(
+    options: Options, data: Any, limit: int | None, seed: int
+) -> Iterator[tuple[object, dict[str, Any] | BrokenRow]]:
+    """Row names with rows, `limit` of them drawn with the seed."""
+    if limit is None or (not options.streaming and limit >= len(data)):
+        yield from enumerate(_stored(data))
+    elif options.streaming:  # a shuffled stream knows no row numbers: a row is named by its place in the draw
+        for place, row in enumerate(_stored(data.shuffle(seed=seed, buffer_size=options.buffer).take(limit))):
+            yield f"drawn {place}", row
+    else:
+        numbers = sorted(draw_by_content(_stored(data), limit, seed))
+        yield from zip(numbers, _stored(data.select(numbers)), strict=True)
+
+
+def _folders(options: Options) -> list[str]:
+    """Where the files of the dataset lie: its own folder, its `data_dir` and the folders of its `data_files`; of one
+    from the hub what was fetched of it; and what archives were unpacked to.
+    """
+    import datasets
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folders = [datasets.config.EXTRACTED_DATASETS_PATH]
+    place = _place(options)
+    if place == "hub":
+        folders.append(Path(HF_HUB_CACHE) / f"datasets--{options.path.replace('/', '--')}")
+    else:
+        base = Path(options.path if place == "folder" else "")
+        if place == "folder":
+            folders.append(base)
+        if options.data_dir is not None:
+            folders.append(base := base / options.data_dir)
+        given = options.data_files or []
+        for file in [given] if isinstance(given, str) else given:
+            if "://" not in file:  # a pattern counts from the folder that all its files are in
+                folders.append((base / re.split(r"[*?\[{]", file)[0].rpartition("/")[0]) if "/" in file else base)
+    return [os.path.abspath(folder) for folder in folders]
+
+
+def _reader(options: Options) -> Read:
+    """Opens what the paths of a dataset's own {bytes: null, path} cells stand for: its files, and no others."""
+    below = folders_reader(tuple(_folders(options)))
+    own = f"hf://datasets/{options.path}@" if _place(options) == "hub" else None
+
+    def read(path: str) -> bytes:
+        if own is not None and path.startswith(own) and "::" not in path and ".." not in path:
+            with fsspec.open(path, "rb") as file:
+                return read_bounded(file, getattr(file, "size", None))
+        if "::" in path or "://" in path:
+            raise BrokenRow("image_outside_folder", path[:200])
+        return below(path)
+
+    return read
+
+
+def load(spec: Source, options: Options, seed: int) -> Opened:
+    """One item for each raw row drawn.
+
+    Raises:
+        RecipeError: the dataset cannot be opened, or a column that is named is not there.
+    """
+    data, revision = _open(options, spec.name)
+    schema = data.features.arrow_schema
+    check_columns(options, schema, "questions", spec.name)
+    kinds = arrow_kinds(schema)
+    columns = {name: kinds[name] for name in columns_read(options, kinds)}
+    # Only what is read decides what is drawn: a column more changes nothing.
+    rows = _rows(options, data.select_columns(list(columns)), spec.limit, seed)
+    read = _reader(options)
+    return Opened(
+        (to_draft(spec, options, number, row, read) for number, row in rows),
+        rows=None if options.streaming else len(data),
+        columns=columns,
+        revision=revision,
+    )
+
+
+def documents(options: Options) -> Iterator[Document]:
+    """Every row with a text as a document. Raises RecipeError like `load`."""
+    data, _ = _open(options, options.path)
+    check_columns(options, data.features.arrow_schema, "documents", options.path)
+    for number, row in enumerate(_stored(data)):
+        document = to_document(options, options.path, number, row) if isinstance(row, dict) else None
+        if document is not None:
+            yield document

@@ -1,1 +1,0 @@
-"""Hostile programs for the sandbox, and what runs them (`python -m tests.rollouts.attacks.run`)."""
