@@ -7,14 +7,15 @@ import dagster as dg
 import polars as pl
 
 from assets.conservation import conservation_check, decided
-from assets.resources import Models, Workspace
 from filters import trajectories as rule
 from measurement import arms
 from measurement.run import roll
 from records.question import Question, Reject
 from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory
+from records.workspace import Workspace
 from rollouts.agent import replay
+from rollouts.models.roles import Models
 from rollouts.tools import ToolInfrastructureError
 
 
@@ -25,7 +26,10 @@ from rollouts.tools import ToolInfrastructureError
     description="The teacher's attempts, with tools, at the questions that a cold start is for.",
 )
 def teacher_rollouts(
-    context: dg.AssetExecutionContext, workspace: Workspace, models: Models, cold_start_questions: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
+    cold_start_questions: pl.DataFrame,
 ) -> dg.Output[TableFile]:
     arm = arms.teacher(workspace.recipe)
     table, _, metadata = roll(context, workspace, models.completer("teacher"), cold_start_questions, [arm])
@@ -41,7 +45,7 @@ def teacher_rollouts(
 )
 def trajectories(
     context: dg.AssetExecutionContext,
-    workspace: Workspace,
+    workspace: dg.ResourceParam[Workspace],
     cold_start_questions: pl.DataFrame,
     teacher_rollouts: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:

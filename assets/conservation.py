@@ -6,12 +6,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.resources import Workspace
+from records.workspace import Workspace, rejects_table
 from reports import samples as show
-
-
-def rejects_table(stage: str) -> str:
-    return f"rejects/{stage}"
 
 
 def decided(
@@ -70,7 +66,7 @@ def conservation_check(
         blocking=True,
         description="Rows in = rows kept + rows rejected, id by id.",
     )
-    def no_row_lost(workspace: Workspace) -> dg.AssetCheckResult:
+    def no_row_lost(workspace: dg.ResourceParam[Workspace]) -> dg.AssetCheckResult:
         kept = [i for table in (outputs or [asset]) for i in ids(workspace, table, id_column)]
         rejected = ids(workspace, rejects_table(stage), "row_id")
         return conservation(rows_in(workspace), kept, rejected)

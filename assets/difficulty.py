@@ -4,13 +4,14 @@ import dagster as dg
 import polars as pl
 
 from assets.conservation import conservation_check, decided
-from assets.resources import Models, Workspace
 from filters.difficulty import band as rule
 from filters.difficulty.stopping import progress
 from measurement import arms
 from measurement.run import roll
 from records.tables import TableFile
+from records.workspace import Workspace
 from reports import samples as show
+from rollouts.models.roles import Models
 
 
 @dg.asset(
@@ -21,7 +22,10 @@ from reports import samples as show
     "was killed goes on where it stopped, and a run with nothing new makes no call.",
 )
 def direct_rollouts(
-    context: dg.AssetExecutionContext, workspace: Workspace, models: Models, questions: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
+    questions: pl.DataFrame,
 ) -> dg.Output[TableFile]:
     arm = arms.direct(workspace.recipe)
     curation = questions.filter(pl.col("split") == "curation")
@@ -46,7 +50,9 @@ def direct_rollouts(
     "keep-band. Counts are kept and the band is applied to them: materialized alone it makes no model call. Pass rates "
     "are estimated without bias although sampling stopped early.",
 )
-def difficulty(workspace: Workspace, questions: pl.DataFrame, direct_rollouts: pl.LazyFrame) -> dg.Output[pl.DataFrame]:
+def difficulty(
+    workspace: dg.ResourceParam[Workspace], questions: pl.DataFrame, direct_rollouts: pl.LazyFrame
+) -> dg.Output[pl.DataFrame]:
     stopping = rule.rule_of(workspace.recipe.difficulty)
     curation = questions.filter(pl.col("split") == "curation")
     finished = direct_rollouts.filter(pl.col("stop_reason") != "unfinished")

@@ -7,12 +7,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.resources import Models, Workspace
 from measurement import arms
 from measurement.run import roll
 from records.tables import TableFile
+from records.workspace import Workspace
 from reports import samples as show
 from rollouts.models.endpoint import Endpoint
+from rollouts.models.roles import Models
 from training.evaluate import compare_with_base, pass_rates
 
 JUDGED = ["question_id", "arm", "correct"]
@@ -42,7 +43,10 @@ def _both_arms(
     "questions, so the difference between the arms is free of selection.",
 )
 def base_evaluation(
-    context: dg.AssetExecutionContext, workspace: Workspace, models: Models, questions: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
+    questions: pl.DataFrame,
 ) -> dg.Output[TableFile]:
     held_out = held_out_questions(workspace, questions)
     table, metadata = _both_arms(context, workspace, "base", models.completer("policy"), held_out)
@@ -59,8 +63,8 @@ def base_evaluation(
 )
 def evaluation(
     context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    models: Models,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
     questions: pl.DataFrame,
     base_evaluation: pl.LazyFrame,
     sft_checkpoint: pl.DataFrame,

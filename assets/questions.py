@@ -3,8 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from assets.conservation import conservation_check, decided, ids, rejects_table
-from assets.resources import Workspace
+from assets.conservation import conservation_check, decided, ids
 from assets.sources import benchmark_name, benchmark_sources, source_keys
 from filters.caches.compared_images import Compared
 from filters.duplicates.embeddings import Embedder
@@ -15,6 +14,7 @@ from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import TASKS, Question, Reject
 from records.recipe import Recipe
 from records.tables import schema, stack
+from records.workspace import Workspace, rejects_table
 from reports import samples as show
 from reports.funnel import funnel
 from rollouts.prompts.build import read_examples
@@ -112,7 +112,7 @@ def questions_assets(recipe: Recipe) -> list:
         "often the best guess is right. `split` says which are held out for the evaluation and never rolled out for "
         "curation; it goes by the picture (or the question), so that no picture is on both sides.",
     )
-    def questions(workspace: Workspace, **sources: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    def questions(workspace: dg.ResourceParam[Workspace], **sources: pl.DataFrame) -> dg.Output[pl.DataFrame]:
         table = pl.concat([_empty(), *(source.select(_empty().columns) for source in sources.values())])
         examples = read_examples(workspace.recipe.examples)
         shown = [example.question for task in TASKS for example in examples.of(task)]

@@ -3,11 +3,10 @@
 import dagster as dg
 import polars as pl
 
-from assets.conservation import rejects_table
-from assets.resources import Workspace
 from records.question import Reject
 from records.recipe import Recipe
 from records.tables import stack
+from records.workspace import Workspace, rejects_table
 from reports import samples as show
 
 
@@ -29,7 +28,7 @@ def rejects_assets(recipe: Recipe) -> list:
         deps=sorted(set(writers.values())),
         description="Every row that any stage turned away, with the stage, a reason code to count by and a sentence.",
     )
-    def rejects(workspace: Workspace) -> dg.Output[pl.DataFrame]:
+    def rejects(workspace: dg.ResourceParam[Workspace]) -> dg.Output[pl.DataFrame]:
         table = stack([workspace.tables.read(rejects_table(stage)) for stage in writers], Reject)
         samples = table.group_by("stage", "reason", maintain_order=True).head(1)
         return dg.Output(

@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from assets.resources import Workspace
+from records.workspace import Workspace
 from rollouts.tools.search import ensure_index
 from sources.open import corpus_documents
 
@@ -15,7 +15,7 @@ from sources.open import corpus_documents
     "Its version is the hash of the texts: a changed page is a changed tool, and the rollouts that could use it are "
     "made again.",
 )
-def search_index(workspace: Workspace) -> dg.Output[pl.DataFrame]:
+def search_index(workspace: dg.ResourceParam[Workspace]) -> dg.Output[pl.DataFrame]:
     corpus = workspace.recipe.search.corpus
     documents = list(corpus_documents(corpus))
     version = ensure_index(workspace.recipe, workspace.data, documents) if corpus else ""

@@ -3,9 +3,9 @@
 import dagster as dg
 import polars as pl
 
-from assets.conservation import conservation_check, rejects_table
-from assets.resources import Workspace
+from assets.conservation import conservation_check
 from filters.selection import routes as rule
+from records.workspace import Workspace, rejects_table
 from reports import samples as show
 
 _ABOUT = (
@@ -25,7 +25,7 @@ _ABOUT = (
         ),
     },
 )
-def selection(workspace: Workspace, difficulty: pl.DataFrame, tool_benefit: pl.DataFrame):
+def selection(workspace: dg.ResourceParam[Workspace], difficulty: pl.DataFrame, tool_benefit: pl.DataFrame):
     routed, rejects = rule.apply(difficulty, tool_benefit, workspace.recipe.selection)
     workspace.tables.write(rejects_table(rule.STAGE), rejects)
     for name, route in (("rl_questions", "rl"), ("cold_start_questions", "cold_start")):

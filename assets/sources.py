@@ -5,8 +5,8 @@ import polars as pl
 from pydantic import Field
 
 from assets.conservation import decided
-from assets.resources import Workspace
 from records.recipe import Recipe, Source
+from records.workspace import Workspace
 from reports import samples as show
 from sources.open import get_loader
 from sources.refresh import read_state, take_over
@@ -58,7 +58,7 @@ def _not_read(spec: Source, kept: pl.DataFrame) -> dict[str, object]:
 
 def _source_asset(spec: Source, recipe: Recipe, group: str) -> list:
     @dg.asset(name=spec.name, group_name=group, kinds={"polars"}, description=_about(spec, recipe, group))
-    def source(config: SourceConfig, workspace: Workspace) -> dg.Output[pl.DataFrame]:
+    def source(config: SourceConfig, workspace: dg.ResourceParam[Workspace]) -> dg.Output[pl.DataFrame]:
         taken = take_over(workspace, spec, recipe.seed, accept=config.accept_change)
         kept, rejects = taken.questions, taken.rejects
         return decided(
@@ -85,7 +85,7 @@ def _source_asset(spec: Source, recipe: Recipe, group: str) -> list:
         description="The source has not lost more of its rows than `max_shrink` allows, and its columns are what they "
         "were. Otherwise its table stays what it was, until it is materialized with `accept_change: true`.",
     )
-    def standing(workspace: Workspace) -> dg.AssetCheckResult:
+    def standing(workspace: dg.ResourceParam[Workspace]) -> dg.AssetCheckResult:
         state = read_state(workspace, spec.name)
         problem = state.problem if state is not None else "it was never taken over"
         how = f"{problem}. If this is right, materialize {spec.name} with the configuration accept_change: true"

@@ -3,7 +3,6 @@
 import dagster as dg
 import polars as pl
 
-from assets.resources import Models, Workspace
 from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
 from measurement import arms
@@ -11,7 +10,9 @@ from measurement.budget import go_further
 from measurement.run import roll
 from records.recipe import BENEFIT_DECISIONS, Recipe
 from records.tables import TableFile
+from records.workspace import Workspace
 from reports import benefit as benefit_show
+from rollouts.models.roles import Models
 
 FIRST_TOOL = pl.col("tool_calls").str.extract(r'^\[\{"call":\{"name":"((?:[^"\\]|\\.)*)"')
 """The tool that an attempt called first, out of the JSON text of its calls (records.trajectory.ExecutedCall)."""
@@ -29,8 +30,8 @@ FIRST_TOOL = pl.col("tool_calls").str.extract(r'^\[\{"call":\{"name":"((?:[^"\\]
 )
 def tool_rollouts(
     context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    models: Models,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
     questions: pl.DataFrame,
     difficulty: pl.DataFrame,
 ) -> dg.Output[TableFile]:
@@ -58,7 +59,7 @@ def tool_rollouts(
     "attempts, so materialized alone it makes no model call. How: docs/tool-benefit.md.",
 )
 def tool_benefit(
-    workspace: Workspace, difficulty: pl.DataFrame, tool_rollouts: pl.LazyFrame
+    workspace: dg.ResourceParam[Workspace], difficulty: pl.DataFrame, tool_rollouts: pl.LazyFrame
 ) -> dg.Output[pl.DataFrame]:
     settings, seed = workspace.recipe.tool_benefit, workspace.recipe.seed
     finished = tool_rollouts.filter(pl.col("stop_reason") != "unfinished")
@@ -74,7 +75,7 @@ def tool_benefit(
     asset=tool_benefit,
     description="Every question has an attempt with a verdict in each arm (in `oracle`: where the source has an aid).",
 )
-def every_question_measured(workspace: Workspace, tool_benefit: pl.DataFrame) -> dg.AssetCheckResult:
+def every_question_measured(workspace: dg.ResourceParam[Workspace], tool_benefit: pl.DataFrame) -> dg.AssetCheckResult:
     asked = workspace.tables.read("difficulty")
     judged = workspace.tables.scan("tool_rollouts").filter(pl.col("correct").is_not_null())
     pairs = judged.select("question_id", "arm").unique().collect(engine="streaming")
@@ -97,7 +98,7 @@ def every_question_measured(workspace: Workspace, tool_benefit: pl.DataFrame) ->
     blocking=True,
     description="Each question stands once, with one decision that its numbers bear out, and gain - harm = benefit.",
 )
-def benefit_adds_up(workspace: Workspace, tool_benefit: pl.DataFrame) -> dg.AssetCheckResult:
+def benefit_adds_up(workspace: dg.ResourceParam[Workspace], tool_benefit: pl.DataFrame) -> dg.AssetCheckResult:
     return adds_up(tool_benefit, workspace.recipe)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.resources import Models, Workspace
 from records.identity import content_hash
+from records.workspace import Workspace
 from reports import samples as show
+from rollouts.models.roles import Models
 
 # After everything that calls the policy: its server is stopped for the training, and takes a minute to start again.
 _LAST = {"dagster/priority": "-1"}
@@ -118,7 +119,10 @@ def _checkpoint(
     "only. The same rows and settings are not trained twice.",
 )
 def sft_checkpoint(
-    context: dg.AssetExecutionContext, workspace: Workspace, models: Models, sft_training_set: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
+    sft_training_set: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     data = workspace.folder("training_sets") / "sft" / "trl_messages" / "train.parquet"
     settings = workspace.recipe.sft.model_dump(exclude={"formats"})
@@ -134,7 +138,10 @@ def sft_checkpoint(
     "tools and verifier that curated them. Trained from the policy itself, so that the two jobs can be compared.",
 )
 def rl_checkpoint(
-    context: dg.AssetExecutionContext, workspace: Workspace, models: Models, rl_training_set: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
+    rl_training_set: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     data = workspace.folder("training_sets") / "rl" / "trl_prompts" / "train.parquet"
     settings = workspace.recipe.rl.model_dump(exclude={"formats"})

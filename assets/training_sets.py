@@ -10,17 +10,18 @@ import polars as pl
 
 from assets.conservation import conservation_check, decided
 from assets.questions import draw_split, on_several_sides
-from assets.resources import Models, Workspace
 from measurement import arms
+from records.heartbeat import Clock, Heartbeat
 from records.identity import content_hash
 from records.images.store import ImageStore
 from records.question import Question, Reject
 from records.tables import from_frame, to_frame
 from records.trajectory import Trajectory
+from records.workspace import Workspace
 from reports import samples as show
 from rollouts.dialects import get_dialect
+from rollouts.models.roles import Models
 from training.formats import Readback, get_format
-from training.job import Clock, Heartbeat
 from training.rows import SplitName, rl_rows, sft_rows
 
 _SCHEMA = {"row_id": pl.String, "question_id": pl.String, "task": pl.String, "split": pl.String}
@@ -93,8 +94,8 @@ def _metadata(folder: str, read: list[dict[str, Any]], table: pl.DataFrame) -> d
 )
 def sft_training_set(
     context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    models: Models,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
     cold_start_questions: pl.DataFrame,
     trajectories: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
@@ -125,7 +126,10 @@ def sft_training_set(
     "pass rates were measured with, split by question. Each format was read back with its trainer's own loader.",
 )
 def rl_training_set(
-    context: dg.AssetExecutionContext, workspace: Workspace, models: Models, rl_questions: pl.DataFrame
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    models: dg.ResourceParam[Models],
+    rl_questions: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     recipe = workspace.recipe
     images = workspace.images if recipe.models.role("policy").sees_images else None
@@ -158,7 +162,7 @@ def _disjoint_check(asset: str) -> dg.AssetChecksDefinition:
         blocking=True,
         description="No question and no picture is in two of train, validation and the held-out questions.",
     )
-    def disjoint(workspace: Workspace) -> dg.AssetCheckResult:
+    def disjoint(workspace: dg.ResourceParam[Workspace]) -> dg.AssetCheckResult:
         questions = workspace.tables.read("questions").select("question_id", "pictures", side="split")
         held_out = questions.filter(pl.col("side") == "held_out")
         chosen = workspace.tables.read(asset).select("question_id", side="split")

@@ -26,16 +26,17 @@ from typing import Any
 
 import yaml
 
-from assets.resources import Models, Workspace
 from measurement import arms
 from records.question import Question
 from records.recipe import recipe_path
 from records.trajectory import Message
+from records.workspace import Workspace
 from rollouts.agent import Setting
 from rollouts.dialects.plain_tags import PlainTags
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, Request
 from rollouts.models.endpoint import Endpoint
+from rollouts.models.roles import Models
 from rollouts.waves import OpenQuestion, roll_out
 from sources.open import load_source
 

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from measurement.progress import Standing
+from measurement.progress import ArmProgress
 from records.tables import SCHEMA_VERSION, VERSION_KEY, TableFile
 from rollouts.ledger.ledger import Ledger
 
@@ -20,7 +20,7 @@ MEMORY = "1GB"
 DAY_S = 24 * 3600.0
 
 
-def export(ledger: Ledger, standings: Sequence[Standing], unfinished: pl.DataFrame, folder: Path) -> TableFile:
+def export(ledger: Ledger, progresses: Sequence[ArmProgress], unfinished: pl.DataFrame, folder: Path) -> TableFile:
     """Write the rollouts that count in these arms, with their current verdicts, and then those that stayed unfinished.
 
     Args:
@@ -31,15 +31,15 @@ def export(ledger: Ledger, standings: Sequence[Standing], unfinished: pl.DataFra
         if time.time() - left.stat().st_mtime > DAY_S:
             shutil.rmtree(left, ignore_errors=True)
     current = ["rollout_id", "correct", "verdict", "judged_with"]
-    counted = pl.concat([at.used.select(current) for at in standings]).with_row_index("position")
+    counted = pl.concat([progress.used.select(current) for progress in progresses]).with_row_index("position")
     unfinished = unfinished.join(counted, on="rollout_id", how="anti")  # another run may have finished it meanwhile
-    # an oracle has a setting for each aid: what is too much here is left out below
+    # evidence is part of a setting: what is too much here is left out below
     wanted = pl.any_horizontal(
-        (pl.col("arm") == at.arm.name)
-        & pl.col("model_fingerprint").is_in(at.settings["model_fingerprint"].unique().implode())
-        if at.arm.form == "oracle"
-        else pl.col("setting").is_in(at.settings["setting"].implode())
-        for at in standings
+        (pl.col("arm") == progress.arm.name)
+        & pl.col("model_fingerprint").is_in(progress.settings["model_fingerprint"].unique().implode())
+        if progress.arm.form.prefilled == "evidence"
+        else pl.col("setting").is_in(progress.settings["setting"].implode())
+        for progress in progresses
     )
     place = Path(tempfile.mkdtemp(dir=folder))
     gathered, target = place / "gathered.parquet", place / "table.parquet"
@@ -58,7 +58,7 @@ def export(ledger: Ledger, standings: Sequence[Standing], unfinished: pl.DataFra
         database.register("counted", _arrow(counted))
         database.read_parquet(str(gathered), file_row_number=True).create_view("gathered")
         database.execute(
-            # two runs may both have finished a rollout: the first counts, as in the standings
+            # two runs may both have finished a rollout: the first counts, as in the progress of its arm
             "COPY (WITH once AS (SELECT min(file_row_number) AS row FROM gathered GROUP BY rollout_id) "
             f"SELECT {', '.join(columns)} FROM gathered AS rollouts JOIN once ON row = rollouts.file_row_number "
             "LEFT JOIN counted ON counted.rollout_id = rollouts.rollout_id "

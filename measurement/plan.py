@@ -9,25 +9,29 @@ from typing import NamedTuple
 
 import polars as pl
 
-from assets.evaluation import held_out_questions
-from assets.resources import Models, Workspace
 from filters.benefit import per_question as tool_benefit
 from filters.difficulty.stopping import Rule
 from filters.selection import routes as selection
-from measurement import arms
-from measurement.budget import attempts_of, further_need
-from measurement.progress import Held, Need, Standing, need, standing
+from measurement.arms import Arm, compared_arms, direct_arm, evaluation_arms, teacher_arm
+from measurement.budget import attempts_of, budget_cost
+from measurement.cost import Cost, cost
+from measurement.prepared_arm import PreparedArm
+from measurement.progress import ArmProgress, LedgerSnapshot, arm_progress
+from measurement.toolbox import Toolbox
+from assets.evaluation import held_out_questions
+from records.recipe import Recipe
 from rollouts.ledger.ledger import Ledger
+from rollouts.models.roles import Models
 
 
 class Planned(NamedTuple):
     """What one stage needs in one arm."""
 
     stage: str
-    need: Need
+    cost: Cost
 
 
-def plan(workspace: Workspace, ledger: Ledger, models: Models, questions: pl.DataFrame) -> Iterator[Planned]:
+def plan(toolbox: Toolbox, ledger: Ledger, models: Models, questions: pl.DataFrame) -> Iterator[Planned]:
     """The needs of the rollout stages, in the order of the flow; makes no call.
 
     Rollouts of checkpoints that are yet to be trained are not among them.
@@ -35,28 +39,28 @@ def plan(workspace: Workspace, ledger: Ledger, models: Models, questions: pl.Dat
     Args:
         questions: the table of questions as a run would make it now.
     """
-    held = Held(ledger)
+    snapshot, workspace = LedgerSnapshot(ledger), toolbox.workspace
     recipe, policy = workspace.recipe, models.completer("policy").fingerprint
     curation = questions.filter(pl.col("split") == "curation")
     held_out = held_out_questions(workspace, questions)
 
-    def stage(name: str, arm: arms.Arm, model: str, asked: pl.DataFrame) -> tuple[Standing, Planned]:
-        at = standing(workspace, held, arm, model, asked)
-        return at, Planned(name, need(workspace, held, at, asked))
+    def stage(name: str, arm: Arm, model: str, asked: pl.DataFrame) -> tuple[ArmProgress, Planned]:
+        progress = arm_progress(PreparedArm(arm, toolbox), snapshot, model, asked)
+        return progress, Planned(name, cost(snapshot, progress, asked))
 
-    direct, planned = stage("direct_rollouts", arms.direct(recipe), policy, curation)
+    direct, planned = stage("direct_rollouts", direct_arm(recipe), policy, curation)
     yield planned
     moderate = _likely(curation, _kept(direct))
     compared = []
-    for arm in arms.benefit(recipe):
-        at, planned = stage("tool_rollouts", arm, policy, moderate)
-        compared.append(at)
+    for arm in compared_arms(recipe):
+        progress, planned = stage("tool_rollouts", arm, policy, moderate)
+        compared.append(progress)
         yield planned
     if recipe.tool_benefit.further:
-        yield Planned("tool_rollouts", further_need(workspace, compared, moderate))
-    shown = _likely(curation, _routed(workspace, moderate, compared))
-    yield stage("teacher_rollouts", arms.teacher(recipe), models.completer("teacher").fingerprint, shown)[1]
-    for arm in arms.evaluation(recipe):
+        yield Planned("tool_rollouts", budget_cost(compared, moderate))
+    shown = _likely(curation, _routed(recipe, moderate, compared))
+    yield stage("teacher_rollouts", teacher_arm(recipe), models.completer("teacher").fingerprint, shown)[1]
+    for arm in evaluation_arms(recipe):
         yield stage("base_evaluation", arm, policy, held_out)[1]
 
 
@@ -65,7 +69,7 @@ def _likely(questions: pl.DataFrame, weights: pl.DataFrame) -> pl.DataFrame:
     return questions.join(weights.filter(pl.col("weight") > 0), on="question_id", maintain_order="left")
 
 
-def _kept(direct: Standing) -> pl.DataFrame:
+def _kept(direct: ArmProgress) -> pl.DataFrame:
     """question_id and weight: the chance that the difficulty filter keeps it."""
     rule: Rule = direct.arm.rule
     states = direct.questions.select("attempts", "right").unique()
@@ -78,15 +82,14 @@ def _kept(direct: Standing) -> pl.DataFrame:
     )
 
 
-def _routed(workspace: Workspace, moderate: pl.DataFrame, compared: Sequence[Standing]) -> pl.DataFrame:
+def _routed(recipe: Recipe, moderate: pl.DataFrame, compared: Sequence[ArmProgress]) -> pl.DataFrame:
     """question_id and weight: the chance that the selection sends it to the cold start.
 
     Args:
-        compared: where the arms of the comparison stand, tools and direct first.
+        compared: how far the arms of the comparison are, tools and direct first.
     """
-    recipe = workspace.recipe
     # measured in both arms, so the route is known even of one that may yet turn out not to be kept
-    begun = pl.concat([at.open.select("question_id") for at in compared[:2]])
+    begun = pl.concat([progress.open.select("question_id") for progress in compared[:2]])
     done = moderate.join(begun, on="question_id", how="anti", maintain_order="left")
     counted = tool_benefit.counts(attempts_of(compared), recipe.tool_benefit.looks)
     measured = tool_benefit.per_question(counted, done, recipe.tool_benefit, recipe.seed)

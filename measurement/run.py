@@ -1,21 +1,23 @@
 """Rolling a model out over a table of questions, over the ledger, as every rollout stage does."""
 
 import asyncio
+import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
-import dagster as dg
 import polars as pl
 
-from assets.resources import Workspace
-from measurement.arms import Arm, preparation, tools
+from measurement.arms import Arm, tools_arm
+from measurement.cost import Cost, cost
 from measurement.export import export
-from measurement.progress import Given, Held, Need, Standing, need, open_questions, standing
+from measurement.prepared_arm import PreparedArm
+from measurement.progress import ArmProgress, LedgerSnapshot, Prefilled, arm_progress, open_questions
+from measurement.summary import StageSummary
+from measurement.toolbox import Toolbox
 from records.tables import TableFile, to_frame
 from records.trajectory import Rollout
-from reports import samples as show
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import ModelOutage
 from rollouts.models.endpoint import Endpoint
@@ -23,136 +25,196 @@ from rollouts.prompts.prefilled_results import results_of
 from rollouts.tools import ToolInfrastructureError
 from rollouts.waves import OpenQuestion, roll_out
 
-MOST_UNFINISHED = 0.05
+MAX_UNFINISHED_SHARE = 0.05
 """Share of rollouts that faults of ours may leave unfinished before a stage fails."""
-DONORS = 50_000
+DONOR_QUESTIONS = 50_000
 """Questions whose results with tools are in memory at a time."""
 
 
-class Stage:
-    """The rollouts of one stage in the making: one model over one open ledger."""
+class MeasurementError(RuntimeError):
+    """A stage cannot go on: the model is unreachable, or too many rollouts stayed unfinished."""
 
-    def __init__(
-        self, context: dg.AssetExecutionContext, workspace: Workspace, model: Endpoint, ledger: Ledger
-    ) -> None:
-        self.context, self.workspace, self.model, self.ledger = context, workspace, model, ledger
+
+class ArmRunner:
+    """Runs what arms lack: one model over one open ledger.
+
+    Args:
+        toolbox: builds the tools; its workspace says where things are.
+        model: the client of the model that attempts.
+        ledger: an open ledger.
+        log: where progress goes.
+    """
+
+    def __init__(self, toolbox: Toolbox, model: Endpoint, ledger: Ledger, log: logging.Logger) -> None:
+        self.toolbox, self.model, self.ledger, self.log = toolbox, model, ledger, log
         self.unfinished: list[Rollout] = []
-        self._held: Held | None = None
+        self._prepared: dict[str, PreparedArm] = {}
+        self._snapshot: LedgerSnapshot | None = None
         self._calls = dict(ledger.made), dict(ledger.reused)
 
     @property
-    def held(self) -> Held:
-        """What the ledger holds, what this stage has made included."""
-        if self._held is None:
+    def snapshot(self) -> LedgerSnapshot:
+        """What the ledger holds, what this runner has made included."""
+        if self._snapshot is None:
             self.ledger.flush()
-            self._held = Held(self.ledger)
-        return self._held
+            self._snapshot = LedgerSnapshot(self.ledger)
+        return self._snapshot
 
-    def left(self, standings: Sequence[Standing]) -> list[Rollout]:
+    def lasting(self, progresses: Sequence[ArmProgress]) -> list[Rollout]:
         """The rollouts that stayed unfinished, each once, however often they were tried."""
         tried = {rollout.rollout_id: rollout for rollout in self.unfinished}
         if tried:
-            for at in standings:
-                for finished in tried.keys() & set(at.used["rollout_id"]):
+            for progress in progresses:
+                for finished in tried.keys() & set(progress.used["rollout_id"]):
                     del tried[finished]
         return list(tried.values())
 
-    def standing(self, arm: Arm, questions: pl.DataFrame) -> Standing:
-        return standing(self.workspace, self.held, arm, self.model.fingerprint, questions)
+    def prepared(self, arm: Arm) -> PreparedArm:
+        """The arm with all that its attempts share, built once."""
+        prepared = self._prepared.get(arm.name)
+        if prepared is None or prepared.arm != arm:
+            prepared = self._prepared[arm.name] = PreparedArm(arm, self.toolbox)
+        return prepared
 
-    def make(self, at: Standing, questions: pl.DataFrame) -> None:
-        """Make what is missing of an arm that stands there.
+    def progress(self, arm: Arm, questions: pl.DataFrame) -> ArmProgress:
+        """How far an arm is over these questions."""
+        return arm_progress(self.prepared(arm), self.snapshot, self.model.fingerprint, questions)
+
+    def make(self, progress: ArmProgress, questions: pl.DataFrame) -> None:
+        """Make what is missing of an arm.
 
         Raises:
-            dg.Failure: the model could not be had.
+            MeasurementError: the model is unreachable.
         """
-        if at.open.is_empty():
+        if progress.open.is_empty():
             return
-        arm, given = at.arm, None
-        if arm.form == "result_only":
-            donors = self.standing(tools(self.workspace.recipe), questions).rollouts
-            given = partial(given_by, self.ledger, donors)
-        todo = open_questions(at, questions, int.from_bytes(os.urandom(4)), given)
-        self._held = None
+        arm, prefilled = progress.arm, None
+        if arm.form.prefilled == "tool_results":
+            donors = self.progress(tools_arm(self.toolbox.workspace.recipe), questions).rollouts
+            prefilled = partial(prefilled_by, self.ledger, donors)
+        todo = open_questions(progress, questions, int.from_bytes(os.urandom(4)), prefilled)
+        self._snapshot = None
         try:
-            self.unfinished += asyncio.run(self._roll_out(arm, todo, at.open.height))
+            self.unfinished += asyncio.run(self._roll_out(progress.prepared, todo, progress.open.height))
         except ModelOutage as outage:
             self.ledger.flush()
-            raise dg.Failure(
-                f"{arm.name}: the model could not be had: {outage}\n"
-                "All finished calls are kept: run again to go on from here."
+            raise MeasurementError(
+                f"{arm.name}: the model is unreachable: {outage}\n"
+                "All finished calls are saved: run the same command to resume."
             ) from outage
 
-    async def _roll_out(self, arm: Arm, todo: Iterator[OpenQuestion], total: int) -> list[Rollout]:
+    async def _roll_out(self, prepared: PreparedArm, todo: Iterator[OpenQuestion], total: int) -> list[Rollout]:
+        arm = prepared.arm
         try:
             return await roll_out(
-                todo, total, preparation(self.workspace, arm), arm.rule.waves, arm.rule.is_open, self.model,
-                self.ledger, self.model.concurrency, self.context.log.info, arm.name, arm.first_sample,
+                todo, total, prepared.prompt, arm.rule.waves, arm.rule.is_open, self.model,
+                self.ledger, self.model.concurrency, self.log.info, arm.name, arm.first_sample,
             )  # fmt: skip
         finally:
             await self.model.aclose()
 
-    def calls(self) -> dict[str, int]:
-        """How many calls were made, and how many read from the ledger, since this was last asked."""
+    def calls(self) -> StageSummary:
+        """The calls that were made, and read from the ledger, since this was last asked."""
         before, now = self._calls, (dict(self.ledger.made), dict(self.ledger.reused))
         self._calls = now
-        names = ("calls_made", "calls_from_the_ledger")
-        return {
-            f"{kind}_{name}": now[which][kind] - before[which][kind]
-            for which, name in enumerate(names)
-            for kind in now[which]
-        }
+        made, read = (
+            {kind: count - earlier.get(kind, 0) for kind, count in counts.items()}
+            for counts, earlier in zip(now, before, strict=True)
+        )
+        return StageSummary(calls_made=made, calls_from_the_ledger=read)
 
 
-def roll(
-    context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    model: Endpoint,
-    questions: pl.DataFrame,
-    arms: Sequence[Arm],
-    further: Callable[[Stage], dict[str, Any]] | None = None,
-) -> tuple[TableFile, list[Standing], dict[str, Any]]:
-    """Make what is missing of these arms, one after the other, and then what is asked for by what came out.
+@dataclass
+class Outcome:
+    """What a stage's rollouts came to."""
 
-    Returns:
-        The table of rollouts, where each arm stands, and metadata.
+    table: TableFile
+    """The rollouts that count, then those that stayed unfinished."""
+    progresses: list[ArmProgress]
+    planned: dict[str, Cost] = field(default_factory=dict)
+    """What each arm needed before any call was made, by arm."""
+    calls: dict[str, StageSummary] = field(default_factory=dict)
+    """The calls of each arm, in the order in which they were made."""
+
+    @property
+    def summary(self) -> StageSummary:
+        """All calls of the stage."""
+        total = StageSummary()
+        for calls in self.calls.values():
+            total = total.plus(calls)
+        return total
+
+    @property
+    def index(self) -> pl.DataFrame:
+        """The ledger's rows of the rollouts that count (measurement.progress.INDEX)."""
+        return pl.concat([progress.used for progress in self.progresses])
+
+
+class Stage:
+    """The arms of one rollout stage over one table of questions.
+
+    Args:
+        runner: runs what is missing.
+        questions: a table of questions.
+        arms: the arms, in the order in which they are attempted.
+    """
+
+    def __init__(self, runner: ArmRunner, questions: pl.DataFrame, arms: Sequence[Arm]) -> None:
+        self.runner, self.questions, self.arms = runner, questions, arms
+        self.planned: dict[str, Cost] = {}
+        self.calls: dict[str, StageSummary] = {}
+
+    def make_missing(self) -> None:
+        """Make what is missing of each arm, one after the other. Raises MeasurementError as `ArmRunner.make`."""
+        runner = self.runner
+        for arm in self.arms:
+            progress = runner.progress(arm, self.questions)
+            self.planned[arm.name] = needed = cost(runner.snapshot, progress, self.questions)
+            runner.log.info(f"{arm.name}: {sentence(needed)}")
+            runner.make(progress, self.questions)
+            self.calls[arm.name] = runner.calls()
+
+    def outcome(self) -> Outcome:
+        """The table of all rollouts that count, and what the stage did.
+
+        Raises:
+            MeasurementError: too many rollouts stayed unfinished.
+        """
+        runner = self.runner
+        progresses = [runner.progress(arm, self.questions) for arm in self.arms]
+        lasting = runner.lasting(progresses)
+        _check_unfinished(runner.log, lasting, sum(progress.used.height for progress in progresses))
+        for aside in runner.ledger.set_aside:
+            runner.log.warning(f"a ledger segment could not be read and was set aside: {aside}")
+        scratch = runner.toolbox.workspace.scratch
+        table = export(runner.ledger, progresses, to_frame(runner.unfinished, Rollout), scratch)
+        self.calls["unfinished"] = StageSummary(unfinished=len(lasting))
+        return Outcome(table, progresses, self.planned, self.calls)
+
+
+def run_arms(
+    toolbox: Toolbox, model: Endpoint, questions: pl.DataFrame, arms: Sequence[Arm], log: logging.Logger
+) -> Outcome:
+    """Make what is missing of these arms, and hand on the table of their rollouts.
 
     Raises:
-        dg.Failure: the model could not be had, or too much stayed unfinished. Everything that finished is in the
-            ledger; the next run goes on there.
+        MeasurementError: the model is unreachable, or too much stayed unfinished. Everything that finished is in the
+            ledger; the next run resumes there.
     """
-    metadata: dict[str, Any] = {}
-    with Ledger(workspace.ledger) as ledger:
-        stage = Stage(context, workspace, model, ledger)
-        for arm in arms:
-            at = stage.standing(arm, questions)
-            planned = need(workspace, stage.held, at, questions)
-            context.log.info(f"{arm.name}: {sentence(planned)}")
-            prefix = f"{arm.name}: " if len(arms) > 1 else ""
-            metadata[f"{prefix}planned"] = dg.MetadataValue.md(
-                f"{sentence(planned)}\n\n{show.markdown_table(planned.why)}"
-            )
-            stage.make(at, questions)
-            metadata |= {f"{prefix}{name}": count for name, count in stage.calls().items()}
-        if further is not None:
-            metadata |= further(stage)
-        standings = [stage.standing(arm, questions) for arm in arms]
-        _check_unfinished(context, stage.left(standings), sum(at.used.height for at in standings))
-        for aside in ledger.set_aside:
-            context.log.warning(f"a ledger segment could not be read and was set aside: {aside}")
-        table = export(ledger, standings, to_frame(stage.unfinished, Rollout), workspace.scratch)
-    index = pl.concat([at.used for at in standings])
-    return table, standings, {**show.rollout_metadata(index), **metadata}
+    with Ledger(toolbox.workspace.ledger) as ledger:
+        stage = Stage(ArmRunner(toolbox, model, ledger, log), questions, arms)
+        stage.make_missing()
+        return stage.outcome()
 
 
-def given_by(ledger: Ledger, donors: pl.DataFrame, question_ids: pl.Series) -> Iterator[Given]:
-    """What the attempts `donors` obtained by their calls, for one question after another.
+def prefilled_by(ledger: Ledger, donors: pl.DataFrame, question_ids: pl.Series) -> Iterator[Prefilled]:
+    """The results that the attempts `donors` obtained by their calls, for one question after another.
 
     Args:
         donors: finished rollouts: rollout_id, question_id, sample_index.
     """
-    for start in range(0, len(question_ids), DONORS):
-        part = question_ids.slice(start, DONORS).to_frame("question_id")
+    for start in range(0, len(question_ids), DONOR_QUESTIONS):
+        part = question_ids.slice(start, DONOR_QUESTIONS).to_frame("question_id")
         rows = donors.select("rollout_id", "question_id", "sample_index").join(part, on="question_id", how="semi")
         calls = ledger.select(["rollout_id", "tool_calls"], pl.col("rollout_id").is_in(rows["rollout_id"].implode()))
         made = rows.join(calls, on="rollout_id").group_by("question_id").agg("sample_index", "tool_calls")
@@ -161,7 +223,7 @@ def given_by(ledger: Ledger, donors: pl.DataFrame, question_ids: pl.Series) -> I
             yield {sample: results_of(text) for sample, text in zip(samples or (), texts or (), strict=True)}
 
 
-def _check_unfinished(context: dg.AssetExecutionContext, unfinished: list[Rollout], finished: int) -> None:
+def _check_unfinished(log: logging.Logger, unfinished: list[Rollout], finished: int) -> None:
     """A few rollouts may stay unfinished, and count nowhere; with many a stage would measure our faults."""
     if not unfinished:
         return
@@ -169,22 +231,22 @@ def _check_unfinished(context: dg.AssetExecutionContext, unfinished: list[Rollou
     by_tool = sum(r.error_class.startswith(ToolInfrastructureError.__name__) for r in unfinished)
     what = (
         f"{len(unfinished)} of {total} rollouts could not be finished ({by_tool} because a tool failed, "
-        f"{len(unfinished) - by_tool} because the model could not be had); the first: {unfinished[0].error_class}"
+        f"{len(unfinished) - by_tool} because the model was unreachable); the first: {unfinished[0].error_class}"
     )
-    if len(unfinished) > MOST_UNFINISHED * total:
-        raise dg.Failure(
-            f"{what}\nThat is no fault of the questions, and too many to go on. All finished calls are kept: mend it "
-            "and run again."
+    if len(unfinished) > MAX_UNFINISHED_SHARE * total:
+        raise MeasurementError(
+            f"{what}\nThis is an infrastructure problem, too large to continue. All finished calls are saved: fix the "
+            "cause and run again."
         )
-    context.log.warning(f"{what}\nThey count as no attempts; the next run tries them again.")
+    log.warning(f"{what}\nThey do not count as attempts; the next run tries them again.")
 
 
-def sentence(planned: Need) -> str:
+def sentence(planned: Cost) -> str:
     """What an arm needs, in one line."""
-    if not planned.most:
+    if not planned.at_most:
         return f"{planned.stored} rollouts of {planned.questions} questions are in the ledger, and no more are needed"
     return (
-        f"{planned.stored} rollouts of {planned.questions} questions are in the ledger; {planned.now} are needed now, "
-        f"about {planned.expected:.0f} in all, {planned.most} at most; "
+        f"{planned.stored} rollouts of {planned.questions} questions are in the ledger; {planned.needed_now} are needed now, "
+        f"about {planned.expected:.0f} in all, {planned.at_most} at most; "
         f"about {planned.tokens:,.0f} tokens ({planned.basis})"
     )

@@ -6,20 +6,21 @@ from pathlib import Path
 import dagster as dg
 
 from assets.graph import build_assets, check_recipe
-from assets.resources import Models, TableIOManager, Workspace
+from assets.resources import resources
 from pipelines.console import console
 from pipelines.jobs import curation, refresh
 from pipelines.schedules import nightly
 from records.recipe import read_recipe, recipe_path
+from records.workspace import Workspace
 
 _file = recipe_path()
 recipe = read_recipe(_file)
 check_recipe(recipe, str(_file))
 
 workspace = Workspace(
-    recipe_file=str(_file.resolve()),
-    data=os.environ.get("TOUCHSTONE_DATA") or str(Path("data").resolve() / recipe.name),
-    ledger_at=os.environ.get("TOUCHSTONE_LEDGER", ""),
+    str(_file.resolve()),
+    os.environ.get("TOUCHSTONE_DATA") or str(Path("data").resolve() / recipe.name),
+    os.environ.get("TOUCHSTONE_LEDGER", ""),
 )
 _built = build_assets(recipe)
 
@@ -28,11 +29,7 @@ defs = dg.Definitions(
     asset_checks=[item for item in _built if isinstance(item, dg.AssetChecksDefinition)],
     jobs=[curation, refresh],
     schedules=[nightly(recipe)],
-    resources={
-        "workspace": workspace,
-        "models": Models(workspace=workspace),
-        "io_manager": TableIOManager(workspace=workspace),
-    },
+    resources=resources(workspace),
     # One process a run: all its steps share one model server, and what is heavy runs in processes of its own anyway.
     executor=dg.in_process_executor,
     loggers={"console": console},

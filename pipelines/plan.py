@@ -7,11 +7,13 @@ import dagster as dg
 import polars as pl
 
 from assets.graph import build_assets
-from assets.resources import Models, TableIOManager, Workspace
+from assets.resources import resources
 from measurement.plan import Planned, plan
 from records.recipe import Recipe
+from records.workspace import Workspace
 from reports.terminal import text
 from rollouts.ledger.ledger import Ledger
+from rollouts.models.roles import Models
 
 FREE = ("sources", "benchmarks", "questions")
 """Groups of assets that cost no model call."""
@@ -28,11 +30,7 @@ def _as_read_now(recipe: Recipe, workspace: Workspace, scratch: str) -> Workspac
     result = dg.materialize(
         assets,
         selection=dg.AssetSelection.groups(*FREE),
-        resources={
-            "workspace": fresh,
-            "models": Models(workspace=fresh),
-            "io_manager": TableIOManager(workspace=fresh),
-        },
+        resources=resources(fresh),
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from assets.resources import Workspace
 from filters.benefit.totals import totals
 from filters.difficulty.band import rule_of
 from filters.difficulty.stopping import progress
 from records.recipe import BENEFIT_DECISIONS
 from records.tables import TableStore
+from records.workspace import Workspace
 
 
 def text(frame: pl.DataFrame) -> str:

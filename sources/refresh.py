@@ -19,13 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from assets.conservation import rejects_table
-from assets.resources import Workspace
 from records.identity import content_hash
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import Question, Reject
 from records.recipe import Source
 from records.tables import SCHEMA_VERSION, VERSION_KEY, TableFile, from_frame, stack, to_frame
+from records.workspace import Workspace, rejects_table
 from sources.open import Arrival, open_source
 
 BATCH = 4096

@@ -4,9 +4,6 @@ import json
 import os
 import resource
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from records.recipe.section import explain
 
-PROGRESS_SECONDS = 10.0
 LORA_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -65,26 +61,6 @@ def read_job(arguments: list[str], model: type[J]) -> J:
 
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-class Heartbeat:
-    """Says where a job stands at least every ten seconds, also in the middle of a long step."""
-
-    def __init__(self, line: Callable[[], str], say: Callable[[str], None] = say) -> None:
-        self._line, self._say, self._stop = line, say, threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-
-    def _beat(self) -> None:
-        while not self._stop.wait(PROGRESS_SECONDS):
-            self._say(self._line())
-
-    def __enter__(self) -> "Heartbeat":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
 
 def load(job: Job) -> tuple[Any, Any]:
@@ -159,14 +135,3 @@ def write_result(job: Job, result: dict[str, Any]) -> Path:
 
 def peak_memory_gib() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
-
-
-class Clock:
-    """Seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return round(time.monotonic() - self._start, 1)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from records.heartbeat import Clock, Heartbeat
 from records.identity import canonical_json
 from records.images.store import ImageStore
 from records.question import Question
@@ -21,7 +22,7 @@ from rollouts.agent import NoLedger, Setting, attempt
 from rollouts.dialects import get_dialect
 from rollouts.tools import Tool, ToolContext, build_tool
 from rollouts.waves import NOT_AN_ATTEMPT
-from training.job import Clock, Heartbeat, Job, JobError, adapter, load, read_job, save, say, trainer_settings
+from training.job import Job, JobError, adapter, load, read_job, save, say, trainer_settings
 from training.job import write_result as write
 from training.masking import template_text, token_ids
 from training.policy_completer import PolicyCompleter, PolicySession
@@ -224,7 +225,7 @@ def run(job: RlJob, tools: dict[str, Tool] | None = None) -> dict[str, Any]:
     )
     line = lambda: f"rl: {len(steps)}/{settings.steps} steps, {roller.done} rollouts done, {clock.seconds} s"  # noqa: E731
     try:
-        with Heartbeat(line):
+        with Heartbeat(line, say):
             trainer.train()
             saved = save(trainer, tokenizer, job, settings.lora_rank)
     finally:

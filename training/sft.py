@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from records.heartbeat import Clock, Heartbeat
 from records.recipe import Sft
-from training.job import Clock, Heartbeat, Job, JobError, adapter, load, read_job, save, say, trainer_settings
+from training.job import Job, JobError, adapter, load, read_job, save, say, trainer_settings
 from training.job import write_result as write
 from training.masking import IGNORED, encode
 

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import polars as pl
 
-from assets.resources import Models, Workspace
 from benchmarks import savings
 from benchmarks.ledger import synthetic as synthetic_ledger
 from filters.difficulty import band as difficulty
@@ -31,9 +30,11 @@ from measurement.plan import plan
 from measurement.progress import Held, open_questions, standing
 from records.tables import schema
 from records.trajectory import Rollout
+from records.workspace import Workspace
 from reports import samples as show
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, Request
+from rollouts.models.roles import Models
 from rollouts.waves import roll_out
 
 QUESTIONS_A_ROLLOUT = 1 / 10.4

@@ -8,15 +8,16 @@ import numpy as np
 import polars as pl
 import yaml
 
-from assets.resources import Models, Workspace
 from measurement import arms
 from records.identity import canonical_json
 from records.question import Question
 from records.tables import schema, to_frame
 from records.trajectory import ExecutedCall, Message, Rollout, ToolCall, ToolResult, text_message
+from records.workspace import Workspace
 from rollouts.agent import sampling_identity
 from rollouts.ledger import ledger as ledger_module
 from rollouts.ledger.ledger import CALLS, ROLLOUTS, Ledger
+from rollouts.models.roles import Models
 from verdicts.rules import judged_with
 
 CALLS_A_ROLLOUT = 3

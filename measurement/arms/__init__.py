@@ -1,26 +1,24 @@
-"""The arms that rollout stages sample, as the recipe sets them: who attempts, with which tools, how often."""
+"""The arms in which the same question is attempted. A new arm is one new module of this folder that offers
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+- `FORM`: what its prompts show, whether tools may be called, and what a call does (rollouts.prompts.forms.Form),
+- `first_sample(recipe) -> int`, if its attempts are to be other ones than those of a stage before (0 if not).
 
-import polars as pl
+A recipe names it under `tool_benefit.controls`. Modules whose name starts with an underscore are not arms.
+"""
 
-from assets.resources import Workspace
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from types import ModuleType
+
 from filters.difficulty.band import rule_of
 from filters.difficulty.stopping import Rule
-from records.evidence import KEY as AID
-from records.evidence import read_aid
-from records.identity import content_hash
-from records.question import Question, Task
 from records.recipe import Recipe, Sampling, ToolBenefit
-from records.trajectory import Message
-from rollouts.agent import Setting
-from rollouts.dialects import get_dialect
-from rollouts.prompts.build import Form, build_prompt, read_examples, template_fingerprint
-from rollouts.prompts.prefilled_results import aid_results
-from rollouts.tools import Tool
-from rollouts.tools._withheld import withhold
-from rollouts.waves import Prepare
+from records.recipe.section import RecipeError
+from rollouts.prompts.forms import Form
+
+COMPARED = ("tools", "direct")
+"""The arms that every comparison has, in the order in which they are attempted."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +26,9 @@ class Arm:
     """One arm of one stage."""
 
     name: str
-    """Part of a rollout's identity: its form, or `teacher`."""
+    """Part of a rollout's identity: the name of its form, or `teacher`."""
     role: str
-    """Whose model attempts: `policy` or `teacher`."""
+    """The role whose model attempts, such as `policy` or `teacher`."""
     form: Form
     """How its prompts are made, and what a call comes to."""
     sampling: Sampling
@@ -52,26 +50,57 @@ class Arm:
         return max(self.rule.samples, self.most_samples)
 
 
-def _fixed(samples: int) -> Rule:
-    return Rule(waves=(samples,), keep=None)
+def arm_names() -> list[str]:
+    """The names of all arms."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
-def direct(recipe: Recipe) -> Arm:
+def get_arm(name: str) -> ModuleType:
+    """The module of an arm.
+
+    Raises:
+        RecipeError: there is no arm of that name; the message lists those there are.
+    """
+    if name not in arm_names():
+        raise RecipeError(f"there is no arm {name!r}; known: {', '.join(arm_names())}")
+    return importlib.import_module(f"measurement.arms.{name}")
+
+
+def check_controls(recipe: Recipe) -> None:
+    """Raises RecipeError for a control of the recipe that is not an arm, or is one that every comparison has."""
+    for name in recipe.tool_benefit.controls:
+        if name in COMPARED:
+            raise RecipeError(f"tool_benefit.controls: {name!r} is compared in any case; leave it out")
+        try:
+            get_arm(name)
+        except RecipeError as error:
+            raise RecipeError(f"tool_benefit.controls: {error}") from None
+
+
+def direct_arm(recipe: Recipe) -> Arm:
     """The attempts that decide about difficulty."""
-    return Arm("direct", "policy", "direct", recipe.difficulty.sampling, rule_of(recipe.difficulty))
+    return Arm("direct", "policy", get_arm("direct").FORM, recipe.difficulty.sampling, rule_of(recipe.difficulty))
 
 
-def benefit(recipe: Recipe) -> list[Arm]:
+def compared_arms(recipe: Recipe) -> list[Arm]:
     """The arms that show what tools are good for: tools, direct, and the recipe's controls, all sampled alike.
 
-    An attempt may write as much in one arm as in any other, over however many turns. The direct attempts are others
-    than those that chose the question.
+    An attempt may write as much in one arm as in any other, over however many turns. The direct attempts are new ones:
+    those that chose the question would make any tool look good.
     """
     settings = recipe.tool_benefit
-    forms: list[Form] = ["tools", "direct", *dict.fromkeys(settings.controls)]
-    sampling, rule, most = _same_budget(settings), _fixed(settings.samples), settings.most_samples
-    first = {"direct": recipe.difficulty.samples}
-    return [Arm(form, "policy", form, sampling, rule, first.get(form, 0), most) for form in forms]
+    return [_compared(recipe, settings, name) for name in dict.fromkeys([*COMPARED, *settings.controls])]
+
+
+def _compared(recipe: Recipe, settings: ToolBenefit, name: str) -> Arm:
+    module = get_arm(name)
+    first = module.first_sample(recipe) if hasattr(module, "first_sample") else 0
+    rule = _fixed(settings.samples)
+    return Arm(name, "policy", module.FORM, _same_budget(settings), rule, first, settings.most_samples)
+
+
+def _fixed(samples: int) -> Rule:
+    return Rule(waves=(samples,), keep=None)
 
 
 def _same_budget(settings: ToolBenefit) -> Sampling:
@@ -79,89 +108,21 @@ def _same_budget(settings: ToolBenefit) -> Sampling:
     return settings.sampling.model_copy(update={"max_tokens": settings.tokens, "total_tokens": settings.tokens})
 
 
-def tools(recipe: Recipe) -> Arm:
-    """The arm of `benefit` with tools: its results are what `result_only` is given."""
-    return benefit(recipe)[0]
+def tools_arm(recipe: Recipe) -> Arm:
+    """The compared arm with tools: its results are what `result_only` shows."""
+    return _compared(recipe, recipe.tool_benefit, "tools")
 
 
-def teacher(recipe: Recipe) -> Arm:
-    return Arm("teacher", "teacher", "tools", recipe.cold_start.sampling, _fixed(recipe.cold_start.samples))
+def teacher_arm(recipe: Recipe) -> Arm:
+    """The teacher's attempts at the cold-start questions."""
+    settings = recipe.cold_start
+    return Arm("teacher", "teacher", get_arm("tools").FORM, settings.sampling, _fixed(settings.samples))
 
 
-def evaluation(recipe: Recipe) -> tuple[Arm, Arm]:
+def evaluation_arms(recipe: Recipe) -> tuple[Arm, Arm]:
     """Both arms of the evaluation, direct first."""
     settings, rule = recipe.evaluation, _fixed(recipe.evaluation.samples)
     return (
-        Arm("direct", "policy", "direct", settings.direct, rule),
-        Arm("tools", "policy", "tools", settings.tools, rule),
+        Arm("direct", "policy", get_arm("direct").FORM, settings.direct, rule),
+        Arm("tools", "policy", get_arm("tools").FORM, settings.tools, rule),
     )
-
-
-def _shown_tools(workspace: Workspace, arm: Arm, task: Task) -> Mapping[str, Tool]:
-    """The recipe's tools for a task, in the arms whose prompts show their calls or results."""
-    return {} if arm.form == "direct" else {name: workspace.tool(name) for name in workspace.recipe.tools.get(task, ())}
-
-
-def offered_tools(workspace: Workspace, arm: Arm, task: Task) -> Mapping[str, Tool]:
-    """The tools that the recipe offers for a task, if it is an arm with calls."""
-    shown = _shown_tools(workspace, arm, task)
-    return {"tools": shown, "call_only": withhold(shown)}.get(arm.form, {})
-
-
-def setting_of(workspace: Workspace, arm: Arm, task: Task) -> Setting:
-    """What all attempts of the arm at questions of a task share (in `oracle`: but for `with_aid`)."""
-    recipe = workspace.recipe
-    dialect, examples = get_dialect(recipe.dialect), read_examples(recipe.examples)
-    sees_images = recipe.models.role(arm.role).sees_images
-    offered = offered_tools(workspace, arm, task)
-    shown = list(_shown_tools(workspace, arm, task).values())
-    template = template_fingerprint(task, dialect, shown, examples, sees_images, arm.form)
-    if arm.form == "result_only":  # other attempts with tools bring other results
-        template = content_hash([template, setting_of(workspace, tools(recipe), task).fingerprint("")])
-    return Setting(arm.name, dialect, offered, arm.sampling, workspace.images, sees_images, template)
-
-
-def with_aid(setting: Setting, aid: str) -> Setting:
-    """The setting of an `oracle` attempt at a question with this aid: when a source annotates it otherwise, or its
-    annotation is read otherwise, attempts are made anew."""
-    return replace(setting, prompt_template=content_hash([setting.prompt_template, aid])) if aid else setting
-
-
-def askable(workspace: Workspace, arm: Arm, questions: pl.DataFrame) -> pl.DataFrame:
-    """The questions that attempts of the arm can be made at, in order, with a column `aid`.
-
-    `aid` identifies what is annotated and can be shown, and is empty in all arms but `oracle`. In that one, questions
-    without anything to show are left out.
-    """
-    if arm.form != "oracle":
-        return questions.with_columns(aid=pl.lit(""))
-    noted = questions.filter(pl.col("extra").str.contains(f'"{AID}"', literal=True))
-    sees_images = workspace.recipe.models.role(arm.role).sees_images
-    known = noted.select("extra", pl.col("images").list.len()).iter_rows()
-    aids = pl.Series("aid", [_aid(extra, images if sees_images else 0) for extra, images in known], dtype=pl.String)
-    return noted.with_columns(aids).filter(pl.col("aid") != "")
-
-
-def _aid(extra: str, images: int) -> str:
-    """Identity of the aid in a question's `extra`, as far as it is text or within so many images; "" without any."""
-    aid = read_aid(extra)
-    boxes = [box.model_dump() for box in aid.boxes if box.image < images] if aid else []
-    return content_hash([aid.texts, boxes]) if aid and (aid.texts or boxes) else ""
-
-
-def preparation(workspace: Workspace, arm: Arm) -> Prepare:
-    """The setting and the prompt of any question in the arm, with what the attempt is given (`result_only`)."""
-    examples = read_examples(workspace.recipe.examples)
-    settings: dict[Task, Setting] = {}
-
-    def prepare(question: Question, given: Sequence[Message] = ()) -> tuple[Setting, list[Message]]:
-        if question.task not in settings:
-            settings[question.task] = setting_of(workspace, arm, question.task)
-        setting = settings[question.task]
-        if arm.form == "oracle":
-            given = aid_results(question, workspace.images, setting.sees_images)
-            setting = with_aid(setting, _aid(question.extra, len(question.images) if setting.sees_images else 0))
-        shown = list(_shown_tools(workspace, arm, question.task).values())
-        return setting, build_prompt(question, setting.dialect, shown, examples, setting.sees_images, arm.form, given)
-
-    return prepare

@@ -3,7 +3,9 @@ import polars as pl
 import pytest
 import yaml
 
-from assets.resources import Models, TableIOManager, Workspace
+from assets.resources import TableIOManager
+from records.workspace import Workspace
+from rollouts.models.roles import Models
 
 RECIPE = {
     "name": "remote",

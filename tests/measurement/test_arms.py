@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.resources import Models
 from measurement import arms
 from measurement.progress import Held, need, open_questions, standing
 from records.evidence import Aid, Box, write_aid
 from records.tables import from_frame
 from records.trajectory import Rollout, text_message
 from rollouts.ledger.ledger import Ledger
+from rollouts.models.roles import Models
 from rollouts.prompts.build import FOUND_OUT
 from rollouts.tools._withheld import NOTICE
 from tests.support.arms_workspace import AIDED, ASKED, QUESTIONS, Place, aid, asked_of, new_place, question

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from assets.resources import Models
 from filters.benefit.per_question import per_question
 from measurement import arms
 from measurement import budget as further
 from measurement import run as rolling
 from measurement.progress import Held, standing
 from rollouts.ledger.ledger import Ledger
+from rollouts.models.roles import Models
 from tests.support.arms_workspace import ASKED, QUESTIONS, Place, new_place
 
 SETTINGS = {"samples": 3, "further": 5.0, "most_samples": 12, "controls": ["call_only"]}

@@ -4,14 +4,15 @@ import polars as pl
 import pytest
 import yaml
 
-from assets.resources import Models, Workspace
 from measurement import arms
 from measurement.export import export
 from measurement.progress import Held, need, open_questions, standing
 from records.question import Question
 from records.tables import from_frame, to_frame
 from records.trajectory import Rollout
+from records.workspace import Workspace
 from rollouts.ledger.ledger import Ledger
+from rollouts.models.roles import Models
 from rollouts.waves import judged
 
 RECIPE = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 from assets import tool_benefit
-from assets.resources import TableIOManager, Workspace
+from assets.resources import TableIOManager
 from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
 from measurement import arms
@@ -21,6 +21,7 @@ from records.images.store import ImageStore
 from records.recipe import ToolBenefit
 from records.tables import to_frame
 from records.trajectory import ExecutedCall, Message, Rollout, ToolCall, ToolResult, text_message
+from records.workspace import Workspace
 from reports import benefit as benefit_show
 from reports import benefit_charts
 from reports import drawing as charts

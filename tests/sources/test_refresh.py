@@ -7,9 +7,8 @@ import random
 import pytest
 from PIL import Image
 
-from assets.conservation import rejects_table
-from assets.resources import Workspace
 from records.recipe import Source
+from records.workspace import Workspace, rejects_table
 from sources.refresh import images_table, read_state, take_over
 
 

@@ -7,12 +7,13 @@ import dagster as dg
 import polars as pl
 import yaml
 
-from assets.resources import Models, Workspace
 from assets.tool_benefit import tool_rollouts
 from records.evidence import Aid, write_aid
 from records.question import Question
 from records.recipe import Recipe
 from records.tables import to_frame
+from records.workspace import Workspace
+from rollouts.models.roles import Models
 from tests.support.stand_in_model import ModelStandIn
 
 RECIPE = {

@@ -10,13 +10,13 @@ import json
 import tempfile
 from typing import Any
 
-from assets.resources import Workspace
 from filters import trajectories
 from measurement import arms
 from records.evidence import Aid, Box, write_aid
 from records.question import Question
 from records.recipe import read_recipe, recipe_path
 from records.trajectory import ToolResult, text_message
+from records.workspace import Workspace
 from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
 from rollouts.models.contract import Completion

@@ -20,9 +20,10 @@ import yaml
 from polars.testing import assert_frame_equal
 
 from assets.graph import build_assets
-from assets.resources import Models, TableIOManager, Workspace
+from assets.resources import resources
 from measurement import run as rolling
 from records.tables import TableStore
+from records.workspace import Workspace
 from rollouts.ledger import ledger
 from rollouts.ledger.segments import Folder, Segments
 from rollouts.models import endpoint
@@ -136,11 +137,7 @@ class Place:
         result = dg.materialize(
             assets,
             selection=dg.AssetSelection.assets(*LAST).upstream(),
-            resources={
-                "workspace": workspace,
-                "models": Models(workspace=workspace),
-                "io_manager": TableIOManager(workspace=workspace),
-            },
+            resources=resources(workspace),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )

@@ -1,0 +1,5 @@
+"""The arm `oracle`: no tool may be called; the prompt shows the evidence that the source annotates its question with."""
+
+from rollouts.prompts.forms import FORMS
+
+FORM = FORMS["oracle"]
