@@ -9,8 +9,8 @@ import dagster as dg
 import polars as pl
 
 from assets.conservation import conservation_check, decided
-from assets.questions import draw_split, on_several_sides
 from assets.resources import Models, Workspace
+from filters.questions.splits import draw_split, on_several_sides
 from measurement import arms
 from records.identity import content_hash
 from records.images.store import ImageStore

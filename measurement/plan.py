@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from assets.evaluation import held_out_questions
 from assets.resources import Models, Workspace
 from filters.benefit import per_question as tool_benefit
 from filters.difficulty.stopping import Rule
+from filters.questions.splits import held_out_questions
 from filters.selection import routes as selection
 from measurement import arms
 from measurement.budget import attempts_of, further_need
@@ -38,7 +38,7 @@ def plan(workspace: Workspace, ledger: Ledger, models: Models, questions: pl.Dat
     held = Held(ledger)
     recipe, policy = workspace.recipe, models.completer("policy").fingerprint
     curation = questions.filter(pl.col("split") == "curation")
-    held_out = held_out_questions(workspace, questions)
+    held_out = held_out_questions(questions, recipe.evaluation.limit_per_task)
 
     def stage(name: str, arm: arms.Arm, model: str, asked: pl.DataFrame) -> tuple[Standing, Planned]:
         at = standing(workspace, held, arm, model, asked)

@@ -13,7 +13,8 @@ from itertools import repeat
 import polars as pl
 
 from assets.resources import Workspace
-from filters.difficulty.stopping import Rule, progress
+from filters.difficulty.progress import progress
+from filters.difficulty.stopping import Rule
 from measurement.arms import Arm, askable, preparation, setting_of, with_aid
 from measurement.verdicts import with_current_verdicts
 from records.identity import canonical_json
@@ -63,7 +64,7 @@ class Standing:
     """The setting of each task, and of each aid that is shown: task, aid, setting (fingerprint), and PARTS."""
     questions: pl.DataFrame
     """One row a question that the arm can be asked, in the given order: question_id, task, setting, weight, wanted,
-    what filters.difficulty.stopping.progress says, missing (samples of the next wave, or of those wanted, that are not
+    what filters.difficulty.progress.progress says, missing (samples of the next wave, or of those wanted, that are not
     there), known_samples and known_correct."""
     tokens: pl.DataFrame
     """Means over stored rollouts in the same settings, of any sample: setting, tokens (read and written), rows."""
