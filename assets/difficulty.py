@@ -5,7 +5,7 @@ import polars as pl
 
 from assets.conservation import conservation_check, decided
 from filters.difficulty import band as rule
-from filters.difficulty.stopping import progress
+from filters.difficulty.progress import progress
 from measurement import arms
 from measurement.run import roll
 from records.tables import TableFile

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from filters.questions.splits import held_out_questions
 from measurement import arms
 from measurement.run import roll
 from records.tables import TableFile
@@ -17,13 +18,6 @@ from rollouts.models.roles import Models
 from training.evaluate import compare_with_base, pass_rates
 
 JUDGED = ["question_id", "arm", "correct"]
-
-
-def held_out_questions(workspace: Workspace, questions: pl.DataFrame) -> pl.DataFrame:
-    """The questions that the evaluation asks."""
-    held_out = questions.filter(pl.col("split") == "held_out")
-    limit = workspace.recipe.evaluation.limit_per_task
-    return held_out if limit is None else held_out.group_by("task", maintain_order=True).head(limit)
 
 
 def _both_arms(
@@ -48,7 +42,7 @@ def base_evaluation(
     models: dg.ResourceParam[Models],
     questions: pl.DataFrame,
 ) -> dg.Output[TableFile]:
-    held_out = held_out_questions(workspace, questions)
+    held_out = held_out_questions(questions, workspace.recipe.evaluation.limit_per_task)
     table, metadata = _both_arms(context, workspace, "base", models.completer("policy"), held_out)
     return dg.Output(table, metadata=metadata)
 
@@ -70,7 +64,7 @@ def evaluation(
     sft_checkpoint: pl.DataFrame,
     rl_checkpoint: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
-    held_out = held_out_questions(workspace, questions)
+    held_out = held_out_questions(questions, workspace.recipe.evaluation.limit_per_task)
     rollouts, calls = {"base": base_evaluation.select(JUDGED).collect()}, 0
     for name, folder in pl.concat([sft_checkpoint, rl_checkpoint]).select("checkpoint", "folder").iter_rows():
         client = models.checkpoint(name, Path(folder))

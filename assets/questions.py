@@ -5,11 +5,10 @@ import polars as pl
 
 from assets.conservation import conservation_check, decided, ids
 from assets.sources import benchmark_name, benchmark_sources, source_keys
-from filters.caches.compared_images import Compared
+from filters.caches.compared_images import ComparisonCache
 from filters.duplicates.embeddings import Embedder
 from filters.questions.curate import STEPS, curate
-from filters.rejects import reject_rows
-from records.identity import unit_interval
+from filters.questions.splits import STAGE, draw_held_out, on_several_sides
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import TASKS, Question, Reject
 from records.recipe import Recipe
@@ -20,65 +19,7 @@ from reports.funnel import funnel
 from rollouts.prompts.build import read_examples
 from sources.refresh import images_table
 
-STAGE, SOURCE_STAGE = "questions", "source"
-
-
-def _draw(units: pl.Series, share: float, salt: str) -> pl.Series:
-    """True for about `share` of the texts, by their hash."""
-    return units.map_elements(lambda unit: unit_interval(unit, salt) < share, return_dtype=pl.Boolean)
-
-
-def draw_held_out(questions: pl.DataFrame, share: float, salt: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The questions with `split` (held_out for about `share` of them, else curation), and the rejects.
-
-    Each picture is drawn for itself, and a question without one by its id, so that a draw stays when others come and
-    go. A question between pictures that were drawn apart is rejected: `picture_on_both_sides`.
-    """
-    shown = questions.select(unit="pictures").explode("unit").drop_nulls().unique()
-    alone = questions.filter(pl.col("pictures").list.len() == 0).select(unit="question_id")
-    drawn = pl.concat([shown, alone.unique()])
-    drawn = drawn.with_columns(out=_draw(drawn["unit"], share, salt))
-    unit = pl.when(pl.col("pictures").list.len() > 0).then("pictures").otherwise(pl.concat_list("question_id"))
-    sides = (
-        questions.select(unit=unit)
-        .with_row_index("row")
-        .explode("unit")
-        .join(drawn, on="unit", how="left", maintain_order="left")
-        .group_by("row", maintain_order=True)
-        .agg(any=pl.col("out").any(), all=pl.col("out").all())
-    )
-    split = pl.when(sides["any"]).then(pl.lit("held_out")).otherwise(pl.lit("curation"))
-    apart = sides["any"] != sides["all"]
-    detail = "its pictures are also those of questions on both sides of the held-out split"
-    lost = reject_rows(questions.filter(apart), STAGE, "picture_on_both_sides", detail, row_id="arrived_as")
-    return questions.with_columns(split=split).filter(~apart), lost
-
-
-def draw_split(questions: pl.DataFrame, share: float, salt: str) -> pl.Series:
-    """True for about `share` of the questions; those that are linked by their pictures are drawn together."""
-    links = questions.select("pictures").with_row_index("row").explode("pictures").drop_nulls()
-    links = links.with_columns(unit="pictures")
-    while True:
-        joined = links.with_columns(unit=pl.col("unit").min().over("row")).with_columns(
-            unit=pl.col("unit").min().over("pictures")
-        )
-        if joined.equals(links):
-            break
-        links = joined
-    units = (
-        questions.select("question_id")
-        .with_row_index("row")
-        .join(links.unique("row", keep="any").select("row", "unit"), on="row", how="left", maintain_order="left")
-    )
-    return _draw(units.select(pl.coalesce("unit", "question_id"))["unit"], share, salt)
-
-
-def on_several_sides(sides: pl.DataFrame) -> pl.DataFrame:
-    """The questions and pictures on more than one side. `sides`: columns question_id, pictures and side."""
-    units = pl.concat(
-        [sides.select("side", unit="question_id"), sides.select("side", unit="pictures").explode("unit").drop_nulls()]
-    )
-    return units.group_by("unit").agg(sides=pl.col("side").n_unique()).filter(pl.col("sides") > 1)
+SOURCE_STAGE = "source"
 
 
 def benchmark_rows(workspace: Workspace, recipe: Recipe) -> pl.DataFrame:
@@ -122,7 +63,7 @@ def questions_assets(recipe: Recipe) -> list:
             embed = Embedder(rules.duplicates.semantic, f"{workspace.data}/embeddings").embed
         facts = image_facts(workspace, names + evaluation)
         known = benchmark_rows(workspace, recipe)
-        compare = Compared(workspace.tables, workspace.data, workspace.images.get, rules.decontamination)
+        compare = ComparisonCache(workspace.tables, workspace.data, workspace.images.get, rules.decontamination)
         curated = curate(table, facts, rules, shown, known, compare, embed)
         kept, apart = draw_held_out(curated.kept, recipe.split.held_out, recipe.split.salt)
         rejects = pl.concat([curated.rejects, apart])

@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from assets.conservation import conservation_check, decided
-from assets.questions import draw_split, on_several_sides
+from filters.questions.splits import draw_split, on_several_sides
 from measurement import arms
 from records.heartbeat import Clock, Heartbeat
 from records.identity import content_hash

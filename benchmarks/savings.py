@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from filters.difficulty.stopping import Rule, progress
+from filters.difficulty.progress import progress
+from filters.difficulty.stopping import Rule
 from filters.difficulty.unbiased_rate import flip_probability, flipped_sequences, stopping_points
 from records.recipe import CountBand
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from filters.benefit import per_question as tool_benefit
 from filters.difficulty.stopping import Rule
+from filters.questions.splits import held_out_questions
 from filters.selection import routes as selection
 from measurement.arms import Arm, compared_arms, direct_arm, evaluation_arms, teacher_arm
 from measurement.budget import attempts_of, budget_cost
@@ -18,7 +19,6 @@ from measurement.cost import Cost, cost
 from measurement.prepared_arm import PreparedArm
 from measurement.progress import ArmProgress, LedgerSnapshot, arm_progress
 from measurement.toolbox import Toolbox
-from assets.evaluation import held_out_questions
 from records.recipe import Recipe
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.roles import Models
@@ -42,7 +42,7 @@ def plan(toolbox: Toolbox, ledger: Ledger, models: Models, questions: pl.DataFra
     snapshot, workspace = LedgerSnapshot(ledger), toolbox.workspace
     recipe, policy = workspace.recipe, models.completer("policy").fingerprint
     curation = questions.filter(pl.col("split") == "curation")
-    held_out = held_out_questions(workspace, questions)
+    held_out = held_out_questions(questions, recipe.evaluation.limit_per_task)
 
     def stage(name: str, arm: Arm, model: str, asked: pl.DataFrame) -> tuple[ArmProgress, Planned]:
         progress = arm_progress(PreparedArm(arm, toolbox), snapshot, model, asked)

@@ -11,7 +11,7 @@ from itertools import repeat
 
 import polars as pl
 
-from filters.difficulty.stopping import progress
+from filters.difficulty.progress import progress
 from measurement.arms import Arm
 from measurement.prepared_arm import PreparedArm
 from measurement.verdicts import with_current_verdicts
@@ -61,7 +61,7 @@ class ArmProgress:
     """The setting of each task, and of each evidence that is shown: task, aid, setting (fingerprint), and PARTS."""
     questions: pl.DataFrame
     """One row per question that the arm can ask, in the order of the table: question_id, task, setting, weight, wanted,
-    what filters.difficulty.stopping.progress says, missing (samples of the next wave, or of those wanted, that are not
+    what filters.difficulty.progress.progress says, missing (samples of the next wave, or of those wanted, that are not
     there), known_samples and known_correct."""
     tokens: pl.DataFrame
     """Means over stored rollouts in the same settings, of any sample: setting, tokens (read and written), rows."""

@@ -6,7 +6,7 @@ import polars as pl
 
 from filters.benefit.totals import totals
 from filters.difficulty.band import rule_of
-from filters.difficulty.stopping import progress
+from filters.difficulty.progress import progress
 from records.recipe import BENEFIT_DECISIONS
 from records.tables import TableStore
 from records.workspace import Workspace

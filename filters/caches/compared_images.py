@@ -37,7 +37,7 @@ class Windows:
         return made
 
 
-class Compared:
+class ComparisonCache:
     """`image_contamination.hits`, for pairs that were not compared in an earlier run."""
 
     def __init__(self, tables: TableStore, data: str, read: Callable[[str], bytes], rules: Decontamination) -> None:

@@ -5,7 +5,8 @@ Attempts are stored and the rule is applied to them afterwards, so a band can ch
 
 import polars as pl
 
-from filters.difficulty.stopping import Rule, progress
+from filters.difficulty.progress import progress
+from filters.difficulty.stopping import Rule
 from filters.rejects import reject_rows
 from records.recipe import Difficulty
 
@@ -18,18 +19,6 @@ def rule_of(settings: Difficulty) -> Rule:
     return Rule(waves=waves, keep=settings.keep, error=settings.error, prior=settings.prior)
 
 
-def count_attempts(rollouts: pl.DataFrame) -> pl.DataFrame:
-    """Per question and arm: attempts, right and unfinished. A rollout without a verdict is no attempt.
-
-    Returns columns question_id, arm, attempts, right, unfinished (counts).
-    """
-    return rollouts.group_by("question_id", "arm", maintain_order=True).agg(
-        attempts=pl.col("correct").count().cast(pl.Int64),
-        right=pl.col("correct").sum().cast(pl.Int64),
-        unfinished=pl.col("correct").null_count().cast(pl.Int64),
-    )
-
-
 def apply(questions: pl.DataFrame, rollouts: pl.DataFrame, rule: Rule) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split questions by the band.
 
@@ -40,8 +29,9 @@ def apply(questions: pl.DataFrame, rollouts: pl.DataFrame, rule: Rule) -> tuple[
 
     Returns:
         The kept questions with columns direct_attempts, direct_right, direct_pass_rate (unbiased under the rule, see
-        estimates.unbiased_rate) and direct_stop (`certain` or `likely`) added, and the rejects: `too_easy`, `too_hard`,
-        `undecided` where all samples are made but some gave no attempt, or `unfinished` where samples are missing.
+        filters/difficulty/unbiased_rate.py) and direct_stop (`certain` or `likely`) added, and the rejects: `too_easy`,
+        `too_hard`, `undecided` where all samples are made but some gave no attempt, or `unfinished` where samples are
+        missing.
 
     Raises:
         ValueError: for a rule that decides nothing.

@@ -8,15 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from math import comb
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from filters.difficulty.stopping import Rule
+from filters.difficulty.stopping import Rule
 
 
-def _reached(rule: "Rule", looks: Sequence[int], attempts: int, right: int) -> Iterator[tuple[int, Counter[int]]]:
+def _reached(rule: Rule, looks: Sequence[int], attempts: int, right: int) -> Iterator[tuple[int, Counter[int]]]:
     """At each look (attempts made so far): how many sequences of attempts from the state (attempts, right) lead to each
     number of right ones, without having stopped at an earlier look."""
     going = Counter({right: 1})
@@ -31,7 +29,7 @@ def _reached(rule: "Rule", looks: Sequence[int], attempts: int, right: int) -> I
 
 
 @lru_cache(maxsize=1_000)
-def stopping_points(rule: "Rule") -> dict[tuple[int, int], int]:
+def stopping_points(rule: Rule) -> dict[tuple[int, int], int]:
     """The states (attempts, right) in which sampling stops when each sample is an attempt, and the number of sequences
     of attempts that lead to each: the chance to stop there is that number times p^right (1 - p)^(attempts - right)."""
     return {
@@ -43,7 +41,7 @@ def stopping_points(rule: "Rule") -> dict[tuple[int, int], int]:
 
 
 @lru_cache(maxsize=100_000)
-def unbiased_rate(rule: "Rule", looks: tuple[int, ...], right: int) -> float:
+def unbiased_rate(rule: Rule, looks: tuple[int, ...], right: int) -> float:
     """The unbiased estimate of the pass rate of a question stopped with `right` right of `looks[-1]` attempts.
 
     Girshick, Mosteller and Savage (1946), Annals of Mathematical Statistics 17:13-23: sequences of attempts from (1, 1)
@@ -72,7 +70,7 @@ def unbiased_rate(rule: "Rule", looks: tuple[int, ...], right: int) -> float:
 
 
 @lru_cache(maxsize=10_000)
-def stopped_interval(rule: "Rule", attempts: int, right: int, confidence: float = 0.95) -> tuple[float, float]:
+def stopped_interval(rule: Rule, attempts: int, right: int, confidence: float = 0.95) -> tuple[float, float]:
     """Exact two-sided confidence interval for the pass rate of one question that stopped with these counts.
 
     The tests of Clopper and Pearson (1934), inverted over the stopping points of the rule, which are ordered by
@@ -113,7 +111,7 @@ def _first_above(curve: Callable[[np.ndarray], np.ndarray], level: float) -> flo
 
 
 @lru_cache(maxsize=1_000)
-def flipped_sequences(rule: "Rule") -> tuple[int, ...]:
+def flipped_sequences(rule: Rule) -> tuple[int, ...]:
     """Of all sequences of `samples` attempts with 0, 1, ... `samples` right: how many does the rule, stopping early,
     decide otherwise than all attempts would?"""
     flipped = [0] * (rule.samples + 1)
@@ -126,7 +124,7 @@ def flipped_sequences(rule: "Rule") -> tuple[int, ...]:
     return tuple(flipped)
 
 
-def flip_probability(rule: "Rule", p: float) -> float:
+def flip_probability(rule: Rule, p: float) -> float:
     """Exact chance that a question of pass rate `p` is decided otherwise than with all its attempts."""
     k = rule.samples
     return sum(count * p**right * (1 - p) ** (k - right) for right, count in enumerate(flipped_sequences(rule)))

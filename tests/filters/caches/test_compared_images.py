@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from filters.caches.compared_images import Compared, Windows
+from filters.caches.compared_images import ComparisonCache, Windows
 from filters.contamination import images as image_contamination
 from records.images.normal_form import normal_form
 from records.images.store import ImageFacts
@@ -70,7 +70,7 @@ def test_only_new_pairs_are_compared_and_nothing_is_forgotten(pictures, tmp_path
 
     def found(images, benchmark, rules=RULES):
         asked.clear()
-        again = Compared(tables, str(tmp_path), pictures.data.__getitem__, rules)(images, benchmark)
+        again = ComparisonCache(tables, str(tmp_path), pictures.data.__getitem__, rules)(images, benchmark)
         return set(again.select("image", "row").rows()), sum(asked)
 
     two, three = pictures.table("crop0", "other0"), pictures.table("crop0", "other0", "crop1")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.difficulty.stopping import Rule, progress
+from filters.difficulty.progress import progress
+from filters.difficulty.stopping import Rule
 from filters.difficulty.unbiased_rate import flip_probability, stopped_interval, stopping_points, unbiased_rate
 from records.recipe import CountBand
 from tests.filters.difficulty.test_stopping import every_sequence, rules

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters.caches.vectors import VectorStore
 from filters.duplicates import embeddings
-from filters.duplicates.embeddings import Embedder, VectorStore, fingerprint, model_folder, unit
+from filters.duplicates.embeddings import Embedder, fingerprint, model_folder, unit
 from records.recipe.questions import SemanticDuplicates
 from records.recipe.section import RecipeError
 
