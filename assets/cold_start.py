@@ -7,13 +7,17 @@ import dagster as dg
 import polars as pl
 
 from assets.conservation import conservation_check, decided
+from assets.rollout_stage import rolled_out, rollout_stage_metadata
+from assets.shown import shown
 from filters import trajectories as rule
-from measurement import arms
-from measurement.run import roll
+from measurement.arms import teacher_arm
+from measurement.prepared_arm import PreparedArm
+from measurement.toolbox import Toolbox
 from records.question import Question, Reject
 from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory
 from records.workspace import Workspace
+from reports.markdown import Markdown
 from rollouts.agent import replay
 from rollouts.models.roles import Models
 from rollouts.tools import ToolInfrastructureError
@@ -31,9 +35,9 @@ def teacher_rollouts(
     models: dg.ResourceParam[Models],
     cold_start_questions: pl.DataFrame,
 ) -> dg.Output[TableFile]:
-    arm = arms.teacher(workspace.recipe)
-    table, _, metadata = roll(context, workspace, models.completer("teacher"), cold_start_questions, [arm])
-    return dg.Output(table, metadata=metadata)
+    arm = teacher_arm(workspace.recipe)
+    outcome = rolled_out(context, workspace, lambda: models.completer("teacher"), cold_start_questions, [arm])
+    return dg.Output(outcome.table, metadata=shown(rollout_stage_metadata(outcome)))
 
 
 @dg.asset(
@@ -67,16 +71,17 @@ def trajectories(
         len(candidates),
         to_frame(kept, Trajectory),
         to_frame(rejects, Reject),
-        example=dg.MetadataValue.md(_readable(kept[0]) if kept else "(none kept)"),
+        example=Markdown(_readable(kept[0]) if kept else "(none kept)"),
     )
 
 
 async def _replay_all(workspace: Workspace, candidates: list[rule.Candidate]) -> dict[str, list[ToolResult]]:
     results: dict[str, list[ToolResult]] = {}
-    limit, arm = asyncio.Semaphore(workspace.recipe.sandbox.sessions), arms.teacher(workspace.recipe)
+    limit = asyncio.Semaphore(workspace.recipe.sandbox.sessions)
+    prepared = PreparedArm(teacher_arm(workspace.recipe), Toolbox(workspace))
 
     async def one(candidate: rule.Candidate) -> None:
-        tools = arms.offered_tools(workspace, arm, candidate.question.task)
+        tools = prepared.offered(candidate.question.task)
         async with limit:
             # one that cannot be replayed stays without results, and is rejected for that
             with contextlib.suppress(ToolInfrastructureError):

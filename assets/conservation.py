@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.shown import shown
 from records.workspace import Workspace, rejects_table
-from reports import samples as show
+from reports.markdown import counts
 
 
 def decided(
@@ -17,13 +18,15 @@ def decided(
     workspace.tables.write(rejects_table(stage), rejects)
     return dg.Output(
         kept,
-        metadata={
-            "rows_in": rows_in,
-            "rows_out": kept.height,
-            "rows_rejected": rejects.height,
-            "rejects_by_reason": show.counts(rejects, "task", "reason"),
-            **metadata,
-        },
+        metadata=shown(
+            {
+                "rows_in": rows_in,
+                "rows_out": kept.height,
+                "rows_rejected": rejects.height,
+                "rejects_by_reason": counts(rejects, "task", "reason"),
+                **metadata,
+            }
+        ),
     )
 
 

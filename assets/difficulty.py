@@ -4,13 +4,15 @@ import dagster as dg
 import polars as pl
 
 from assets.conservation import conservation_check, decided
+from assets.rollout_stage import rolled_out, rollout_stage_metadata
+from assets.shown import shown
 from filters.difficulty import band as rule
 from filters.difficulty.progress import progress
-from measurement import arms
-from measurement.run import roll
+from measurement.arms import direct_arm
 from records.tables import TableFile
 from records.workspace import Workspace
-from reports import samples as show
+from reports.markdown import counts
+from reports.samples import pass_rates, sample_questions
 from rollouts.models.roles import Models
 
 
@@ -27,19 +29,23 @@ def direct_rollouts(
     models: dg.ResourceParam[Models],
     questions: pl.DataFrame,
 ) -> dg.Output[TableFile]:
-    arm = arms.direct(workspace.recipe)
+    arm = direct_arm(workspace.recipe)
     curation = questions.filter(pl.col("split") == "curation")
-    table, (at,), metadata = roll(context, workspace, models.completer("policy"), curation, [arm])
+    outcome = rolled_out(context, workspace, lambda: models.completer("policy"), curation, [arm])
+    (progress_of_arm,) = outcome.progresses
     fixed = curation.height * arm.rule.samples
-    stopped = at.questions.with_columns(pl.col("stop_reason").fill_null("open"))
+    saved = fixed - progress_of_arm.used.height
+    stopped = progress_of_arm.questions.with_columns(pl.col("stop_reason").fill_null("open"))
     return dg.Output(
-        table,
-        metadata={
-            **metadata,
-            "rollouts_saved_by_stopping_early": fixed - at.used.height,
-            "rollouts_of_a_fixed_sample_size": fixed,
-            "by_reason_to_stop": show.counts(stopped, "task", "stop_reason"),
-        },
+        outcome.table,
+        metadata=shown(
+            {
+                **rollout_stage_metadata(outcome, {"saved by stopping early": saved}),
+                "rollouts_saved_by_stopping_early": saved,
+                "rollouts_of_a_fixed_sample_size": fixed,
+                "by_reason_to_stop": counts(stopped, "task", "stop_reason"),
+            }
+        ),
     )
 
 
@@ -65,9 +71,9 @@ def difficulty(
         curation.height,
         kept,
         rejects,
-        pass_rates=show.pass_rates(rates, "questions by direct pass rate (unbiased under the stopping rule)"),
+        pass_rates=pass_rates(rates, "questions by direct pass rate (unbiased under the stopping rule)"),
         mean_pass_rate=rates.mean(),
-        samples=show.sample_questions(kept, workspace.images, ["direct_right", "direct_attempts"]),
+        samples=sample_questions(kept, workspace.images, ["direct_right", "direct_attempts"]),
     )
 
 

@@ -1,18 +1,21 @@
 """The policy and its checkpoints on the questions that curation never saw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.rollout_stage import rolled_out, rollout_stage_metadata
+from assets.shown import shown
 from filters.questions.splits import held_out_questions
-from measurement import arms
-from measurement.run import roll
+from measurement.arms import evaluation_arms
+from measurement.run import Outcome
+from measurement.summary import METADATA_KEY, StageSummary
 from records.tables import TableFile
 from records.workspace import Workspace
-from reports import samples as show
+from reports.markdown import Markdown, markdown_table
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.roles import Models
 from training.evaluate import compare_with_base, pass_rates
@@ -21,12 +24,15 @@ JUDGED = ["question_id", "arm", "correct"]
 
 
 def _both_arms(
-    context: dg.AssetExecutionContext, workspace: Workspace, name: str, client: Endpoint, held_out: pl.DataFrame
-) -> tuple[TableFile, dict[str, Any]]:
-    """The judged rollouts of one checkpoint in both arms, with metadata."""
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    name: str,
+    client: Callable[[], Endpoint],
+    held_out: pl.DataFrame,
+) -> Outcome:
+    """The judged rollouts of one checkpoint in both arms."""
     context.log.info(f"{name}: {held_out.height} held-out questions, in both arms")
-    table, _, metadata = roll(context, workspace, client, held_out, arms.evaluation(workspace.recipe))
-    return table, metadata
+    return rolled_out(context, workspace, client, held_out, evaluation_arms(workspace.recipe))
 
 
 @dg.asset(
@@ -43,8 +49,8 @@ def base_evaluation(
     questions: pl.DataFrame,
 ) -> dg.Output[TableFile]:
     held_out = held_out_questions(questions, workspace.recipe.evaluation.limit_per_task)
-    table, metadata = _both_arms(context, workspace, "base", models.completer("policy"), held_out)
-    return dg.Output(table, metadata=metadata)
+    outcome = _both_arms(context, workspace, "base", lambda: models.completer("policy"), held_out)
+    return dg.Output(outcome.table, metadata=shown(rollout_stage_metadata(outcome)))
 
 
 @dg.asset(
@@ -65,23 +71,26 @@ def evaluation(
     rl_checkpoint: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     held_out = held_out_questions(questions, workspace.recipe.evaluation.limit_per_task)
-    rollouts, calls = {"base": base_evaluation.select(JUDGED).collect()}, 0
+    rollouts, summary = {"base": base_evaluation.select(JUDGED).collect()}, StageSummary()
     for name, folder in pl.concat([sft_checkpoint, rl_checkpoint]).select("checkpoint", "folder").iter_rows():
-        client = models.checkpoint(name, Path(folder))
-        table, metadata = _both_arms(context, workspace, name, client, held_out)
-        rollouts[name] = pl.read_parquet(table.path, columns=JUDGED)
-        table.remove()
-        calls += sum(value for label, value in metadata.items() if label.endswith("model_calls_made"))
+        client = partial(models.checkpoint, name, Path(folder))
+        outcome = _both_arms(context, workspace, name, client, held_out)
+        rollouts[name] = pl.read_parquet(outcome.table.path, columns=JUDGED)
+        outcome.table.remove()
+        summary = summary.plus(outcome.summary)
     judged = _judged(rollouts, held_out)
     table, compared = pass_rates(judged), compare_with_base(judged)
     return dg.Output(
         table,
-        metadata={
-            "questions": held_out.height,
-            "pass_rates": dg.MetadataValue.md(show.markdown_table(table)),
-            "against_base": dg.MetadataValue.md(_sentences(compared["summary"])),
-            "model_calls_made": calls,
-        },
+        metadata=shown(
+            {
+                "questions": held_out.height,
+                "pass_rates": markdown_table(table),
+                "against_base": Markdown(_sentences(compared["summary"])),
+                "model_calls_made": summary.calls_made.get("model", 0),
+                METADATA_KEY: summary,
+            }
+        ),
     )
 
 

@@ -14,8 +14,9 @@ from records.question import TASKS, Question, Reject
 from records.recipe import Recipe
 from records.tables import schema, stack
 from records.workspace import Workspace, rejects_table
-from reports import samples as show
 from reports.funnel import funnel
+from reports.markdown import counts
+from reports.samples import contamination, pairs, reject_samples, sample_questions
 from rollouts.prompts.build import read_examples
 from sources.refresh import images_table
 
@@ -75,13 +76,13 @@ def questions_assets(recipe: Recipe) -> list:
             kept,
             rejects,
             funnel=funnel(_steps(names, table, at_sources, rejects)),
-            rejected=show.reject_samples(rejects, table, workspace.images),
-            nearest_pairs=show.pairs(curated.pairs, table, workspace.images),
-            contamination=show.contamination(curated.hits, table, workspace.images),
+            rejected=reject_samples(rejects, table, workspace.images),
+            nearest_pairs=pairs(curated.pairs, table, workspace.images),
+            contamination=contamination(curated.hits, table, workspace.images),
             asked_without_choices=kept["original"].is_not_null().sum(),
-            guessable=show.counts(kept.filter(pl.col("chance") > 0), "task", "answer_type"),
-            by_split=show.counts(kept, "task", "split"),
-            samples=show.sample_questions(kept, workspace.images),
+            guessable=counts(kept.filter(pl.col("chance") > 0), "task", "answer_type"),
+            by_split=counts(kept, "task", "split"),
+            samples=sample_questions(kept, workspace.images),
         )
 
     check = conservation_check(

@@ -3,11 +3,12 @@
 import dagster as dg
 import polars as pl
 
+from assets.shown import shown
 from records.question import Reject
 from records.recipe import Recipe
 from records.tables import stack
 from records.workspace import Workspace, rejects_table
-from reports import samples as show
+from reports.markdown import counts, markdown_table
 
 
 def rejects_assets(recipe: Recipe) -> list:
@@ -33,10 +34,12 @@ def rejects_assets(recipe: Recipe) -> list:
         samples = table.group_by("stage", "reason", maintain_order=True).head(1)
         return dg.Output(
             table,
-            metadata={
-                "by_reason": show.counts(table, "stage", "task", "reason"),
-                "one_of_each": dg.MetadataValue.md(show.markdown_table(samples.select("stage", "reason", "detail"))),
-            },
+            metadata=shown(
+                {
+                    "by_reason": counts(table, "stage", "task", "reason"),
+                    "one_of_each": markdown_table(samples.select("stage", "reason", "detail")),
+                }
+            ),
         )
 
     return [rejects]

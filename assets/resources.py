@@ -1,6 +1,5 @@
 """What assets ask Dagster for: the workspace, the models behind its roles, and the store that tables go through."""
 
-import contextlib
 from collections.abc import Iterator
 
 import dagster as dg
@@ -11,36 +10,11 @@ from records.workspace import Workspace
 from rollouts.models.roles import Models
 
 
-class WorkspaceResource(dg.ConfigurableResourceFactory[Workspace]):
-    """Gives assets the workspace (records/workspace.py)."""
-
-    recipe_file: str
-    data: str
-    ledger_at: str = ""
-
-    def create_resource(self, context: dg.InitResourceContext) -> Workspace:
-        """A workspace whose run begins now."""
-        return Workspace(self.recipe_file, self.data, self.ledger_at)
-
-
-class ModelsResource(dg.ConfigurableResourceFactory[Models]):
-    """Gives assets the models behind the roles, whose local servers stop with the run."""
-
-    workspace: dg.ResourceDependency[WorkspaceResource]
-    one_server_at_a_time: bool = True
-
-    @contextlib.contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Models]:
-        """The models of one run."""
-        say = context.log.info if context.log else None
-        with Models(self.workspace, say, self.one_server_at_a_time) as models:
-            yield models
-
-
-class TableIOManager(dg.ConfigurableIOManager):
+class TableIOManager(dg.IOManager):
     """Assets hand each other tables through the workspace's table store."""
 
-    workspace: dg.ResourceDependency[WorkspaceResource]
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | TableFile) -> None:
         tables, name = self.workspace.tables, context.asset_key.path[-1]
@@ -63,11 +37,23 @@ class TableIOManager(dg.ConfigurableIOManager):
         return tables.scan(name) if context.dagster_type.typing_type is pl.LazyFrame else tables.read(name)
 
 
-def resources(workspace: Workspace) -> dict[str, object]:
-    """The resources of all assets, for runs in this workspace."""
-    place = WorkspaceResource(recipe_file=workspace.recipe_file, data=workspace.data, ledger_at=workspace.ledger_at)
-    return {
-        "workspace": place,
-        "models": ModelsResource(workspace=place),
-        "io_manager": TableIOManager(workspace=place),
-    }
+def resources(workspace: Workspace) -> dict[str, dg.ResourceDefinition]:
+    """The resources of all assets, for runs in this workspace. Each run gets a workspace that begins with it."""
+
+    @dg.resource(description="The recipe, and the folder of its tables, images, ledger and checkpoints.")
+    def of_run(_context: dg.InitResourceContext) -> Workspace:
+        return Workspace(workspace.recipe_file, workspace.data, workspace.ledger_at)
+
+    @dg.resource(
+        required_resource_keys={"workspace"},
+        description="The models behind the recipe's roles; local servers start when called and stop with the run.",
+    )
+    def models(context: dg.InitResourceContext) -> Iterator[Models]:
+        with Models(context.resources.workspace, context.log.info if context.log else None) as opened:
+            yield opened
+
+    @dg.io_manager(required_resource_keys={"workspace"}, description="The workspace's table store.")
+    def tables(context: dg.InitResourceContext) -> TableIOManager:
+        return TableIOManager(context.resources.workspace)
+
+    return {"workspace": of_run, "models": models, "io_manager": tables}

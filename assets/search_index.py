@@ -3,7 +3,9 @@
 import dagster as dg
 import polars as pl
 
+from assets.shown import shown
 from records.workspace import Workspace
+from reports.markdown import Markdown
 from rollouts.tools.search import ensure_index
 from sources.open import corpus_documents
 
@@ -21,9 +23,11 @@ def search_index(workspace: dg.ResourceParam[Workspace]) -> dg.Output[pl.DataFra
     version = ensure_index(workspace.recipe, workspace.data, documents) if corpus else ""
     return dg.Output(
         pl.DataFrame({"version": [version], "documents": [len(documents)]}),
-        metadata={
-            "documents": len(documents),
-            "version": version,
-            "samples": dg.MetadataValue.md("\n\n".join(f"**{d.title}** {d.text[:300]}" for d in documents[:3])),
-        },
+        metadata=shown(
+            {
+                "documents": len(documents),
+                "version": version,
+                "samples": Markdown("\n\n".join(f"**{d.title}** {d.text[:300]}" for d in documents[:3])),
+            }
+        ),
     )

@@ -4,9 +4,11 @@ import dagster as dg
 import polars as pl
 
 from assets.conservation import conservation_check
+from assets.shown import shown
 from filters.selection import routes as rule
 from records.workspace import Workspace, rejects_table
-from reports import samples as show
+from reports.markdown import counts
+from reports.samples import sample_questions
 
 _ABOUT = (
     "The first of the recipe's routes that fits decides; what tools harm goes only where a route names that decision. "
@@ -33,14 +35,16 @@ def selection(workspace: dg.ResourceParam[Workspace], difficulty: pl.DataFrame, 
         yield dg.Output(
             chosen,
             output_name=name,
-            metadata={
-                "rows_in": difficulty.height,
-                "rows_out": chosen.height,
-                "rows_rejected": rejects.height,
-                "by_task": show.counts(chosen, "task"),
-                "rejects_by_reason": show.counts(rejects, "task", "reason"),
-                "samples": show.sample_questions(chosen, workspace.images, ["direct", "tools", "benefit", "decision"]),
-            },
+            metadata=shown(
+                {
+                    "rows_in": difficulty.height,
+                    "rows_out": chosen.height,
+                    "rows_rejected": rejects.height,
+                    "by_task": counts(chosen, "task"),
+                    "rejects_by_reason": counts(rejects, "task", "reason"),
+                    "samples": sample_questions(chosen, workspace.images, ["direct", "tools", "benefit", "decision"]),
+                }
+            ),
         )
 
 

@@ -7,7 +7,8 @@ from pydantic import Field
 from assets.conservation import decided
 from records.recipe import Recipe, Source
 from records.workspace import Workspace
-from reports import samples as show
+from reports.markdown import counts
+from reports.samples import reject_samples, sample_questions
 from sources.open import get_loader
 from sources.refresh import read_state, take_over
 
@@ -53,7 +54,7 @@ def _not_read(spec: Source, kept: pl.DataFrame) -> dict[str, object]:
     if not spec.evaluation:
         return {}
     reasons = kept.select(reason=pl.col("extra").str.json_path_match("$.not_read")).drop_nulls()
-    return {"not_read": show.counts(reasons, "reason")}
+    return {"not_read": counts(reasons, "reason")}
 
 
 def _source_asset(spec: Source, recipe: Recipe, group: str) -> list:
@@ -74,9 +75,9 @@ def _source_asset(spec: Source, recipe: Recipe, group: str) -> list:
             rows_of_the_source=taken.state.rows,
             held_back=taken.state.problem or "no",
             **_not_read(spec, kept),
-            rejected=show.reject_samples(rejects, kept, workspace.images),
-            samples=show.sample_questions(kept, workspace.images),
-            by_answer_type=show.counts(kept, "task", "answer_type"),
+            rejected=reject_samples(rejects, kept, workspace.images),
+            samples=sample_questions(kept, workspace.images),
+            by_answer_type=counts(kept, "task", "answer_type"),
         )
 
     @dg.asset_check(

@@ -3,15 +3,20 @@
 import dagster as dg
 import polars as pl
 
+from assets.rollout_stage import rolled_out, rollout_stage_metadata
+from assets.shown import shown
 from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
-from measurement import arms
-from measurement.budget import go_further
-from measurement.run import roll
+from measurement.arms import compared_arms
+from measurement.budget import FORECAST_ROLLOUTS, ExtraRollouts, spend_budget
+from measurement.prepared_arm import PreparedArm
+from measurement.run import Stage
+from measurement.toolbox import Toolbox
 from records.recipe import BENEFIT_DECISIONS, Recipe
 from records.tables import TableFile
 from records.workspace import Workspace
-from reports import benefit as benefit_show
+from reports.benefit import metadata as benefit_metadata
+from reports.markdown import NONE, markdown_table
 from rollouts.models.roles import Models
 
 FIRST_TOOL = pl.col("tool_calls").str.extract(r'^\[\{"call":\{"name":"((?:[^"\\]|\\.)*)"')
@@ -35,19 +40,29 @@ def tool_rollouts(
     questions: pl.DataFrame,
     difficulty: pl.DataFrame,
 ) -> dg.Output[TableFile]:
-    compared = arms.benefit(workspace.recipe)
-    table, _, metadata = roll(
-        context,
-        workspace,
-        models.completer("policy"),
-        difficulty,
-        compared,
-        further=lambda stage: go_further(stage, difficulty, compared),
-    )
+    compared = compared_arms(workspace.recipe)
+    extra: list[ExtraRollouts] = []
+
+    def further(stage: Stage) -> None:
+        extra.append(spend_budget(stage))
+
+    outcome = rolled_out(context, workspace, lambda: models.completer("policy"), difficulty, compared, further)
     decided = questions.filter(pl.col("split") == "curation").height - difficulty.height
     # in the arms that every question is asked in
-    spared = decided * sum(arm.rule.samples for arm in compared if arm.form != "oracle")
-    return dg.Output(table, metadata={**metadata, "rollouts_spared_by_the_difficulty_filter": spared})
+    spared = decided * sum(arm.rule.samples for arm in compared if arm.form.prefilled != "evidence")
+    metadata = rollout_stage_metadata(outcome, {"spared by the difficulty filter": spared})
+    metadata |= _extra_metadata(extra[0])
+    return dg.Output(outcome.table, metadata=shown(metadata | {"rollouts_spared_by_the_difficulty_filter": spared}))
+
+
+def _extra_metadata(extra: ExtraRollouts) -> dict[str, object]:
+    rounds = markdown_table(pl.DataFrame(extra.rounds)) if extra.rounds else NONE
+    return {
+        "further_budget": extra.budget,
+        "further_spent": extra.spent,
+        "further_rounds": rounds,
+        f"a_further_{FORECAST_ROLLOUTS}_rollouts": extra.ahead,
+    }
 
 
 @dg.asset(
@@ -64,11 +79,11 @@ def tool_benefit(
     settings, seed = workspace.recipe.tool_benefit, workspace.recipe.seed
     finished = tool_rollouts.filter(pl.col("stop_reason") != "unfinished")
     attempts = finished.select("question_id", "arm", "sample_index", "correct", tool=FIRST_TOOL)
-    starts = {arm.name: arm.first_sample for arm in arms.benefit(workspace.recipe)}
+    starts = {arm.name: arm.first_sample for arm in compared_arms(workspace.recipe)}
     table = measure.per_question(measure.counts(attempts, settings.looks, starts), difficulty, settings, seed)
     by_task, by_tool = (totals(table, settings.confidence, seed, by) for by in ("task", "tool"))
-    shown = benefit_show.metadata(table, by_task, by_tool, difficulty, finished, workspace.images, settings)
-    return dg.Output(table, metadata=shown)
+    found = benefit_metadata(table, by_task, by_tool, difficulty, finished, workspace.images, settings)
+    return dg.Output(table, metadata=shown(found))
 
 
 @dg.asset_check(
@@ -79,11 +94,13 @@ def every_question_measured(workspace: dg.ResourceParam[Workspace], tool_benefit
     asked = workspace.tables.read("difficulty")
     judged = workspace.tables.scan("tool_rollouts").filter(pl.col("correct").is_not_null())
     pairs = judged.select("question_id", "arm").unique().collect(engine="streaming")
+    toolbox = Toolbox(workspace)
     missing = {
-        f"questions_without_an_attempt_in_{arm.name}": arms.askable(workspace, arm, asked)
+        f"questions_without_an_attempt_in_{arm.name}": PreparedArm(arm, toolbox)
+        .askable(asked)
         .join(pairs.filter(pl.col("arm") == arm.name), on="question_id", how="anti")
         .height
-        for arm in arms.benefit(workspace.recipe)
+        for arm in compared_arms(workspace.recipe)
     }
     unmeasured = asked.join(tool_benefit, on="question_id", how="anti").height
     return dg.AssetCheckResult(

@@ -14,7 +14,7 @@ import polars as pl
 
 from records.identity import content_hash
 from records.workspace import Workspace
-from reports import samples as show
+from reports.markdown import markdown_table
 from rollouts.models.roles import Models
 
 # After everything that calls the policy: its server is stopped for the training, and takes a minute to start again.
@@ -101,13 +101,15 @@ def _checkpoint(
     numbers = pl.DataFrame({"": list(shown), "value": [str(v) for v in shown.values()]})
     return dg.Output(
         table,
-        metadata={
-            "checkpoint": dg.MetadataValue.path(str(checkpoint)),
-            "trained_in_this_run": not reused,
-            "training_rows": train.height,
-            "result": dg.MetadataValue.md(show.markdown_table(numbers)),
-            "steps": dg.MetadataValue.json({k: v for k, v in result.items() if isinstance(v, list)}),
-        },
+        metadata=shown(
+            {
+                "checkpoint": checkpoint,
+                "trained_in_this_run": not reused,
+                "training_rows": train.height,
+                "result": markdown_table(numbers),
+                "steps": {k: v for k, v in result.items() if isinstance(v, list)},
+            }
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,9 @@ import polars as pl
 
 from assets.conservation import conservation_check, decided
 from filters.questions.splits import draw_split, on_several_sides
-from measurement import arms
+from measurement.arms import tools_arm
+from measurement.prepared_arm import PreparedArm
+from measurement.toolbox import Toolbox
 from records.heartbeat import Clock, Heartbeat
 from records.identity import content_hash
 from records.images.store import ImageStore
@@ -18,7 +21,7 @@ from records.question import Question, Reject
 from records.tables import from_frame, to_frame
 from records.trajectory import Trajectory
 from records.workspace import Workspace
-from reports import samples as show
+from reports.markdown import counts, markdown_table
 from rollouts.dialects import get_dialect
 from rollouts.models.roles import Models
 from training.formats import Readback, get_format
@@ -78,9 +81,9 @@ def _tokenizer(workspace: Workspace, models: Models) -> str | None:
 def _metadata(folder: str, read: list[dict[str, Any]], table: pl.DataFrame) -> dict[str, Any]:
     columns = {"format": pl.String, "rows": pl.Int64, "loss_tokens": pl.Int64, "read by": pl.String}
     return {
-        "folder": dg.MetadataValue.path(folder),
-        "formats": dg.MetadataValue.md(show.markdown_table(pl.DataFrame(read, schema=columns))),
-        "by_split": show.counts(table, "task", "split"),
+        "folder": Path(folder),
+        "formats": markdown_table(pl.DataFrame(read, schema=columns)),
+        "by_split": counts(table, "task", "split"),
         # what the training jobs are keyed by: the same rows train the same checkpoint
         "content_hash": content_hash(table.sort("row_id").rows()),
     }
@@ -133,11 +136,11 @@ def rl_training_set(
 ) -> dg.Output[pl.DataFrame]:
     recipe = workspace.recipe
     images = workspace.images if recipe.models.role("policy").sees_images else None
-    prepare = arms.preparation(workspace, arms.tools(recipe))
+    prepared = PreparedArm(tools_arm(recipe), Toolbox(workspace))
     refused: list[Reject] = []
     rows = list(
         rl_rows(
-            ((question, prepare(question)[1]) for question in from_frame(rl_questions, Question)),
+            ((question, prepared.prompt(question)[1]) for question in from_frame(rl_questions, Question)),
             get_dialect(recipe.dialect),
             images,
             _split_of(workspace, rl_questions),

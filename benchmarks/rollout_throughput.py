@@ -27,6 +27,8 @@ from typing import Any
 import yaml
 
 from measurement import arms
+from measurement.prepared_arm import PreparedArm
+from measurement.toolbox import Toolbox
 from records.question import Question
 from records.recipe import recipe_path
 from records.trajectory import Message
@@ -112,7 +114,7 @@ async def through_pipeline(
     place: Workspace, arm: arms.Arm, model: Endpoint, questions: list[Question], first: int, every_token: bool
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """tokens, seconds and calls of one attempt at each question, and the requests that came of it."""
-    recorder, prepare = Recorder(model), arms.preparation(place, arm)
+    recorder, prepare = Recorder(model), PreparedArm(arm, Toolbox(place)).prompt
 
     def prepared(question: Question, given: Sequence[Message]) -> tuple[Setting, list]:
         setting, prompt = prepare(question, given)
@@ -197,13 +199,13 @@ def main() -> None:
         recipe = place.recipe
         rows = load_source(recipe.sources[0], recipe.seed, place.images)
         questions = [row for row in rows if isinstance(row, Question)]
-        models = Models(workspace=place)
+        models = Models(place)
         log = Path(folder) / "engine.log"
         engine = Engine(models, place, log)
         try:
             parts = (
-                ("single_turn", arms.direct(recipe), given.questions, given.rounds),
-                ("multi_turn", arms.tools(recipe), given.multi_turn_questions, 1),
+                ("single_turn", arms.direct_arm(recipe), given.questions, given.rounds),
+                ("multi_turn", arms.tools_arm(recipe), given.multi_turn_questions, 1),
             )
             figures = {
                 name: compare(name, place, arm, models, engine, questions[:count], rounds)

@@ -113,10 +113,14 @@ def budget_cost(progresses: Sequence[ArmProgress], questions: pl.DataFrame) -> C
     most, expected = (
         max(0, round(settings.further * size) - spent) for size in (questions.height, questions["weight"].sum())
     )
-    if most and not any(progress.open.height for progress in progresses):  # then it is known whether anything is left that pays
+    if most and not any(
+        progress.open.height for progress in progresses
+    ):  # then it is known whether anything is left that pays
         plan = next_round(counts(attempts, settings.looks), questions, settings, recipe.seed, most)
         most, expected = (0, 0) if plan.is_empty() else (most, expected)
-    both = [tokens_per_rollout(progress, questions) for progress in progresses if progress.arm.name in ("tools", "direct")]
+    both = [
+        tokens_per_rollout(progress, questions) for progress in progresses if progress.arm.name in ("tools", "direct")
+    ]
     tokens = pl.concat([table for table, _ in both])["tokens"].mean() or 0.0
     why = pl.DataFrame({"reason": [OPEN_REASON], "questions": [questions.height], "rollouts": [float(expected)]})
     return Cost(

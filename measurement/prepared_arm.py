@@ -1,4 +1,4 @@
-"""An arm made ready over a workspace: its settings, its prompts and the questions that it can ask, each worked out once."""
+"""An arm over a workspace: its settings, its prompts and the questions that it can ask, each worked out once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -62,7 +62,9 @@ class PreparedArm:
         if task not in self._settings:
             self._settings[task] = self._setting(task)
         setting = self._settings[task]
-        return replace(setting, prompt_template=content_hash([setting.prompt_template, evidence])) if evidence else setting
+        return (
+            replace(setting, prompt_template=content_hash([setting.prompt_template, evidence])) if evidence else setting
+        )
 
     def _setting(self, task: Task) -> Setting:
         arm, shown = self.arm, list(self._shown(task).values())
@@ -98,13 +100,11 @@ class PreparedArm:
             evidence = evidence_id(question.extra, len(question.images) if self.sees_images else 0)
             setting = self.setting(question.task, evidence)
         shown, form = list(self._shown(question.task).values()), self.arm.form.name
-        return setting, build_prompt(
-            question, self._dialect, shown, self._examples, self.sees_images, form, prefilled
-        )
+        return setting, build_prompt(question, self._dialect, shown, self._examples, self.sees_images, form, prefilled)
 
 
 def evidence_id(extra: str, images: int) -> str:
-    """Identity of the evidence in a question's `extra`, as far as it is text or within so many images; "" without any."""
+    """Identity of the evidence in a question's `extra`, as far as it is text or within `images` images; "" without."""
     aid = read_aid(extra)
     boxes = [box.model_dump() for box in aid.boxes if box.image < images] if aid else []
     return content_hash([aid.texts, boxes]) if aid and (aid.texts or boxes) else ""

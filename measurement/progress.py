@@ -90,9 +90,7 @@ class ArmProgress:
         return counted.filter(inside).drop("used", "missing")
 
 
-def arm_progress(
-    prepared: PreparedArm, snapshot: LedgerSnapshot, model: str, questions: pl.DataFrame
-) -> ArmProgress:
+def arm_progress(prepared: PreparedArm, snapshot: LedgerSnapshot, model: str, questions: pl.DataFrame) -> ArmProgress:
     """Read from the ledger how far an arm is; makes no call.
 
     Args:

@@ -192,21 +192,6 @@ class Stage:
         return Outcome(table, progresses, self.planned, self.calls)
 
 
-def run_arms(
-    toolbox: Toolbox, model: Endpoint, questions: pl.DataFrame, arms: Sequence[Arm], log: logging.Logger
-) -> Outcome:
-    """Make what is missing of these arms, and hand on the table of their rollouts.
-
-    Raises:
-        MeasurementError: the model is unreachable, or too much stayed unfinished. Everything that finished is in the
-            ledger; the next run resumes there.
-    """
-    with Ledger(toolbox.workspace.ledger) as ledger:
-        stage = Stage(ArmRunner(toolbox, model, ledger, log), questions, arms)
-        stage.make_missing()
-        return stage.outcome()
-
-
 def prefilled_by(ledger: Ledger, donors: pl.DataFrame, question_ids: pl.Series) -> Iterator[Prefilled]:
     """The results that the attempts `donors` obtained by their calls, for one question after another.
 
@@ -246,7 +231,7 @@ def sentence(planned: Cost) -> str:
     if not planned.at_most:
         return f"{planned.stored} rollouts of {planned.questions} questions are in the ledger, and no more are needed"
     return (
-        f"{planned.stored} rollouts of {planned.questions} questions are in the ledger; {planned.needed_now} are needed now, "
-        f"about {planned.expected:.0f} in all, {planned.at_most} at most; "
+        f"{planned.stored} rollouts of {planned.questions} questions are in the ledger; {planned.needed_now} are "
+        f"needed now, about {planned.expected:.0f} in all, {planned.at_most} at most; "
         f"about {planned.tokens:,.0f} tokens ({planned.basis})"
     )

@@ -6,7 +6,6 @@ import platform
 import sys
 import time
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,6 +118,7 @@ def _run() -> int:
     """The whole graph, as a Dagster run of the job `curation`, and what came out."""
     import dagster as dg
 
+    from measurement.summary import StageSummary
     from pipelines.definitions import defs, workspace
 
     start = time.monotonic()
@@ -127,18 +127,17 @@ def _run() -> int:
         job, process = defs.resolve_job_def("curation"), f"{platform.node()}:{os.getpid()}"
         result = job.execute_in_process(instance=instance, raise_on_error=False, tags={_PROCESS: process})
         if not result.success:
-            print(f"\nThe run failed; what finished is kept. Run again to go on. Logs: {workspace.data}/logs")
+            print("\nThe run failed. Everything that finished is saved; run the same command to resume.")
+            print(f"Logs: {workspace.data}/logs")
             return 1
-        made: Counter[str] = Counter()
-        saved: list[str] = []
-        for event in result.get_asset_materialization_events():
-            for label, entry in event.materialization.metadata.items():
-                if label.endswith("model_calls_made"):
-                    made[event.asset_key.path[-1]] += entry.value
-                elif label.startswith(("rollouts_saved_", "rollouts_spared_")):
-                    saved.append(f"{entry.value} {label.removeprefix('rollouts_').replace('_', ' ')}")
+        summaries = {
+            event.asset_key.path[-1]: summary
+            for event in result.get_asset_materialization_events()
+            if (summary := StageSummary.in_metadata(event.materialization.metadata)) is not None
+        }
     _report()
-    calls = ", ".join(f"{name} {count}" for name, count in made.items())
+    calls = ", ".join(f"{name} {summary.calls_made.get('model', 0)}" for name, summary in summaries.items())
+    saved = [f"{count} {why}" for summary in summaries.values() for why, count in summary.not_needed.items()]
     print(f"\nDone in {time.monotonic() - start:.0f} s. Model calls made: {calls}.")
     print(f"Rollouts not needed: {', '.join(saved)}.")
     print(f"Tables, training sets, checkpoints, logs: {workspace.data}")

@@ -9,6 +9,7 @@ import polars as pl
 from assets.graph import build_assets
 from assets.resources import resources
 from measurement.plan import Planned, plan
+from measurement.toolbox import Toolbox
 from records.recipe import Recipe
 from records.workspace import Workspace
 from reports.terminal import text
@@ -25,7 +26,7 @@ class PlanError(RuntimeError):
 
 def _as_read_now(recipe: Recipe, workspace: Workspace, scratch: str) -> Workspace:
     """A workspace in `scratch` with the questions as a run would make them now; the recipe's own is left alone."""
-    fresh = Workspace(recipe_file=workspace.recipe_file, data=scratch)
+    fresh = Workspace(workspace.recipe_file, scratch)
     assets = [item for item in build_assets(recipe) if not isinstance(item, dg.AssetChecksDefinition)]
     result = dg.materialize(
         assets,
@@ -50,18 +51,18 @@ def printed_plan(recipe: Recipe, workspace: Workspace) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="touchstone-plan-") as scratch:
         fresh = _as_read_now(recipe, workspace, scratch)
         with Ledger(workspace.ledger) as ledger:
-            planned = list(plan(fresh, ledger, Models(workspace=fresh), fresh.tables.read("questions")))
-    yield "Rollouts (now: needed whatever comes out; expected: on average; most: at most)"
+            planned = list(plan(Toolbox(fresh), ledger, Models(fresh), fresh.tables.read("questions")))
+    yield "Rollouts (now: certainly needed; expected: average; most: upper bound)"
     yield text(_table(planned))
     if why := _why(planned):
         yield "Why"
         yield text(pl.concat(why))
-    bases = [(stage, need.arm, need.basis) for stage, need in planned if need.most]
+    bases = [(stage, cost.arm, cost.basis) for stage, cost in planned if cost.at_most]
     if bases:
-        yield "Tokens a rollout: where the figure is from"
+        yield "Tokens per rollout: where the figure is from"
         yield text(pl.DataFrame(bases, schema=["stage", "arm", "from"], orient="row"))
-    held_out = [need for stage, need in planned if stage == "base_evaluation"]
-    checkpoints = 2 * sum(need.stored + need.most for need in held_out)
+    held_out = [cost for stage, cost in planned if stage == "base_evaluation"]
+    checkpoints = 2 * sum(cost.stored + cost.at_most for cost in held_out)
     yield (
         f"Not in the table: the evaluation of the SFT and RL checkpoints, {checkpoints} rollouts when both are trained "
         "anew and none when neither is. No call was made for this plan."
@@ -70,8 +71,17 @@ def printed_plan(recipe: Recipe, workspace: Workspace) -> Iterator[str]:
 
 def _table(planned: list[Planned]) -> pl.DataFrame:
     rows = [
-        (stage, need.arm, need.questions, need.stored, need.now, round(need.expected), need.most, round(need.tokens))
-        for stage, need in planned
+        (
+            stage,
+            cost.arm,
+            cost.questions,
+            cost.stored,
+            cost.needed_now,
+            round(cost.expected),
+            cost.at_most,
+            round(cost.tokens),
+        )
+        for stage, cost in planned
     ]
     totals = (sum(column) for column in list(zip(*rows, strict=True))[3:])
     columns = ["stage", "arm", "questions", "in the ledger", "now", "expected", "most", "tokens, about"]
@@ -80,13 +90,13 @@ def _table(planned: list[Planned]) -> pl.DataFrame:
 
 def _why(planned: list[Planned]) -> list[pl.DataFrame]:
     return [
-        need.why.select(
+        cost.why.select(
             pl.lit(stage).alias("stage"),
-            pl.lit(need.arm).alias("arm"),
+            pl.lit(cost.arm).alias("arm"),
             "reason",
             "questions",
             pl.col("rollouts").round(0).cast(pl.Int64).alias("rollouts, expected"),
         )
-        for stage, need in planned
-        if need.most
+        for stage, cost in planned
+        if cost.at_most
     ]

@@ -9,7 +9,8 @@ import polars as pl
 
 from filters.benefit.per_question import ARMS, CLEAR, NO_TOOL
 from records.images.store import ImageStore
-from reports.samples import Thumbnails, markdown_table, plain
+from reports.markdown import markdown_table, plain
+from reports.samples import Thumbnails
 
 TEXT, CELL, ANSWER, CALLS = 400, 180, 60, 3
 """Characters of a question, of what was written or came back, of an answer; calls that are shown."""

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import dagster as dg
 import polars as pl
 
 from records.images.store import ImageStore
 from records.recipe import ToolBenefit
 from reports import benefit_charts as charts
 from reports.attempts import examples
-from reports.samples import markdown_table, plain
+from reports.markdown import Markdown, markdown_table, plain
 
 ROWS, TOOLS, FINEST = 40, 10, 16
 """Questions of the picture question by question, tools that have a bar of their own, steps of the plane's axes."""
@@ -47,12 +46,12 @@ def metadata(
         return {"in_short": "No question has a first attempt with a verdict in both arms: there is nothing to compare."}
     return {
         "in_short": in_short(table, by_task, settings),
-        "direct_against_tools": dg.MetadataValue.md(direct_against_tools(table, questions, settings)),
-        "gain_and_harm": dg.MetadataValue.md(gain_and_harm(by_task, by_tool, settings.confidence)),
-        "what_explains_the_gain": dg.MetadataValue.md(what_explains(by_task, settings.confidence)),
-        "decisions": dg.MetadataValue.md(decisions(table, settings)),
-        "examples": dg.MetadataValue.md(examples(table, questions, rollouts, images)),
-        "totals": dg.MetadataValue.md(totals_table(by_task, by_tool)),
+        "direct_against_tools": Markdown(direct_against_tools(table, questions, settings)),
+        "gain_and_harm": Markdown(gain_and_harm(by_task, by_tool, settings.confidence)),
+        "what_explains_the_gain": Markdown(what_explains(by_task, settings.confidence)),
+        "decisions": Markdown(decisions(table, settings)),
+        "examples": Markdown(examples(table, questions, rollouts, images)),
+        "totals": Markdown(totals_table(by_task, by_tool)),
     }
 
 

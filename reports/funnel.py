@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import dagster as dg
 import polars as pl
 from PIL import Image, ImageDraw
 
 from reports.drawing import EMPTY, FAINT, INK, KEPT, LOST, TEXT, TITLE, font, markdown_image, one_line, width
-from reports.samples import markdown_table
+from reports.markdown import Markdown, markdown_table
 
 WIDTH, MARGIN, BARS, BAR_WIDTH, WORDS, NOTES = 860, 10, 180, 250, 440, 500
 """Pixels: the picture, its margin, where bars start and how long a whole one is, where words and reasons start."""
@@ -44,7 +43,7 @@ class Flow(NamedTuple):
         return _summed(pair for step in self.steps for pair in step.rejected)
 
 
-def funnel(steps: pl.DataFrame) -> dg.MarkdownMetadataValue:
+def funnel(steps: pl.DataFrame) -> Markdown:
     """A picture of the rows that each step left of each source, above the same numbers as a table.
 
     Args:
@@ -54,13 +53,11 @@ def funnel(steps: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """
     flows = _flows(steps)
     if not flows:
-        return dg.MetadataValue.md("(none)")
+        return Markdown("(none)")
     if len(flows) > 1:
         rejecting = [flow._replace(steps=[step for step in flow.steps if step.rejected]) for flow in flows]
         flows = [_flow(ALL, steps), *rejecting]
-    return dg.MetadataValue.md(
-        f"{markdown_image(_draw(flows), 'rows of each source, step by step')}\n\n{_table(flows)}"
-    )
+    return Markdown(f"{markdown_image(_draw(flows), 'rows of each source, step by step')}\n\n{_table(flows)}")
 
 
 def _flows(steps: pl.DataFrame) -> list[Flow]:

@@ -4,65 +4,34 @@ import base64
 import difflib
 import io
 import itertools
-import re
 from collections.abc import Sequence
 
-import dagster as dg
 import polars as pl
 from PIL import Image
 
 from records.images.store import ImageStore
 from reports.drawing import bar_chart
+from reports.markdown import CELL_CHARS, NONE, Markdown, counts, markdown_table, plain
 
-CELL, THUMBNAIL_SIDE = 160, 72
-"""Characters of a cell, pixels of a thumbnail."""
-SAMPLES, WORDS = 6, 400
-SAME = {True: "one question", False: "two questions"}
-ROOM = 48_000
+THUMBNAIL_SIDE = 72
+"""Pixels of the longer side of a thumbnail."""
+SAMPLES = 6
+"""Questions in a sample."""
+COMPARED_WORDS = 400
+"""Words of a text that are compared with another's."""
+VERDICTS = {True: "one question", False: "two questions"}
+THUMBNAIL_BUDGET_CHARS = 48_000
 """Characters of all thumbnails of a table: metadata of several megabytes freezes the UI."""
-NONE = dg.MetadataValue.md("(none)")
 
 
-def plain(value: object, cut: int = CELL) -> str:
-    """A value as one line of markdown that shows it as it is: no markup, no HTML, no picture fetched from elsewhere."""
-    text = "" if value is None else str(value)[: 10 * cut]
-    text = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-    text = text if len(text) <= cut else f"{text[: cut - 1]}…"
-    text = re.sub(r"\S{40}(?=\S)", "\\g<0>\u200b", text)  # a long word may be broken, or it widens the table
-    # An underscore inside a word marks nothing, and codes stay readable where markdown is printed.
-    text = re.sub(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def markdown_table(frame: pl.DataFrame, markdown: Sequence[str] = (), cut: int = CELL) -> str:
-    """A table as markdown; floats with three digits, texts cut, the columns named in `markdown` as they are."""
-    header = f"| {' | '.join(frame.columns)} |\n|{'---|' * frame.width}"
-    lines = []
-    for row in frame.iter_rows(named=True):
-        cells = [value or "" if name in markdown else _cell(value, cut) for name, value in row.items()]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([header, *lines])
-
-
-def _cell(value: object, cut: int) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else plain(value, cut)
-
-
-def pass_rates(rates: pl.Series, title: str) -> dg.MarkdownMetadataValue:
+def pass_rates(rates: pl.Series, title: str) -> Markdown:
     """Histogram of pass rates (0 to 1) in four equal classes beside 0, a class its upper end included."""
     edges = [0.0, 0.25, 0.5, 0.75, 1.0]
     rates = rates.drop_nulls().drop_nans()
     counts = [int((rates == 0).sum())]
     counts += [int(((rates > low) & (rates <= high)).sum()) for low, high in itertools.pairwise(edges)]
     labels = ["0", *(f"<={edge:g}" for edge in edges[1:])]
-    return dg.MetadataValue.md(bar_chart(labels, counts, title))
-
-
-def counts(frame: pl.DataFrame, *by: str) -> dg.MarkdownMetadataValue:
-    """How many rows there are of each kind."""
-    if frame.is_empty():
-        return NONE
-    return dg.MetadataValue.md(markdown_table(frame.group_by(*by).len("rows").sort(*by)))
+    return Markdown(bar_chart(labels, counts, title))
 
 
 def rollout_metadata(rollouts: pl.DataFrame) -> dict[str, object]:
@@ -80,7 +49,7 @@ class Thumbnails:
     """Thumbnails for one table, as long as there is room for them."""
 
     def __init__(self, store: ImageStore) -> None:
-        self._store, self._room = store, ROOM
+        self._store, self._room = store, THUMBNAIL_BUDGET_CHARS
 
     def of(self, images: Sequence[str] | None) -> str:
         """The first image of a question as markdown, and how many more it has."""
@@ -106,9 +75,7 @@ class Thumbnails:
         return f"![](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
 
 
-def sample_questions(
-    questions: pl.DataFrame, images: ImageStore, columns: Sequence[str] = ()
-) -> dg.MarkdownMetadataValue:
+def sample_questions(questions: pl.DataFrame, images: ImageStore, columns: Sequence[str] = ()) -> Markdown:
     """A few questions, spread over the tasks, with thumbnails of their images."""
     if questions.is_empty():
         return NONE
@@ -119,13 +86,13 @@ def sample_questions(
 
 def _with_pictures(
     samples: pl.DataFrame, images: ImageStore, wanted: Sequence[str], order: Sequence[str] = ()
-) -> dg.MarkdownMetadataValue:
+) -> Markdown:
     """The wanted columns and a thumbnail; earlier rows get theirs first, then the rows are sorted by `order`."""
     thumbnails = Thumbnails(images)
     pictures = pl.Series([thumbnails.of(row) for row in samples["images"].to_list()], dtype=pl.String)
     shown = samples.with_columns(image=pictures)
     shown = shown.sort(order, maintain_order=True) if order else shown
-    return dg.MetadataValue.md(markdown_table(shown.select(*wanted, "image"), markdown=["image"]))
+    return Markdown(markdown_table(shown.select(*wanted, "image"), markdown=["image"]))
 
 
 def _look_up(samples: pl.DataFrame, questions: pl.DataFrame, by: str) -> pl.DataFrame:
@@ -142,9 +109,7 @@ def _look_up(samples: pl.DataFrame, questions: pl.DataFrame, by: str) -> pl.Data
     )
 
 
-def reject_samples(
-    rejects: pl.DataFrame, questions: pl.DataFrame, images: ImageStore, per_reason: int = 2
-) -> dg.MarkdownMetadataValue:
+def reject_samples(rejects: pl.DataFrame, questions: pl.DataFrame, images: ImageStore, per_reason: int = 2) -> Markdown:
     """A few rejects of each reason from different sources, the most frequent reason first.
 
     `questions` are those that came in to the stage; of a reject that is none of them only the detail is shown.
@@ -165,9 +130,7 @@ def reject_samples(
     return _with_pictures(samples, images, wanted, order=["_first", "reason", "_turn"])
 
 
-def contamination(
-    hits: pl.DataFrame, questions: pl.DataFrame, images: ImageStore, n: int = 8
-) -> dg.MarkdownMetadataValue:
+def contamination(hits: pl.DataFrame, questions: pl.DataFrame, images: ImageStore, n: int = 8) -> Markdown:
     """How many hits each benchmark has, and some of them, spread over benchmarks and kinds, the least certain first.
 
     `hits`: columns question_id, benchmark, row, kind, score (a greater one is more certain).
@@ -187,10 +150,10 @@ def contamination(
     )
     wanted = ["benchmark", "row", "kind", "score", "text", "answer"]
     shown = _with_pictures(_look_up(samples, questions, "question_id"), images, wanted, order=["benchmark", "kind"])
-    return dg.MetadataValue.md(f"{markdown_table(totals)}\n\n{shown.value}")
+    return Markdown(f"{markdown_table(totals)}\n\n{shown}")
 
 
-def pairs(found: pl.DataFrame, questions: pl.DataFrame, images: ImageStore, n: int = 8) -> dg.MarkdownMetadataValue:
+def pairs(found: pl.DataFrame, questions: pl.DataFrame, images: ImageStore, n: int = 8) -> Markdown:
     """Pairs of questions side by side, of each kind the `n` nearest to its threshold: half above it, half below.
 
     `found`: columns kept_id, dropped_id, similarity (greater is more alike), kind, and dropped, which is false for a
@@ -214,14 +177,14 @@ def pairs(found: pl.DataFrame, questions: pl.DataFrame, images: ImageStore, n: i
     columns = {
         "similarity": nearest["similarity"],
         "kind": nearest["kind"],
-        "taken as": nearest["dropped"].replace_strict(SAME, return_dtype=pl.String),
+        "verdict": nearest["dropped"].replace_strict(VERDICTS, return_dtype=pl.String),
         "kept": [one for one, _ in texts],
-        "its image": [one for one, _ in pictures],
+        "image (kept)": [one for one, _ in pictures],
         "other": [two for _, two in texts],
-        "the other's": [two for _, two in pictures],
+        "image (other)": [two for _, two in pictures],
     }
-    made = ["kept", "its image", "other", "the other's"]
-    return dg.MetadataValue.md(markdown_table(pl.DataFrame(columns, strict=False), markdown=made))
+    made = ["kept", "image (kept)", "other", "image (other)"]
+    return Markdown(markdown_table(pl.DataFrame(columns, strict=False), markdown=made))
 
 
 def _asked(side: pl.DataFrame) -> list[str]:
@@ -231,7 +194,7 @@ def _asked(side: pl.DataFrame) -> list[str]:
 
 def differing(one: str, other: str) -> tuple[str, str]:
     """Two texts as markdown, from a little before their first difference on, words that only one has in bold."""
-    words = one.split()[:WORDS], other.split()[:WORDS]
+    words = one.split()[:COMPARED_WORDS], other.split()[:COMPARED_WORDS]
     blocks = difflib.SequenceMatcher(None, *words, autojunk=False).get_opcodes()
     start = max(next((block[1] for block in blocks if block[0] != "equal"), 0) - 6, 0)
     sides = [(op, i, j) for op, i, j, _, _ in blocks], [(op, i, j) for op, _, _, i, j in blocks]
@@ -240,7 +203,7 @@ def differing(one: str, other: str) -> tuple[str, str]:
 
 def _marked(words: list[str], blocks: list[tuple[str, int, int]], start: int) -> str:
     """Words as markdown from `start` on, at most a cell's full, those of unequal blocks bold."""
-    out, room = ["…"] if start else [], CELL
+    out, room = ["…"] if start else [], CELL_CHARS
     for kind, first, last in blocks:
         if room > 0 and (part := plain(" ".join(words[max(first, start) : last]), room)):
             out.append(part if kind == "equal" else f"**{part}**")

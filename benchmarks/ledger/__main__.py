@@ -27,7 +27,9 @@ from filters.difficulty import band as difficulty
 from measurement import arms
 from measurement.export import export
 from measurement.plan import plan
-from measurement.progress import Held, open_questions, standing
+from measurement.prepared_arm import PreparedArm
+from measurement.progress import LedgerSnapshot, arm_progress, open_questions
+from measurement.toolbox import Toolbox
 from records.tables import schema
 from records.trajectory import Rollout
 from records.workspace import Workspace
@@ -59,7 +61,7 @@ def fill(root: str, rollouts: int) -> dict[str, float]:
 def plan_refresh(root: str) -> dict[str, float]:
     place = _place(root)
     with Ledger(place.ledger) as ledger:
-        planned = list(plan(place, ledger, Models(workspace=place), place.tables.read("questions")))
+        planned = list(plan(Toolbox(place), ledger, Models(place), place.tables.read("questions")))
     direct = planned[0].need
     return {"stored": sum(p.need.stored for p in planned), "needed_now": direct.now, "reasons": direct.why.height}
 
@@ -84,8 +86,10 @@ def write_table(root: str) -> dict[str, float]:
     place = _place(root)
     questions = place.tables.read("questions").filter(pl.col("split") == "curation")
     with Ledger(place.ledger) as ledger:
-        model = Models(workspace=place).completer("policy").fingerprint
-        at = standing(place, Held(ledger), arms.direct(place.recipe), model, questions)
+        model = Models(place).completer("policy").fingerprint
+        at = arm_progress(
+            PreparedArm(arms.direct_arm(place.recipe), Toolbox(place)), LedgerSnapshot(ledger), model, questions
+        )
         place.tables.adopt("direct_rollouts", export(ledger, [at], schema(Rollout).to_frame(), place.scratch))
     return {"rows": at.used.height}
 
@@ -111,15 +115,15 @@ def roll_out_at_once(root: str) -> dict[str, float]:
     """One attempt at each of a tenth of the questions, written to a ledger of its own."""
     place = _place(root)
     questions = place.tables.read("questions").head(place.tables.read("questions").height // 10)
-    arm = arms.direct(place.recipe)
+    prepared = PreparedArm(arms.direct_arm(place.recipe), Toolbox(place))
     start = time.monotonic()
     with Ledger(f"{root}/another") as ledger:
-        at = standing(place, Held(ledger), arm, Instant.fingerprint, questions)
+        at = arm_progress(prepared, LedgerSnapshot(ledger), Instant.fingerprint, questions)
         todo = open_questions(at, questions, order=0)
         asyncio.run(
             roll_out(
-                todo, questions.height, arms.preparation(place, arm), (1,), lambda n, s: False, Instant(), ledger, 32,
-                lambda line: None, arm.name,
+                todo, questions.height, prepared.prompt, (1,), lambda n, s: False, Instant(), ledger, 32,
+                lambda line: None, "direct",
             )
         )  # fmt: skip
     return {"rollouts": questions.height, "rollouts_s": round(questions.height / (time.monotonic() - start))}

@@ -9,6 +9,8 @@ import polars as pl
 import yaml
 
 from measurement import arms
+from measurement.prepared_arm import PreparedArm
+from measurement.toolbox import Toolbox
 from records.identity import canonical_json
 from records.question import Question
 from records.tables import schema, to_frame
@@ -76,12 +78,12 @@ def fill(place: Workspace, questions: pl.DataFrame, rollouts: int, seed: int = 0
     """
     ledger_module.MANY_SEGMENTS = sys.maxsize  # closing it leaves the segments as a killed run would
     random = np.random.default_rng(seed)
-    recipe, model = place.recipe, Models(workspace=place).completer("policy").fingerprint
+    recipe, model = place.recipe, Models(place).completer("policy").fingerprint
     curation = questions.filter(pl.col("split") == "curation")
     rate = random.beta(0.5, 0.5, curation.height)
     written = 0
     with Ledger(place.ledger, flush_seconds=3600) as ledger:
-        for arm in (arms.direct(recipe), arms.tools(recipe)):
+        for arm in (arms.direct_arm(recipe), arms.tools_arm(recipe)):
             asked = _attempts(
                 curation["question_id"], rate if arm.name == "direct" else rate**0.5, random, written == 0
             )
@@ -120,7 +122,7 @@ def _attempts(ids: pl.Series, rate: np.ndarray, random: np.random.Generator, gap
 def _example(place: Workspace, arm: arms.Arm, model: str) -> pl.DataFrame:
     """One whole rollout as a row of the ledger, to be filled in."""
     question = Question(source="s", source_row="1", task="math", text="What?", answer="4", answer_type="number")
-    use, prompt = arms.preparation(place, arm)(question, ())
+    use, prompt = PreparedArm(arm, Toolbox(place)).prompt(question)
     call = ToolCall(name="python", arguments=json.dumps({"code": "print(sum(range(10)))\n" * 4}))
     result = ToolResult(outcome="ok", text="45\n" * 20, seconds=0.1)
     turn = Message(

@@ -1,4 +1,4 @@
-"""The arm `oracle`: no tool may be called; the prompt shows the evidence that the source annotates its question with."""
+"""The arm `oracle`: no tool may be called; the prompt shows the evidence that the source annotates."""
 
 from rollouts.prompts.forms import FORMS
 

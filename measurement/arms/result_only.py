@@ -1,5 +1,4 @@
-"""The arm `result_only`: no tool may be called; the prompt shows what the attempt with tools of the same number obtained.
-"""
+"""The arm `result_only`: no tool may be called; the prompt shows sample i what sample i of `tools` obtained."""
 
 from rollouts.prompts.forms import FORMS
 

@@ -1,4 +1,4 @@
-"""The forms that an arm's attempts can have: what the prompt shows, whether tools may be called, and what a call does."""
+"""The forms of an attempt: what its prompt shows, whether tools may be called, and what a call does."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -5,7 +5,7 @@ import yaml
 
 from assets.resources import TableIOManager
 from records.workspace import Workspace
-from rollouts.models.roles import Models
+from rollouts.models.roles import Models, RoleError
 
 RECIPE = {
     "name": "remote",
@@ -24,15 +24,15 @@ def workspace(tmp_path):
 
 
 def test_a_remote_role_needs_its_key_and_has_no_weights(workspace, monkeypatch):
-    models = Models(workspace=workspace)
+    models = Models(workspace)
     monkeypatch.delenv("TOUCHSTONE_TEST_KEY", raising=False)
-    with pytest.raises(dg.Failure, match="TOUCHSTONE_TEST_KEY is not set"):
+    with pytest.raises(RoleError, match="TOUCHSTONE_TEST_KEY is not set"):
         models.completer("policy")
     monkeypatch.setenv("TOUCHSTONE_TEST_KEY", "secret")
     policy, teacher = models.completer("policy"), models.completer("teacher")
     assert policy.fingerprint == teacher.fingerprint and policy.model == "m"
     assert "secret" not in repr(policy)
-    with pytest.raises(dg.Failure, match="need weights"):
+    with pytest.raises(RoleError, match="need weights"):
         models.files("policy")
 
 
@@ -45,7 +45,7 @@ def test_assets_hand_each_other_tables_through_the_store(workspace):
     def second(first: pl.DataFrame) -> pl.DataFrame:
         return first.filter(pl.col("a") > 1)
 
-    result = dg.materialize([first, second], resources={"io_manager": TableIOManager(workspace=workspace)})
+    result = dg.materialize([first, second], resources={"io_manager": TableIOManager(workspace)})
     assert result.success
     assert workspace.tables.read("second").to_dicts() == [{"a": 2, "b": []}]
     metadata = result.asset_materializations_for_node("first")[0].metadata

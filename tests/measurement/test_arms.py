@@ -7,7 +7,10 @@ import polars as pl
 import pytest
 
 from measurement import arms
-from measurement.progress import Held, need, open_questions, standing
+from measurement.cost import cost
+from measurement.prepared_arm import PreparedArm
+from measurement.progress import LedgerSnapshot, arm_progress, open_questions
+from measurement.toolbox import Toolbox
 from records.evidence import Aid, Box, write_aid
 from records.tables import from_frame
 from records.trajectory import Rollout, text_message
@@ -51,7 +54,7 @@ def test_the_arms_have_one_budget_and_are_sampled_alike(by_arm):
     sampling = json.loads(alike.pop())
     assert sampling["max_tokens"] == sampling["total_tokens"] == 64 * 3
     recipe = Place.recipe_of(sampling={"max_tokens": 50, "max_turns": 4, "total_tokens": 90})
-    assert {(arm.sampling.max_tokens, arm.sampling.total_tokens) for arm in arms.benefit(recipe)} == {(90, 90)}
+    assert {(arm.sampling.max_tokens, arm.sampling.total_tokens) for arm in arms.compared_arms(recipe)} == {(90, 90)}
 
 
 def test_withheld_results_never_reach_the_model(by_arm):
@@ -106,18 +109,19 @@ def test_an_aid_that_is_noted_otherwise_is_attempted_anew_and_nothing_else(place
 
 def test_more_samples_are_made_where_wanted_and_stored_ones_count(place, first):
     workspace = place.workspace()
-    model = Models(workspace=workspace).completer("policy").fingerprint
+    model = Models(workspace).completer("policy").fingerprint
     wanted = ASKED.with_columns(wanted=pl.Series([3, 6, 3, 3, 12]))
-    tools, direct = arms.benefit(workspace.recipe)[:2]
+    tools, direct = arms.compared_arms(workspace.recipe)[:2]
     with Ledger(workspace.ledger) as ledger:
         for arm in (tools, direct):
-            at = standing(workspace, Held(ledger), arm, model, wanted)
+            prepared, snapshot = PreparedArm(arm, Toolbox(workspace)), LedgerSnapshot(ledger)
+            at = arm_progress(prepared, snapshot, model, wanted)
             assert at.questions["missing"].to_list() == [0, 3, 0, 0, 9]
             todo, start = list(open_questions(at, ASKED, order=1)), arm.first_sample
             assert {item.question.text: item.samples for item in todo} == {QUESTIONS[1].text: 6, QUESTIONS[4].text: 12}
             assert all(set(item.known) == {start, start + 1, start + 2} for item in todo)
-            planned = need(workspace, Held(ledger), at, wanted)
-            assert planned.now == planned.most == planned.expected == 12
+            planned = cost(snapshot, at, wanted)
+            assert planned.needed_now == planned.at_most == planned.expected == 12
     fewer, requests, _ = place.roll(samples=2)  # then the third of each is one more than asked for, and still used
     assert requests.total() == 0 and fewer.equals(first[0])
 
@@ -129,7 +133,8 @@ def test_what_results_alone_lead_to_is_found_out_anew_with_other_tools(place, fi
     file.write_text(file.read_text().replace("sessions: 4", "sessions: 4\n  output_chars: 900"))
 
     def settings(at):
-        return {arm.name: arms.setting_of(at, arm, "math").fingerprint("m") for arm in arms.benefit(at.recipe)}
+        ready = [PreparedArm(arm, Toolbox(at)) for arm in arms.compared_arms(at.recipe)]
+        return {prepared.arm.name: prepared.setting("math").fingerprint("m") for prepared in ready}
 
     before, after = settings(workspace), settings(other)
     assert {name for name in before if before[name] != after[name]} == {"tools", "result_only"}
@@ -145,20 +150,20 @@ def test_a_box_can_be_shown_to_a_model_that_sees_images_and_of_an_image_that_is_
     ]
     asked = asked_of([*noted, question(9, '{"aid": {"boxes": "none of these"}}'), question(8, "no JSON")])
     blind = place.workspace()
-    oracle = arms.benefit(blind.recipe)[-1]
-    assert oracle.form == "oracle" and arms.askable(blind, oracle, asked).is_empty()
+    oracle = arms.compared_arms(blind.recipe)[-1]
+    assert oracle.name == "oracle" and PreparedArm(oracle, Toolbox(blind)).askable(asked).is_empty()
     seeing = place.workspace()
     file = Path(seeing.recipe_file)
     file.write_text(file.read_text().replace("revision: '1'", "revision: '1'\n    sees_images: true"))
     assert seeing.recipe.models.role("policy").sees_images
-    shown = arms.askable(seeing, oracle, asked)
+    shown = PreparedArm(oracle, Toolbox(seeing)).askable(asked)
     assert shown["text"].to_list() == [noted[0].text, noted[2].text] and shown["aid"].n_unique() == 1
-    assert arms.askable(seeing, arms.benefit(seeing.recipe)[0], asked).height == asked.height
+    assert PreparedArm(arms.compared_arms(seeing.recipe)[0], Toolbox(seeing)).askable(asked).height == asked.height
 
 
 def test_a_prompt_with_nothing_to_give_is_the_direct_one(place):
     workspace = place.workspace()
-    chosen = {arm.name: arm for arm in arms.benefit(workspace.recipe)}
-    alone = arms.preparation(workspace, chosen["result_only"])(QUESTIONS[3], ())[1]
-    plain = arms.preparation(workspace, chosen["direct"])(QUESTIONS[3], ())[1]
+    chosen = {arm.name: arm for arm in arms.compared_arms(workspace.recipe)}
+    alone = PreparedArm(chosen["result_only"], Toolbox(workspace)).prompt(QUESTIONS[3])[1]
+    plain = PreparedArm(chosen["direct"], Toolbox(workspace)).prompt(QUESTIONS[3])[1]
     assert alone[-1] == plain[-1] == text_message("user", QUESTIONS[3].text)

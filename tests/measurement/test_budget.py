@@ -6,10 +6,13 @@ import polars as pl
 import pytest
 
 from filters.benefit.per_question import per_question
-from measurement import arms
-from measurement import budget as further
+from measurement import arms, budget
 from measurement import run as rolling
-from measurement.progress import Held, standing
+from measurement.prepared_arm import PreparedArm
+from measurement.progress import LedgerSnapshot, arm_progress
+from measurement.run import Stage
+from measurement.summary import StageSummary
+from measurement.toolbox import Toolbox
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.roles import Models
 from tests.support.arms_workspace import ASKED, QUESTIONS, Place, new_place
@@ -24,7 +27,7 @@ def done(tmp_path_factory):
 
     With the last run's table, requests and metadata, and each plan that was made, with what was known then.
     """
-    plans, made, real, real_make = [], [], further.next_round, rolling.Stage.make
+    plans, made, real, real_make = [], [], budget.next_round, rolling.ArmRunner.make
 
     def recorded(counts, questions, settings, seed, budget, round_size):
         plan = real(counts, questions, settings, seed, budget, round_size)
@@ -38,14 +41,14 @@ def done(tmp_path_factory):
             raise KeyboardInterrupt
 
     with new_place(tmp_path_factory.mktemp("further")) as place, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(further, "next_round", recorded)
+        patch.setattr(budget, "next_round", recorded)
         small, _, metadata = place.roll(**SETTINGS | {"further": 1.2})
         assert metadata["further_spent"] == 6
-        patch.setattr(rolling.Stage, "make", make)
+        patch.setattr(rolling.ArmRunner, "make", make)
         with pytest.raises(KeyboardInterrupt):
             place.roll(**SETTINGS)
         patch.undo()
-        patch.setattr(further, "next_round", recorded)
+        patch.setattr(budget, "next_round", recorded)
         before = place.server.asked()
         table, requests, metadata = place.roll(**SETTINGS)
         patch.undo()
@@ -109,29 +112,30 @@ def test_a_round_that_brings_nothing_is_the_last(monkeypatch):
          "sample_index": [0, 0, 1, 1, 2, 2] * 5, "correct": [True, False] * 15}
     )  # fmt: skip
     settings = Place.recipe_of(**SETTINGS).tool_benefit
-    stage = SimpleNamespace(
-        workspace=SimpleNamespace(recipe=SimpleNamespace(tool_benefit=settings, seed=0)),
-        context=SimpleNamespace(log=SimpleNamespace(info=lambda line: None)),
-        standing=lambda arm, questions: SimpleNamespace(used=attempts),
+    recipe = SimpleNamespace(tool_benefit=settings, seed=0)
+    runner = SimpleNamespace(
+        toolbox=SimpleNamespace(workspace=SimpleNamespace(recipe=recipe)),
+        log=SimpleNamespace(info=lambda line: None),
+        progress=lambda arm, questions: SimpleNamespace(used=attempts),
         make=lambda at, questions: made.append(questions["wanted"].to_list()),
-        calls=dict,
+        calls=StageSummary,
     )
-    monkeypatch.setattr(further, "next_round", lambda *_: plan)
-    metadata = further.go_further(stage, ASKED, [SimpleNamespace(name="tools")])
-    assert made == [[6]] and metadata["further_spent"] == 0
+    monkeypatch.setattr(budget, "next_round", lambda *_: plan)
+    extra = budget.spend_budget(Stage(runner, ASKED, [SimpleNamespace(name="tools")]))
+    assert made == [[6]] and extra.spent == 0
 
 
 def test_the_plan_says_the_most_that_is_given_until_nothing_is_left_that_pays(done, tmp_path):
     asked = ASKED.with_columns(weight=pl.lit(0.5))
 
     def planned(workspace, asked):
-        model = Models(workspace=workspace).completer("policy").fingerprint
+        model = Models(workspace).completer("policy").fingerprint
         with Ledger(workspace.ledger) as ledger:
-            held = Held(ledger)
-            at = [standing(workspace, held, arm, model, asked) for arm in arms.benefit(workspace.recipe)]
-            return further.further_need(workspace, at, asked)
+            snapshot, toolbox = LedgerSnapshot(ledger), Toolbox(workspace)
+            ready = [PreparedArm(arm, toolbox) for arm in arms.compared_arms(workspace.recipe)]
+            return budget.budget_cost([arm_progress(arm, snapshot, model, asked) for arm in ready], asked)
 
     need = planned(Place(tmp_path, done.place.server).workspace(**SETTINGS), asked)
-    assert (need.now, need.most, need.expected) == (0, BUDGET, round(BUDGET / 2)) and need.tokens > 0
+    assert (need.needed_now, need.at_most, need.expected) == (0, BUDGET, round(BUDGET / 2)) and need.tokens > 0
     need = planned(done.place.workspace(**SETTINGS), ASKED.with_columns(weight=pl.lit(1.0)))
-    assert need.most == need.expected == need.tokens == 0
+    assert need.at_most == need.expected == need.tokens == 0

@@ -5,8 +5,11 @@ import pytest
 import yaml
 
 from measurement import arms
+from measurement.cost import cost
 from measurement.export import export
-from measurement.progress import Held, need, open_questions, standing
+from measurement.prepared_arm import PreparedArm
+from measurement.progress import LedgerSnapshot, arm_progress, open_questions
+from measurement.toolbox import Toolbox
 from records.question import Question
 from records.tables import from_frame, to_frame
 from records.trajectory import Rollout
@@ -35,9 +38,13 @@ def place(tmp_path):
     return Workspace(recipe_file=str(tmp_path / "recipe.yaml"), data=str(tmp_path / "data"))
 
 
+def prepared(place):
+    return PreparedArm(arms.direct_arm(place.recipe), Toolbox(place))
+
+
 def rollout(place, question, sample, answer, stop_reason="answered"):
-    arm, model = arms.direct(place.recipe), Models(workspace=place).completer("policy").fingerprint
-    setting, prompt = arms.preparation(place, arm)(question)
+    arm, model = arms.direct_arm(place.recipe), Models(place).completer("policy").fingerprint
+    setting, prompt = PreparedArm(arm, Toolbox(place)).prompt(question)
     row = Rollout(
         rollout_id=f"{question.text}{sample}", question_id=question.question_id, arm="direct", model_fingerprint=model,
         prompt_fingerprint="p", setting=setting.fingerprint(model), prompt_template=setting.prompt_template,
@@ -63,8 +70,8 @@ def ledger(place):
 
 @pytest.fixture
 def at(place, ledger):
-    model = Models(workspace=place).completer("policy").fingerprint
-    return standing(place, Held(ledger), arms.direct(place.recipe), model, ASKED)
+    model = Models(place).completer("policy").fingerprint
+    return arm_progress(prepared(place), LedgerSnapshot(ledger), model, ASKED)
 
 
 def test_where_an_arm_stands(at):
@@ -80,17 +87,19 @@ def test_where_an_arm_stands(at):
 
 
 def test_what_it_needs_and_why(place, ledger, at):
-    needed = need(place, Held(ledger), at, ASKED)
-    assert (needed.stored, needed.now, needed.most) == (6, 4, 4 + 3 + 1)
-    assert needed.now <= needed.expected <= needed.most and needed.tokens == pytest.approx(100 * needed.expected)
+    needed = cost(LedgerSnapshot(ledger), at, ASKED)
+    assert (needed.stored, needed.needed_now, needed.at_most) == (6, 4, 4 + 3 + 1)
+    assert needed.needed_now <= needed.expected <= needed.at_most and needed.tokens == pytest.approx(
+        100 * needed.expected
+    )
     assert needed.why.select("reason", "questions").rows() == [("begun, not decided", 2), ("new to this arm", 1)]
 
 
 def test_a_changed_setting_is_named(place, ledger):
-    arm = arms.direct(place.recipe)
+    arm = arms.direct_arm(place.recipe)
     warmer = arm.__class__(**{**vars(arm), "sampling": arm.sampling.model_copy(update={"temperature": 0.1})})
-    held = Held(ledger)
-    why = need(place, held, standing(place, held, warmer, "another model", ASKED), ASKED).why
+    snapshot, changed = LedgerSnapshot(ledger), PreparedArm(warmer, Toolbox(place))
+    why = cost(snapshot, arm_progress(changed, snapshot, "another model", ASKED), ASKED).why
     assert dict(why.select("reason", "questions").iter_rows()) == {
         "changed: model, sampling": 3, "new to this arm": 1
     }  # fmt: skip
@@ -109,7 +118,7 @@ def test_the_table_holds_each_rollout_once_in_order_with_the_unfinished_last(pla
 def test_a_new_alias_changes_the_verdict_in_the_table(place, ledger):
     other = QUESTIONS[2].model_copy(update={"aliases": ["7"]})
     asked = to_frame([*QUESTIONS[:2], other, QUESTIONS[3]], Question)
-    model = Models(workspace=place).completer("policy").fingerprint
-    at = standing(place, Held(ledger), arms.direct(place.recipe), model, asked)
+    model = Models(place).completer("policy").fingerprint
+    at = arm_progress(prepared(place), LedgerSnapshot(ledger), model, asked)
     table = pl.read_parquet(export(ledger, [at], to_frame([], Rollout), place.scratch).path)
     assert table.filter(pl.col("question_id") == other.question_id)["correct"].to_list() == [True, True]

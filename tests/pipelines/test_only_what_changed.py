@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 import pipelines.plan
+from measurement.cost import Cost
 from measurement.plan import Planned
-from measurement.progress import Need
 from records.identity import unit_interval
 from records.question import Question
 from rollouts.ledger import ledger
@@ -43,8 +43,8 @@ class Changed:
         assert len(self.server.events()) == asked
         assert "No call was made for this plan." in printed
         for _, need in planned:
-            assert need.now <= need.expected + 1e-9 <= need.most + 2e-9
-            assert need.most == 0 or need.basis in printed
+            assert need.needed_now <= need.expected + 1e-9 <= need.at_most + 2e-9
+            assert need.at_most == 0 or need.basis in printed
             assert all(reason in printed for reason in need.why["reason"])
         return planned
 
@@ -71,30 +71,30 @@ class Changed:
         )  # fmt: skip
         return result, rows.with_columns(stage=stage).select(ATTEMPT)
 
-    def planned_and_asked(self) -> tuple[dict[tuple[str, str], Need], Result, pl.DataFrame]:
+    def planned_and_asked(self) -> tuple[dict[tuple[str, str], Cost], Result, pl.DataFrame]:
         """Plan and run: what was asked for lies within what was planned, and is it where that was certain."""
         planned = {(stage, need.arm): need for stage, need in self.plan()}
         result, asked = self.run()
         made = dict.fromkeys(planned, 0) | {key: part.height for key, part in asked.group_by("stage", "arm")}
         assert set(made) == set(planned)
         for key, need in planned.items():
-            assert need.now <= made[key] <= need.most, (key, need)
+            assert need.needed_now <= made[key] <= need.at_most, (key, need)
         said = result.metadata["direct_rollouts"]["planned"]
         direct = planned["direct_rollouts", "direct"]
-        assert (f"{direct.now} are needed now" if direct.most else "no more are needed") in said
+        assert (f"{direct.needed_now} are needed now" if direct.at_most else "no more are needed") in said
         assert all(reason in said for reason in direct.why["reason"])
         return planned, result, asked
 
     def assert_free(self) -> None:
         """Nothing is planned and nothing is asked for."""
         planned, _, asked = self.planned_and_asked()
-        assert len(planned) == ARMS and sum(need.most for need in planned.values()) == 0
+        assert len(planned) == ARMS and sum(need.at_most for need in planned.values()) == 0
         assert asked.is_empty()
 
 
-def reasons(planned: dict[tuple[str, str], Need]) -> dict[tuple[str, str], list[str]]:
+def reasons(planned: dict[tuple[str, str], Cost]) -> dict[tuple[str, str], list[str]]:
     """Why each stage needs something in an arm, for those that do."""
-    return {key: need.why["reason"].to_list() for key, need in planned.items() if need.most}
+    return {key: need.why["reason"].to_list() for key, need in planned.items() if need.at_most}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_a_new_question_is_asked_and_no_other(changed):
     planned, _, asked = changed.planned_and_asked()
     assert set(place.tables.read("questions")["question_id"]) - before == {identity(new)}
     assert set(asked["question_id"]) == {identity(new)}
-    assert planned["direct_rollouts", "direct"].now == 2
+    assert planned["direct_rollouts", "direct"].needed_now == 2
     assert reasons(planned)["direct_rollouts", "direct"] == ["new to this arm"]
 
 
@@ -145,7 +145,7 @@ def test_a_band_asks_for_what_it_leaves_open_and_going_back_asks_for_nothing(cha
     planned, _, asked = changed.planned_and_asked()
     assert reasons(planned) == {("direct_rollouts", "direct"): ["begun, not decided"]}
     direct = planned["direct_rollouts", "direct"]
-    assert direct.now == 2 * open_now.height > 0 and direct.most == (8 - open_now["n"]).sum()
+    assert direct.needed_now == 2 * open_now.height > 0 and direct.at_most == (8 - open_now["n"]).sum()
     assert set(asked["question_id"]) == set(open_now["question_id"]) and set(asked["stage"]) == {"direct_rollouts"}
     after = changed.place.tables.read("direct_rollouts").group_by("question_id").agg(m=pl.len())
     more = open_now.join(after, on="question_id").select((pl.col("m") - pl.col("n")).sum()).item()
@@ -178,7 +178,7 @@ def test_questions_sent_to_the_teacher_by_a_new_rule_are_asked_of_it_alone(chang
     moved = changed.before["rl_questions"]
     assert reasons(planned) == {("teacher_rollouts", "teacher"): ["new to this arm"]}
     need = planned["teacher_rollouts", "teacher"]
-    assert need.now == need.most == need.expected == 2 * moved.height == asked.height > 0
+    assert need.needed_now == need.at_most == need.expected == 2 * moved.height == asked.height > 0
     assert set(asked["question_id"]) == set(moved["question_id"])
 
 
@@ -187,7 +187,7 @@ def test_further_rollouts_are_planned_as_what_they_may_cost_at_most(changed):
     planned = {(stage, need.arm): need for stage, need in changed.plan()}
     assert len(planned) == ARMS + 1
     need = planned.pop(("tool_rollouts", "further"))
-    assert (need.now, need.most) == (0, 2 * changed.before["difficulty"].height)
+    assert (need.needed_now, need.at_most) == (0, 2 * changed.before["difficulty"].height)
     assert reasons(planned) == {}
 
 
@@ -196,7 +196,7 @@ def test_the_sampling_of_one_arm_asks_for_that_arm_alone(changed):
     planned, _, asked = changed.planned_and_asked()
     assert reasons(planned) == {("teacher_rollouts", "teacher"): ["changed: sampling"]}
     need = planned["teacher_rollouts", "teacher"]
-    assert need.now == need.most == 2 * changed.before["cold_start_questions"].height == asked.height > 0
+    assert need.needed_now == need.at_most == 2 * changed.before["cold_start_questions"].height == asked.height > 0
 
 
 def with_other_examples(folder, **changes):
@@ -225,8 +225,8 @@ def test_a_changed_tool_or_worked_call_asks_for_the_arms_with_tools(changed, tmp
         ("teacher_rollouts", "teacher"): sorted({f"changed: {what}", "new to this arm"}),
         ("base_evaluation", "tools"): [f"changed: {what}"],
     }
-    assert planned["tool_rollouts", "tools"].now == planned["tool_rollouts", "tools"].most == 3 * kept > 0
-    assert planned["base_evaluation", "tools"].now == planned["base_evaluation", "tools"].most == held_out > 0
+    assert planned["tool_rollouts", "tools"].needed_now == planned["tool_rollouts", "tools"].at_most == 3 * kept > 0
+    assert planned["base_evaluation", "tools"].needed_now == planned["base_evaluation", "tools"].at_most == held_out > 0
     assert set(asked["arm"]) <= {"tools", "result_only", "teacher", *(arm for _, arm in worked)}
 
 
@@ -234,7 +234,7 @@ def test_another_model_asks_for_everything(changed, tmp_path):
     changed.place.change({"models.policy.revision": "2"})
     planned, _, asked = changed.planned_and_asked()
     direct = planned["direct_rollouts", "direct"]
-    assert direct.now == 2 * direct.questions and direct.stored == 0
+    assert direct.needed_now == 2 * direct.questions and direct.stored == 0
     assert all("changed: model" in why for why in reasons(planned).values()) and len(reasons(planned)) == ARMS
     assert set(asked["stage"]) == {"direct_rollouts", "tool_rollouts", "teacher_rollouts", "base_evaluation"}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 from assets import tool_benefit
-from assets.resources import TableIOManager
+from assets.resources import resources
 from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
 from measurement import arms
@@ -322,11 +322,11 @@ class TestChecks:
                 tool_benefit.tool_benefit, tool_benefit.every_question_measured, tool_benefit.benefit_adds_up,
                 dg.AssetSpec("tool_rollouts"), dg.AssetSpec("difficulty"),
             ],
-            resources={"workspace": workspace, "io_manager": TableIOManager(workspace=workspace)},
+            resources=resources(workspace),
         )  # fmt: skip
 
     def test_the_asset_measures_what_was_rolled_out(self, workspace):
-        start = next(arm.first_sample for arm in arms.benefit(workspace.recipe) if arm.name == "direct")
+        start = next(arm.first_sample for arm in arms.compared_arms(workspace.recipe) if arm.name == "direct")
         made = rollouts_of(KINDS, first=start)
         index = pl.lit(start + 99, pl.Int64)
         unfinished = made.head(1).with_columns(stop_reason=pl.lit("unfinished"), correct=None, sample_index=index)

@@ -14,7 +14,7 @@ SCHEMA = {"source": pl.String, "step": pl.String, "reason": pl.String, "rows": p
 
 
 def drawn(*rows):
-    shown = funnel.funnel(pl.DataFrame(rows, schema=SCHEMA, orient="row")).value
+    shown = funnel.funnel(pl.DataFrame(rows, schema=SCHEMA, orient="row"))
     return picture(shown), [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         for line in shown.partition("\n\n")[2].splitlines()[2:]

@@ -12,6 +12,7 @@ from PIL import Image
 from records.images.store import ImageStore
 from records.question import Question, Reject
 from records.tables import schema, to_frame
+from reports import markdown
 from reports import samples as show
 
 HOSTILE = "<script>alert(1)</script> ![](http://a.example/x.png) [b](javascript:c) a|b\n`d` *e* &lt; " + "long " * 9999
@@ -55,12 +56,12 @@ def pictures(text):
 
 
 def test_cells_cannot_break_the_table():
-    text = show.markdown_table(pl.DataFrame({"a": ["x|y\nz", None], "b": [0.12345, 1.0]}))
+    text = markdown.markdown_table(pl.DataFrame({"a": ["x|y\nz", None], "b": [0.12345, 1.0]}))
     assert text.splitlines() == ["| a | b |", "|---|---|", "| x\\|y z | 0.123 |", "|  | 1.000 |"]
 
 
 def test_only_columns_that_hold_markdown_are_markdown():
-    text = show.markdown_table(pl.DataFrame({"a": ["![](x)"], "b": ["![](x)"]}), markdown=["b"])
+    text = markdown.markdown_table(pl.DataFrame({"a": ["![](x)"], "b": ["![](x)"]}), markdown=["b"])
     assert text.splitlines()[-1] == "| !\\[\\](x) | ![](x) |"
 
 
@@ -81,20 +82,20 @@ def test_only_columns_that_hold_markdown_are_markdown():
     ],
 )
 def test_text_is_shown_as_it_is(value, expected):
-    assert show.plain(value, 10 if value == "x" * 12 else 160) == expected
+    assert markdown.plain(value, 10 if value == "x" * 12 else 160) == expected
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text("ab_*`[]|<>&~\\!# \n", max_size=30))
 def test_no_markup_is_left(text):
-    shown = show.plain(text)
+    shown = markdown.plain(text)
     assert not MARKUP.search(shown.replace("\\\\", ""))
     plain = re.sub(r"\\(.)", r"\1", shown).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     assert plain == " ".join(text.split())
 
 
 def test_a_histogram_is_a_small_picture_of_all_questions():
-    shown = show.pass_rates(pl.Series([0.0, 0.25, 0.5, 1.0, 1.0]), "title").value
+    shown = show.pass_rates(pl.Series([0.0, 0.25, 0.5, 1.0, 1.0]), "title")
     data = base64.b64decode(shown.partition("base64,")[2].rstrip(")"))
     assert Image.open(io.BytesIO(data)).size[0] > 100 and len(data) < 5000
 
@@ -105,7 +106,7 @@ def test_samples_have_thumbnails_and_spread_over_tasks(store):
         {"task": ["a"] * 20 + ["b"], "text": "t", "answer": "x", "images": [[image]] * 20 + [[]]},
         schema_overrides={"images": pl.List(pl.String)},
     )
-    text = show.sample_questions(questions, store).value
+    text = show.sample_questions(questions, store)
     assert "| b |" in text and len(text) < 20_000
     assert [p.size for p in pictures(text)] == [(show.THUMBNAIL_SIDE, 48)] * (show.SAMPLES - 1)
 
@@ -116,8 +117,8 @@ def test_thumbnails_of_a_table_have_a_limit(store, monkeypatch):
         {"task": [str(i) for i in range(90)], "text": "t", "answer": "x", "images": [[image]] * 90}
     )
     monkeypatch.setattr(show, "SAMPLES", 90)
-    text = show.sample_questions(questions, store).value
-    assert len(text) < show.ROOM + 10_000 and 5 < len(pictures(text)) < 90 and "| (image) |" in text
+    text = show.sample_questions(questions, store)
+    assert len(text) < show.THUMBNAIL_BUDGET_CHARS + 10_000 and 5 < len(pictures(text)) < 90 and "| (image) |" in text
 
 
 class TestRejectSamples:
@@ -129,7 +130,7 @@ class TestRejectSamples:
             for i, q in enumerate(asked)
         ]
         rejects.append(Reject(row_id="a#7", stage="a", reason="at_the_source", detail="row 7 has no text", source="a"))
-        text = show.reject_samples(to_frame(rejects, Reject), to_frame(asked, Question), store).value
+        text = show.reject_samples(to_frame(rejects, Reject), to_frame(asked, Question), store)
         assert [cells[:6] for cells in rows(text)] == [
             ["often", "4", "a", "question 0", "4", "because 0"],
             ["often", "4", "b", "question 3", "4", "because 3"],
@@ -140,21 +141,21 @@ class TestRejectSamples:
     def test_images_that_are_not_there_or_not_readable_are_said(self, store):
         asked = [ask("gone", ["ab" * 32]), ask("broken", [store.put(b"<svg>"), "x"])]
         rejects = [Reject(row_id=q.question_id, stage="q", reason="r") for q in asked]
-        text = show.reject_samples(to_frame(rejects, Reject), to_frame(asked, Question), store).value
+        text = show.reject_samples(to_frame(rejects, Reject), to_frame(asked, Question), store)
         assert [cells[-1] for cells in rows(text)] == ["(image missing)", "(image unreadable) +1"]
 
     def test_nothing_in_a_text_is_run_or_fetched_and_the_whole_stays_small(self, store):
         image = store.put(noise())
         asked = [ask(f"{i} {HOSTILE}", [image], HOSTILE) for i in range(60)]
         rejects = [Reject(row_id=q.question_id, stage="q", reason=f"r{i}", detail=HOSTILE) for i, q in enumerate(asked)]
-        text = show.reject_samples(to_frame(rejects, Reject), to_frame(asked, Question), store).value
+        text = show.reject_samples(to_frame(rejects, Reject), to_frame(asked, Question), store)
         assert len(rows(text)) == 60 and {len(cells) for cells in rows(text)} == {7}
         assert "<" not in text and "![](http" not in text and len(text) < 110_000
 
     def test_a_repeated_question_is_shown_once(self, store):
         asked = to_frame([ask("twice"), ask("twice")], Question)
         rejects = to_frame([Reject(row_id=asked["question_id"][0], stage="q", reason="duplicate")], Reject)
-        assert len(rows(show.reject_samples(rejects, asked, store).value)) == 1
+        assert len(rows(show.reject_samples(rejects, asked, store))) == 1
 
 
 class TestPairs:
@@ -170,7 +171,7 @@ class TestPairs:
                 "dropped": [0.6 + i / 50 > 0.8 for i in range(1, 20)],
             }
         )
-        shown = rows(show.pairs(found, to_frame(asked, Question), store, n=4).value)
+        shown = rows(show.pairs(found, to_frame(asked, Question), store, n=4))
         assert [(cells[0], cells[2]) for cells in shown] == [
             ("0.840", "one question"),
             ("0.820", "one question"),
@@ -193,7 +194,7 @@ class TestPairs:
                 "dropped": True,
             }
         )
-        text = show.pairs(found, to_frame(asked, Question), store).value
+        text = show.pairs(found, to_frame(asked, Question), store)
         colours = [p.convert("RGB").getpixel((20, 20)) for p in pictures(text)]
         assert [max(range(3), key=colour.__getitem__) for colour in colours] == [0, 0, 2, 0]
         assert [cells[6] == "(the same)" for cells in rows(text)] == [True, False, False]
@@ -219,7 +220,7 @@ def test_contamination_is_counted_and_the_least_certain_hits_are_shown(store):
             "score": [1 - i / 20 for i in range(10)],
         }
     )
-    totals, samples = show.contamination(hits, to_frame(asked, Question), store, n=4).value.split("\n\n")
+    totals, samples = show.contamination(hits, to_frame(asked, Question), store, n=4).split("\n\n")
     assert rows(totals) == [
         ["gsm8k_test", "image", "2", "2", "0.600"],
         ["gsm8k_test", "text", "2", "2", "0.550"],
@@ -241,9 +242,9 @@ def test_empty_tables_say_so(store):
     found = pl.DataFrame(schema=columns | {"dropped": pl.Boolean})
     hits = pl.DataFrame(schema=dict.fromkeys(("question_id", "benchmark", "row", "kind"), pl.String) | {"score": float})
     assert {
-        show.reject_samples(pl.DataFrame(schema=schema(Reject)), questions, store).value,
-        show.pairs(found, questions, store).value,
-        show.contamination(hits, questions, store).value,
-        show.sample_questions(questions, store).value,
-        show.counts(questions, "task").value,
+        show.reject_samples(pl.DataFrame(schema=schema(Reject)), questions, store),
+        show.pairs(found, questions, store),
+        show.contamination(hits, questions, store),
+        show.sample_questions(questions, store),
+        markdown.counts(questions, "task"),
     } == {"(none)"}

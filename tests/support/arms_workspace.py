@@ -74,7 +74,7 @@ class Place:
     def roll(self, asked=ASKED, **changes):
         """The table, what was asked of the model (rollout keys), and the metadata."""
         before, workspace = self.server.asked(), self.workspace(**changes)
-        models = Models(workspace=workspace)
+        models = Models(workspace)
         made = tool_rollouts(
             dg.build_asset_context(), workspace=workspace, models=models, questions=asked, difficulty=asked
         )

@@ -12,6 +12,8 @@ from typing import Any
 
 from filters import trajectories
 from measurement import arms
+from measurement.prepared_arm import PreparedArm
+from measurement.toolbox import Toolbox
 from records.evidence import Aid, Box, write_aid
 from records.question import Question
 from records.recipe import read_recipe, recipe_path
@@ -70,21 +72,22 @@ class Keys:
         return await make()
 
 
-def workspace_of(data: str) -> Workspace:
-    """The demo's workspace with tools of pinned versions, which never run."""
-    workspace = Workspace(recipe_file=str(recipe_path()), data=data)
+def toolbox_of(data: str) -> Toolbox:
+    """The demo's tools with pinned versions, which never run."""
+    workspace = Workspace(str(recipe_path()), data)
+    toolbox = Toolbox(workspace)
     context = ToolContext(workspace.recipe, workspace.images, data)
     search = workspace.recipe.search
-    workspace._tools["python"] = PythonTool(context, About("pinned"))
-    workspace._tools["search"] = SearchTool(data, "pinned", search.top_k, search.snippet_words)
-    return workspace
+    toolbox.put(PythonTool(context, About("pinned")))
+    toolbox.put(SearchTool(data, "pinned", search.top_k, search.snippet_words))
+    return toolbox
 
 
-def _rollout_of(workspace: Workspace, arm: arms.Arm, question: Question) -> dict[str, Any]:
-    prepare = arms.preparation(workspace, arm)
-    given = [text_message("tool", "5", name="python")] if arm.form == "result_only" else []
-    blind = question.model_copy(update={"images": []}) if arm.form == "oracle" else question
-    setting, prompt = prepare(blind, given)
+def _rollout_of(toolbox: Toolbox, arm: arms.Arm, question: Question) -> dict[str, Any]:
+    prepared = PreparedArm(arm, toolbox)
+    given = [text_message("tool", "5", name="python")] if arm.form.prefilled == "tool_results" else []
+    blind = question.model_copy(update={"images": []}) if arm.form.prefilled == "evidence" else question
+    setting, prompt = prepared.prompt(blind, given)
     offered = next(iter(setting.tools), None)
     calls = Keys()
     model = Scripted(CALLS["plain_tags"][offered] if offered else None)
@@ -106,13 +109,15 @@ def _rollout_of(workspace: Workspace, arm: arms.Arm, question: Question) -> dict
 def identities() -> dict[str, Any]:
     """Identities by what they are of."""
     recipe = read_recipe(recipe_path())
-    compared = {f"benefit {arm.name}": arm for arm in arms.benefit(recipe)}
-    named = {"difficulty": arms.direct(recipe), **compared, "teacher": arms.teacher(recipe)}
-    named |= {f"evaluation {arm.name}": arm for arm in arms.evaluation(recipe)}
-    named["benefit oracle"] = arms.Arm(**{**vars(arms.tools(recipe)), "name": "oracle", "form": "oracle"})
+    compared = {f"benefit {arm.name}": arm for arm in arms.compared_arms(recipe)}
+    named = {"difficulty": arms.direct_arm(recipe), **compared, "teacher": arms.teacher_arm(recipe)}
+    named |= {f"evaluation {arm.name}": arm for arm in arms.evaluation_arms(recipe)}
+    named["benefit oracle"] = arms.Arm(
+        **{**vars(arms.tools_arm(recipe)), "name": "oracle", "form": arms.get_arm("oracle").FORM}
+    )
     with tempfile.TemporaryDirectory() as folder:
-        workspace = workspace_of(folder)
-        tools = [workspace.tool(name) for name in ("python", "search")]
+        toolbox = toolbox_of(folder)
+        tools = [toolbox.tool(name) for name in ("python", "search")]
         templates = {
             f"{dialect} {task} {form}": template_fingerprint(
                 task, get_dialect(dialect), tools, read_examples(None), sees_images, form
@@ -125,10 +130,10 @@ def identities() -> dict[str, Any]:
             "questions": [question.question_id for question in QUESTIONS],
             "tools": {tool.name: tool.version for tool in tools},
             "rollouts": {
-                f"{name}: {question.task}": _rollout_of(workspace, arm, question)
+                f"{name}: {question.task}": _rollout_of(toolbox, arm, question)
                 for name, arm in sorted(named.items())
                 for question in QUESTIONS
-                if not (arm.form == "oracle" and question.task == "math")
+                if not (arm.form.prefilled == "evidence" and question.task == "math")
             },
             "templates": templates,
             "verdicts": {

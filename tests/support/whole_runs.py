@@ -19,9 +19,9 @@ import polars as pl
 import yaml
 from polars.testing import assert_frame_equal
 
+from assets import rollout_stage
 from assets.graph import build_assets
 from assets.resources import resources
-from measurement import run as rolling
 from records.tables import TableStore
 from records.workspace import Workspace
 from rollouts.ledger import ledger
@@ -227,7 +227,7 @@ def _run_here(place: Place, said: Path, flush_seconds: float, poll_seconds: floa
     output = os.open(place.folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1), os.dup2(output, 2)
     endpoint.FIRST_DELAY_S = FIRST_DELAY_S
-    rolling.Ledger = functools.partial(ledger.Ledger, flush_seconds=flush_seconds, poll_seconds=poll_seconds)
+    rollout_stage.Ledger = functools.partial(ledger.Ledger, flush_seconds=flush_seconds, poll_seconds=poll_seconds)
     if merge:
         ledger.MANY_SEGMENTS = 1
     if merge == "and die":
