@@ -7,6 +7,7 @@ import polars as pl
 
 from records.tables import TableFile
 from records.workspace import Workspace
+from reports.columns import COLUMNS
 from rollouts.models.roles import Models
 
 
@@ -25,7 +26,10 @@ class TableIOManager(dg.IOManager):
             {
                 "dagster/row_count": table.select(pl.len()).collect().item(),
                 "dagster/column_schema": dg.TableSchema(
-                    [dg.TableColumn(column, str(kind)) for column, kind in schema.items()]
+                    [
+                        dg.TableColumn(column, str(kind), description=COLUMNS.get(column))
+                        for column, kind in schema.items()
+                    ]
                 ),
                 "table": dg.MetadataValue.path(path),
             }
