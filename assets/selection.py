@@ -5,12 +5,13 @@ import polars as pl
 
 from assets.conservation import conservation_check, rejects_table
 from assets.resources import Workspace
-from filters.selection import routes as rule
+from filters.selection import STAGE, select
 from reports import samples as show
 
 _ABOUT = (
     "The first of the recipe's routes that fits decides; what tools harm goes only where a route names that decision. "
-    "Raw counts are kept, so a new rule costs no rollout."
+    "The recipe's further steps, such as `balance`, choose among those that are routed. Raw counts are kept, so a new "
+    "rule costs no rollout."
 )
 
 
@@ -26,8 +27,9 @@ _ABOUT = (
     },
 )
 def selection(workspace: Workspace, difficulty: pl.DataFrame, tool_benefit: pl.DataFrame):
-    routed, rejects = rule.apply(difficulty, tool_benefit, workspace.recipe.selection)
-    workspace.tables.write(rejects_table(rule.STAGE), rejects)
+    recipe = workspace.recipe
+    routed, rejects = select(difficulty, tool_benefit, recipe.selection, recipe.seed)
+    workspace.tables.write(rejects_table(STAGE), rejects)
     for name, route in (("rl_questions", "rl"), ("cold_start_questions", "cold_start")):
         chosen = routed.filter(pl.col("route") == route)
         yield dg.Output(
@@ -48,7 +50,7 @@ selection_assets = [
     selection,
     conservation_check(
         "rl_questions",
-        rule.STAGE,
+        STAGE,
         lambda w: list(w.tables.read("difficulty")["question_id"]),
         outputs=["rl_questions", "cold_start_questions"],
     ),
