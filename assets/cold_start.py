@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 import dagster as dg
 import polars as pl
@@ -58,12 +59,12 @@ def trajectories(
     candidates = [
         rule.Candidate(rollout, questions[rollout.question_id]) for rollout in from_frame(teacher_rollouts, Rollout)
     ]
-    if rule.NEEDS_REPLAY in settings.checks:
-        others = rule.get_checks([name for name in settings.checks if name != rule.NEEDS_REPLAY])
-        passed = [c for c in candidates if rule.first_failure(c, others)[0] is None]
+
+    def replay_them(passed: Sequence[rule.Candidate]) -> dict[str, list[ToolResult]]:
         context.log.info(f"replaying {len(passed)} of {len(candidates)} rollouts in fresh sandboxes")
-        replays = asyncio.run(_replay_all(workspace, passed))
-        candidates = [rule.Candidate(c.rollout, c.question, replays.get(c.rollout.rollout_id)) for c in candidates]
+        return asyncio.run(_replays(workspace, passed))
+
+    candidates = rule.gather(candidates, settings.checks, {"replay": replay_them})
     kept, rejects = rule.apply(candidates, settings.checks, settings.keep_per_question)
     return decided(
         workspace,
@@ -75,7 +76,8 @@ def trajectories(
     )
 
 
-async def _replay_all(workspace: Workspace, candidates: list[rule.Candidate]) -> dict[str, list[ToolResult]]:
+async def _replays(workspace: Workspace, candidates: Sequence[rule.Candidate]) -> dict[str, list[ToolResult]]:
+    """The results of each rollout's calls in fresh sandboxes, by rollout_id; none of one that cannot be replayed."""
     results: dict[str, list[ToolResult]] = {}
     limit = asyncio.Semaphore(workspace.recipe.sandbox.sessions)
     prepared = PreparedArm(teacher_arm(workspace.recipe), Toolbox(workspace))
@@ -83,7 +85,6 @@ async def _replay_all(workspace: Workspace, candidates: list[rule.Candidate]) ->
     async def one(candidate: rule.Candidate) -> None:
         tools = prepared.offered(candidate.question.task)
         async with limit:
-            # one that cannot be replayed stays without results, and is rejected for that
             with contextlib.suppress(ToolInfrastructureError):
                 results[candidate.rollout.rollout_id] = await replay(
                     candidate.rollout.tool_calls, tools, candidate.question.images

@@ -11,6 +11,7 @@ from assets.sources import benchmark_sources, sources_assets
 from assets.tool_benefit import tool_benefit_assets
 from assets.training import training_assets
 from assets.training_sets import training_sets_assets
+from filters.selection import prepared as selection_steps
 from filters.trajectories import get_checks
 from records.recipe import Recipe
 from records.recipe.section import RecipeError
@@ -32,6 +33,7 @@ def check_recipe(recipe: Recipe, file: str) -> None:
     for index, benchmark in enumerate(benchmark_sources(recipe)):
         check_source(benchmark, file, index, "questions.decontamination.benchmarks")
     _check_evaluation_sets(recipe, file)
+    selection_steps(recipe.selection, file)
     for index, corpus in enumerate(recipe.search.corpus):
         check_corpus(corpus, file, index)
     try:

@@ -5,14 +5,15 @@ import polars as pl
 
 from assets.conservation import conservation_check
 from assets.shown import shown
-from filters.selection import routes as rule
+from filters.selection import STAGE, select
 from records.workspace import Workspace, rejects_table
 from reports.markdown import counts
 from reports.samples import sample_questions
 
 _ABOUT = (
     "The first of the recipe's routes that fits decides; what tools harm goes only where a route names that decision. "
-    "Raw counts are kept, so a new rule costs no rollout."
+    "The recipe's further steps, such as `balance`, choose among those that are routed. Raw counts are kept, so a new "
+    "rule costs no rollout."
 )
 
 
@@ -28,8 +29,9 @@ _ABOUT = (
     },
 )
 def selection(workspace: dg.ResourceParam[Workspace], difficulty: pl.DataFrame, tool_benefit: pl.DataFrame):
-    routed, rejects = rule.apply(difficulty, tool_benefit, workspace.recipe.selection)
-    workspace.tables.write(rejects_table(rule.STAGE), rejects)
+    recipe = workspace.recipe
+    routed, rejects = select(difficulty, tool_benefit, recipe.selection, recipe.seed)
+    workspace.tables.write(rejects_table(STAGE), rejects)
     for name, route in (("rl_questions", "rl"), ("cold_start_questions", "cold_start")):
         chosen = routed.filter(pl.col("route") == route)
         yield dg.Output(
@@ -52,7 +54,7 @@ selection_assets = [
     selection,
     conservation_check(
         "rl_questions",
-        rule.STAGE,
+        STAGE,
         lambda w: list(w.tables.read("difficulty")["question_id"]),
         outputs=["rl_questions", "cold_start_questions"],
     ),

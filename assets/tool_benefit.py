@@ -5,6 +5,7 @@ import polars as pl
 
 from assets.rollout_stage import rolled_out, rollout_stage_metadata
 from assets.shown import shown
+from filters.benefit import columns
 from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
 from measurement.arms import compared_arms
@@ -130,9 +131,12 @@ def adds_up(table: pl.DataFrame, recipe: Recipe) -> dg.AssetCheckResult:
             decided[name] & (pl.col(f"{name}_q") > level) for name in ("gain", "harm")
         ).sum(),
         more_right_than_attempts=pl.any_horizontal(
-            pl.col(f"{arm}{part}_right") > pl.col(f"{arm}{part}_attempts")
-            for arm in measure.ARMS
-            for part in ("", "_first")
+            pl.col(right(arm)) > pl.col(attempts(arm))
+            for arm in columns.ARMS
+            for right, attempts in (
+                (columns.right, columns.attempts),
+                (columns.first_right, columns.first_attempts),
+            )
         ).sum(),
         interval_upside_down=(pl.col("benefit_low") > pl.col("benefit_high")).sum(),
     ).row(0, named=True)

@@ -12,7 +12,7 @@ import polars as pl
 from filters.benefit import per_question as tool_benefit
 from filters.difficulty.stopping import Rule
 from filters.questions.splits import held_out_questions
-from filters.selection import routes as selection
+from filters.selection import select
 from measurement.arms import Arm, compared_arms, direct_arm, evaluation_arms, teacher_arm
 from measurement.budget import attempts_of, budget_cost
 from measurement.cost import Cost, cost
@@ -93,7 +93,7 @@ def _routed(recipe: Recipe, moderate: pl.DataFrame, compared: Sequence[ArmProgre
     done = moderate.join(begun, on="question_id", how="anti", maintain_order="left")
     counted = tool_benefit.counts(attempts_of(compared), recipe.tool_benefit.looks)
     measured = tool_benefit.per_question(counted, done, recipe.tool_benefit, recipe.seed)
-    routed, _ = selection.apply(done, measured, recipe.selection)
+    routed, _ = select(done, measured, recipe.selection, recipe.seed)
     chosen = routed.filter(pl.col("route") == "cold_start")
     share = (chosen.height + 0.5) / (done.height + 1)  # never 0 or 1: the next one may go either way
     rest = moderate.join(done, on="question_id", how="anti").select("question_id", weight=pl.col("weight") * share)

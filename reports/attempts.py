@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from filters.benefit.per_question import ARMS, CLEAR, NO_TOOL
+from filters.benefit import columns
+from filters.benefit.columns import ARMS
+from filters.benefit.per_question import CLEAR, NO_TOOL
 from records.images.store import ImageStore
 from reports.markdown import markdown_table, plain
 from reports.samples import Thumbnails
@@ -33,7 +35,7 @@ class Kind(NamedTuple):
     most: int
 
 
-_SEEMS, _CONTENT, _HABIT = (pl.col(f"{name}_probability") >= CLEAR for name in ("gain", "content", "habit"))
+_SEEMS, _CONTENT, _HABIT = (pl.col(columns.probability(name)) >= CLEAR for name in ("gain", "content", "habit"))
 KINDS = (
     Kind(
         "Gained by the content of the results",
@@ -164,13 +166,13 @@ def _example(row: dict, question: dict, attempts: dict[str, dict | None], thumbn
     picture = thumbnails.of(question.get("images"))
     heading = f"#### {plain(question.get('text') or row['question_id'], TEXT)} {picture}"
     rates = ", ".join(
-        f"{arm} {row[f'{arm}_right']} of {row[f'{arm}_attempts']}" for arm in ARMS if row[f"{arm}_attempts"]
+        f"{arm} {row[columns.right(arm)]} of {row[columns.attempts(arm)]}" for arm in ARMS if row[columns.attempts(arm)]
     )
     facts = f"Right answer: **{plain(question.get('answer'), ANSWER)}** · {plain(row['task'])} · right in {rates}"
     made = {arm: attempt for arm, attempt in attempts.items() if attempt}
-    columns = {arm: _column(attempt, thumbnails) for arm, attempt in made.items()}
+    cells = {arm: _column(attempt, thumbnails) for arm, attempt in made.items()}
     rows = ["wrote", "called", "came back", "answered", "which is"]
-    side_by_side = markdown_table(pl.DataFrame({"": rows, **columns}), markdown=list(columns))
+    side_by_side = markdown_table(pl.DataFrame({"": rows, **cells}), markdown=list(cells))
     code = _code(made["tools"]) if "tools" in made else ""
     return "\n\n".join(part for part in (f"{heading}\n\n{facts}", side_by_side, code) if part)
 

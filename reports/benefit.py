@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from filters.benefit import columns
+from filters.benefit.columns import COMPARED
 from records.images.store import ImageStore
 from records.recipe import ToolBenefit
 from reports import benefit_charts as charts
@@ -58,11 +60,11 @@ def metadata(
 def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) -> str:
     """How much was measured, the benefit over all, how many gain and are harmed, and what the controls explain."""
     total = by_task.row(by_task["task"].to_list().index(ALL), named=True)
-    attempts = table["direct_first_attempts"].max() or 0
+    attempts = table[columns.first_attempts("direct")].max() or 0
     wide = table.height < FEW_QUESTIONS or attempts < FEW_ATTEMPTS
     made = dict(table["decision"].value_counts().iter_rows())
     measured = f"{_number(table.height, 'question')}, {_number(attempts, 'attempt')} an arm"
-    sums = {arm: table.select(f"{arm}_attempts", f"{arm}_samples").sum().row(0) for arm in ("direct", "tools")}
+    sums = {arm: table.select(columns.attempts(arm), columns.samples(arm)).sum().row(0) for arm in COMPARED}
     lost = {arm: 1 - judged / max(samples, 1) for arm, (judged, samples) in sums.items()}
     silent = ""
     if max(lost.values()) >= TELLING:
@@ -118,8 +120,7 @@ def direct_against_tools(table: pl.DataFrame, questions: pl.DataFrame, settings:
         "decision",
         "task",
         "text",
-        pl.format("{}/{}", "direct_right", "direct_attempts").alias("direct"),
-        pl.format("{}/{}", "tools_right", "tools_attempts").alias("tools"),
+        *(pl.format("{}/{}", columns.right(arm), columns.attempts(arm)).alias(arm) for arm in COMPARED),
         "benefit",
         low="benefit_low",
         high="benefit_high",
@@ -160,10 +161,10 @@ def representative(table: pl.DataFrame, rows: int = ROWS) -> pl.DataFrame:
 def _plane(table: pl.DataFrame, steps: int) -> pl.DataFrame:
     """How many questions have each pair of rates, those of their first attempts, in `steps` steps."""
     rates = [
-        (pl.col(f"{arm}_first_right") / pl.col(f"{arm}_first_attempts") * steps).round().alias(arm)
-        for arm in ("direct", "tools")
+        (pl.col(columns.first_right(arm)) / pl.col(columns.first_attempts(arm)) * steps).round().alias(arm)
+        for arm in COMPARED
     ]
-    cells = table.filter((pl.col("direct_first_attempts") > 0) & (pl.col("tools_first_attempts") > 0)).select(*rates)
+    cells = table.filter(pl.col(columns.first_attempts(arm)) > 0 for arm in COMPARED).select(*rates)
     return cells.cast(pl.Int64).group_by("direct", "tools").len("questions").sort("direct", "tools")
 
 
@@ -226,7 +227,7 @@ def totals_table(by_task: pl.DataFrame, by_tool: pl.DataFrame) -> str:
 
 def _readable(totals: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Estimates with their intervals in one column each; what was not measured has no column."""
-    columns = [totals.get_columns()[0]]
+    listed = [totals.get_columns()[0]]
     for values in totals.select(names):
         if values.null_count() == totals.height or (values.dtype.is_integer() and values.sum() == 0):
             continue
@@ -235,5 +236,5 @@ def _readable(totals: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
             ends = [totals.get_column(f"{values.name}{end}", default=nothing) for end in ("_low", "_high")]
             shown = [charts.in_percent(*row) if row[0] is not None else "" for row in zip(values, *ends, strict=True)]
             values = pl.Series(f"{values.name} %", shown)
-        columns.append(values)
-    return pl.DataFrame(columns)
+        listed.append(values)
+    return pl.DataFrame(listed)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw
 
+from filters.benefit.columns import COMPARED, attempts, right
 from reports.drawing import (  # fmt: skip
     CONTENT,
     EMPTY,
@@ -140,8 +141,8 @@ def _question(draw: ImageDraw.ImageDraw, y: float, row: dict, colour: str, rates
     draw.line([direct, middle, tools, middle], fill=colour, width=3)
     _dot(draw, direct, middle, colour, full=False, radius=DOT + 1)
     _dot(draw, tools, middle, colour, full=True, radius=DOT - (direct == tools))
-    right = [f"{row[f'{arm}_right']}/{row[f'{arm}_attempts']}" for arm in ("direct", "tools")]
-    _text(draw, (rates.right + benefits.left) / 2, y, " to ".join(right), FAINT, anchor="ma")
+    counts = [f"{row[right(arm)]}/{row[attempts(arm)]}" for arm in COMPARED]
+    _text(draw, (rates.right + benefits.left) / 2, y, " to ".join(counts), FAINT, anchor="ma")
     _interval(draw, benefits, middle, row["benefit_low"], row["benefit_high"], colour)
     _dot(draw, benefits.at(row["benefit"]), middle, colour, full=True, radius=DOT - 1)
     _text(draw, WIDTH - MARGIN - 20, y, f"{round(100 * row['benefit']):+d}", anchor="ra")

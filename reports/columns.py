@@ -20,7 +20,7 @@ _QUESTION = {
     "licence": "Licence of the row, as far as its source states one.",
     "extra": "What else the source says of the row, as JSON text; its key aid holds annotated evidence.",
     "first_seen": "When the run began in which the question first came, in milliseconds since 1970.",
-    "pictures": "Groups of images that show the same picture; questions with one in common stay on one side of a split.",
+    "pictures": "Groups of images that show the same picture; questions that share one stay on one side of a split.",
     "original": "The question before its choices were taken away, if it is asked without them now.",
     "arrived_as": "The question_id with which it came from its source.",
     "split": "curation or held_out; in training sets train or validation.",

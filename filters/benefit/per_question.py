@@ -18,16 +18,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from filters.benefit import columns
+from filters.benefit.columns import ARMS, COMPARED
 from filters.benefit.exact_tests import adjusted, boschloo, ladder_p, look_weights
 from filters.benefit.joint_rates import JointRates, fit, one_thread, summary
 from records.recipe import ToolBenefit
 
-ARMS = ("direct", "tools", "call_only", "result_only", "oracle")
 NO_TOOL = "(none)"
 CLEAR = 0.8
 """The probability from which a gain counts as explained by the habit of calling, or by the content of the results."""
 STRATUM = pl.col("task").rank("dense").cast(pl.Int64) - 1
 """The number of a task, over a whole table."""
+_CONTROLLED = ("habit", "content")
+"""The differences that the control arm call_only is needed for."""
 _AT_ONCE = 4096
 
 
@@ -59,18 +62,17 @@ def counts(
         hit=pl.col("correct").fill_null(False),
     )  # fmt: skip
     sums: dict[str, pl.Expr] = {}
+    tried, hit = pl.col("tried"), pl.col("hit")
     for arm in ARMS:
         mine = pl.col("arm") == arm
-        for name, among in {"": mine, "_first": mine & (pl.col("number") < looks[0])}.items():
-            sums |= {f"{arm}{name}_attempts": among & pl.col("tried"), f"{arm}{name}_right": among & pl.col("hit")}
-        if arm in ("direct", "tools"):
-            sums[f"{arm}_samples"] = mine
+        first = mine & (pl.col("number") < looks[0])
+        sums |= {columns.attempts(arm): mine & tried, columns.right(arm): mine & hit}
+        sums |= {columns.first_attempts(arm): first & tried, columns.first_right(arm): first & hit}
+        if arm in COMPARED:
+            sums[columns.samples(arm)] = mine
             for look in looks:
                 among = mine & (pl.col("number") < look)
-                sums |= {
-                    f"{arm}_attempts_{look}": among & pl.col("tried"),
-                    f"{arm}_right_{look}": among & pl.col("hit"),
-                }
+                sums |= {columns.attempts(arm, look): among & tried, columns.right(arm, look): among & hit}
     table = rows.group_by("question_id").agg(**{name: what.sum().cast(pl.Int64) for name, what in sums.items()})
     found = table.collect(engine="streaming").sort("question_id")
     if not known:
@@ -114,32 +116,30 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
     chance = chance.cast(pl.Float64).fill_nan(None).fill_null(0.0).clip(0, 1)
     asked = questions.select("question_id", "task", "source", chance)
     table = asked.join(counts, on="question_id", how="inner", maintain_order="left")
-    table = table.filter((pl.col("direct_attempts") > 0) & (pl.col("tools_attempts") > 0))
-    rates = [
-        pl.when(pl.col(f"{arm}_attempts") > 0).then(pl.col(f"{arm}_right") / pl.col(f"{arm}_attempts")).alias(arm)
-        for arm in ARMS
-    ]
-    table = table.with_columns(rates)
+    table = table.filter(pl.col(columns.attempts(arm)) > 0 for arm in COMPARED)
+    table = table.with_columns(_rate(arm).alias(arm) for arm in ARMS)
     table = table.with_columns(
-        *_difference(table, ("direct", "tools"), "benefit", settings, seed),
+        *_difference(table, COMPARED, "benefit", settings, seed),
         *_difference(table, ("direct", "call_only"), "habit", settings, seed),
         *_difference(table, ("call_only", "tools"), "content", settings, seed),
         *_tests(table, settings.looks),
     )
-    table = table.rename({"benefit_above": "gain_probability", "benefit_below": "harm_probability"}).with_columns(
-        pl.col("habit", "habit_low", "habit_high", "content", "content_low", "content_high").fill_nan(None),
-        habit_probability=pl.col("habit_above").fill_nan(None),
-        content_probability=pl.col("content_above").fill_nan(None),
+    renamed = {f"benefit_{side}": columns.probability(what) for side, what in (("above", "gain"), ("below", "harm"))}
+    controlled = [name for what in _CONTROLLED for name in (what, columns.low(what), columns.high(what))]
+    table = table.rename(renamed).with_columns(
+        pl.col(controlled).fill_nan(None),
+        *(pl.col(f"{what}_above").fill_nan(None).alias(columns.probability(what)) for what in _CONTROLLED),
         decision=_decision(settings),
     )
-    looked_at = [name for look in settings.looks for name in _at_look(look)]
-    spent = ["habit_above", "habit_below", "content_above", "content_below"]
+    looked_at = [name for look in settings.looks for name in columns.state(COMPARED, look)]
+    spent = [f"{what}_{side}" for what in _CONTROLLED for side in ("above", "below")]
     return table.with_columns(attribution=_attribution()).drop(*looked_at, *spent)
 
 
-def _at_look(look: int) -> list[str]:
-    """The counts at a look: direct attempts and right ones, tools attempts and right ones."""
-    return [f"{arm}_{what}_{look}" for arm in ("direct", "tools") for what in ("attempts", "right")]
+def _rate(arm: str) -> pl.Expr:
+    """Right attempts per attempt; null without an attempt."""
+    made = pl.col(columns.attempts(arm))
+    return pl.when(made > 0).then(pl.col(columns.right(arm)) / made)
 
 
 def fitted(table: pl.DataFrame, arms: tuple[str, str], seed: int) -> JointRates:
@@ -148,14 +148,10 @@ def fitted(table: pl.DataFrame, arms: tuple[str, str], seed: int) -> JointRates:
     Args:
         table: columns task and, of both arms, {arm}_attempts and {arm}_right.
     """
-    key = _state(arms)
+    key = columns.state(arms)
     made = table.with_columns(stratum=STRATUM).filter(pl.col(key[0]) > 0, pl.col(key[2]) > 0)
     made = made.group_by(*key, "stratum").len()
     return fit(made.select(key).to_numpy(), made["len"].to_numpy(), made["stratum"].to_numpy(), seed)
-
-
-def _state(arms: tuple[str, str]) -> list[str]:
-    return [f"{arm}_{what}" for arm in arms for what in ("attempts", "right")]
 
 
 def _difference(
@@ -163,7 +159,7 @@ def _difference(
 ) -> list[pl.Series]:
     """The columns {name}, {name}_low, {name}_high, {name}_above and {name}_below: what is known about the rate of the
     second arm minus that of the first; NaN where one of them has no attempt. Computed once for each distinct state."""
-    key, rates = _state(arms), fitted(table, arms, seed)
+    key, rates = columns.state(arms), fitted(table, arms, seed)
     rows = table.select(*key, pl.col("chance").round(2), stratum=STRATUM)
     states = rows.filter(pl.col(key[0]) > 0, pl.col(key[2]) > 0).unique(maintain_order=True)
     parts = []
@@ -179,11 +175,11 @@ def _difference(
 
 def _tests(table: pl.DataFrame, looks: Sequence[int]) -> list[pl.Series]:
     """The columns gain_p, gain_q, harm_p and harm_q."""
-    made = table.select(pl.min_horizontal("direct_samples", "tools_samples")).to_series().to_numpy()
+    made = table.select(pl.min_horizontal(*map(columns.samples, COMPARED))).to_series().to_numpy()
     smallest = {"gain": np.ones(table.height), "harm": np.ones(table.height)}
     whole = np.ones(table.height, dtype=bool)
     for look, weight in zip(looks, look_weights(looks), strict=True):
-        direct, direct_right, tools, tools_right = (table[name].to_numpy() for name in _at_look(look))
+        direct, direct_right, tools, tools_right = (table[name].to_numpy() for name in columns.state(COMPARED, look))
         reached = (made >= look) | (look == looks[0])
         whole &= ~reached | ((direct == look) & (tools == look))
         tried = reached & (direct > 0) & (tools > 0)
@@ -197,10 +193,9 @@ def _tests(table: pl.DataFrame, looks: Sequence[int]) -> list[pl.Series]:
     # where samples gave no attempt the ladder is another one, and its union bound is taken; that a question may stop
     # before it is known which of both counts was enumerated: the level is kept to within 0.1 % of itself
     p_values = {what: np.where(whole, ladder_p(least, looks), least) for what, least in smallest.items()}
-    columns = {f"{what}_p": p for what, p in p_values.items()} | {
-        f"{what}_q": adjusted(p) for what, p in p_values.items()
-    }
-    return [pl.Series(name, values) for name, values in columns.items()]
+    found = {columns.p_value(what): p for what, p in p_values.items()}
+    found |= {columns.q_value(what): adjusted(p) for what, p in p_values.items()}
+    return [pl.Series(name, values) for name, values in found.items()]
 
 
 def _decision(settings: ToolBenefit) -> pl.Expr:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.benefit import lookahead as _lookahead
+from filters.benefit import columns, lookahead
+from filters.benefit.columns import COMPARED
 from filters.benefit.exact_tests import ladder_level, ladder_p, look_weights
 from filters.benefit.joint_rates import DIFFERENCE, JointRates, one_thread
 from filters.benefit.lookahead import GAIN, HARM, NONE, PRICES, ROLLOUTS, Lookahead, Position
@@ -24,8 +25,8 @@ _CHANCES = 20
 """Chances are told apart in steps of 1 / 20."""
 _ROUNDS = 6
 """In which the number of decisions that is expected, and the threshold that follows from it, come to agree."""
-_POSITION = ["stratum", "chance_step", "direct_samples", "tools_samples", "direct_attempts", "tools_attempts"]
-_RIGHT = ["direct_right", "tools_right"]
+_POSITION = ["stratum", "chance_step", *map(columns.samples, COMPARED), *map(columns.attempts, COMPARED)]
+_RIGHT = [columns.right(arm) for arm in COMPARED]
 
 
 def next_round(
@@ -118,17 +119,17 @@ def _prospect(
     states = is_open.select(*_POSITION, *_RIGHT).unique(maintain_order=True).with_row_index("state")
     is_open = is_open.join(states, on=[*_POSITION, *_RIGHT], how="left", maintain_order="left")
     state = is_open["state"].to_numpy()
-    p = {what: is_open[f"{what}_p"].to_numpy() for what in ("gain", "harm")}
+    p = {what: is_open[columns.p_value(what)].to_numpy() for what in ("gain", "harm")}
     if not settings.further:  # the one look had the whole level
         p = {what: ladder_p(values / weights[0], ladder.looks) for what, values in p.items()}
-    rates = fitted(table, ("direct", "tools"), seed)
+    rates = fitted(table, COMPARED, seed)
     controls = _control_steps(table, ladder, seed)
     control_cost = (controls["cost"].to_numpy()[:, None] * (controls["index"].to_numpy()[:, None] > PRICES)).sum(axis=0)
 
     decided = {what: (table["decision"] == what).sum() for what in p}
     # The threshold of Benjamini and Hochberg at the end grows with how many are decided then. As in their procedure the
     # largest number that agrees with its own threshold is looked for, so from above.
-    expected = {what: decided[what] + is_open[f"{what}_probability"].sum() for what in p}
+    expected = {what: decided[what] + is_open[columns.probability(what)].sum() for what in p}
     for _ in range(_ROUNDS):
         levels = {what: settings.false_discovery_rate * max(expected[what], 1) / max(table.height, 1) for what in p}
         gains = p["gain"] <= levels["gain"]
@@ -158,7 +159,7 @@ def _ahead(rule: Lookahead, states: pl.DataFrame, questions: np.ndarray, tasks: 
         lattice = rule.ahead(Position(stratum, chance / _CHANCES, samples, attempts))
         rows, right = part["state"].to_numpy(), [part[name].to_numpy() for name in _RIGHT]
         mine = lattice[right[0], right[1]]
-        indices[rows] = _lookahead.index(mine)
+        indices[rows] = lookahead.index(mine)
         brought[stratum] += np.tensordot(questions[rows], mine, axes=1)
     return brought, indices
 
@@ -181,10 +182,10 @@ def _mix(rollouts: np.ndarray, budget: int) -> np.ndarray:
 
 def _steps(questions: pl.DataFrame, indices: np.ndarray, looks: Sequence[int]) -> pl.DataFrame:
     """The step of each question, with its index (Q,), to its next look, where there is one."""
-    least = pl.min_horizontal("direct_samples", "tools_samples")
+    least = pl.min_horizontal(*map(columns.samples, COMPARED))
     look = pl.min_horizontal(pl.when(least < look).then(look) for look in looks).cast(pl.Int64)
     steps = questions.with_columns(index=pl.Series(indices), look=look).drop_nulls("look")
-    missing = {arm: (pl.col("look") - pl.col(f"{arm}_samples")).clip(lower_bound=0) for arm in ("direct", "tools")}
+    missing = {arm: (pl.col("look") - pl.col(columns.samples(arm))).clip(lower_bound=0) for arm in COMPARED}
     wanted = {arm: pl.when(more > 0).then("look") for arm, more in missing.items()}
     cost = missing["direct"] + missing["tools"]
     return steps.select("question_id", "index", cost=cost, **wanted, call_only=pl.lit(None, pl.Int64))
@@ -195,8 +196,8 @@ def _control_steps(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.
 
     Worth the probability that the attribution is clear then: a gain explained counts as much as a question decided.
     """
-    none = dict.fromkeys(("direct", "tools"), pl.lit(None, pl.Int64))
-    columns = ["question_id", "index", "cost", "direct", "tools", "call_only"]
+    none = dict.fromkeys(COMPARED, pl.lit(None, pl.Int64))
+    wanted = ["question_id", "index", "cost", "direct", "tools", "call_only"]
     parts = [
         table.clear().select(
             "question_id", index=0.0, cost=pl.lit(0, pl.Int64), **none, call_only=pl.lit(None, pl.Int64)
@@ -204,22 +205,23 @@ def _control_steps(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.
     ]
     if "call_only" not in settings.controls:
         return parts[0]
-    stands = pl.max_horizontal(pl.when(pl.col("tools_samples") >= look).then(look) for look in settings.looks)
+    stands = pl.max_horizontal(pl.when(pl.col(columns.samples("tools")) >= look).then(look) for look in settings.looks)
     unclear = table.with_columns(call_only=stands.cast(pl.Int64), **none).filter(
         pl.col("attribution") == "unclear",
         pl.col("call_only") > settings.samples,
-        pl.col("call_only_attempts") == pl.col("call_only_first_attempts"),
+        pl.col(columns.attempts("call_only")) == pl.col(columns.first_attempts("call_only")),
     )
     # the counts do not say how many of its samples gave no verdict; so it may cost less than this
-    unclear = unclear.with_columns(cost=pl.col("call_only") - pl.col("call_only_attempts"))
+    unclear = unclear.with_columns(cost=pl.col("call_only") - pl.col(columns.attempts("call_only")))
     habit, content = fitted(table, ("direct", "call_only"), seed), fitted(table, ("call_only", "tools"), seed)
-    alike = ["stratum", "chance_step", "direct_attempts", "call_only_attempts", "tools_attempts", "cost"]
+    arms = ("direct", "call_only", "tools")
+    alike = ["stratum", "chance_step", *map(columns.attempts, arms), "cost"]
     for key, part in unclear.partition_by(alike, as_dict=True, maintain_order=True).items():
-        names = [f"{arm}_right" for arm in ("direct", "call_only", "tools")]
+        names = [columns.right(arm) for arm in arms]
         states = part.select(names).unique(maintain_order=True)
         clear = _clear(habit, content, key, [states[name].to_numpy() for name in names], settings.margin)
         part = part.join(states.with_columns(clear=pl.Series(clear)), on=names, how="left", maintain_order="left")
-        parts.append(part.with_columns(index=pl.col("clear") / pl.col("cost")).select(columns))
+        parts.append(part.with_columns(index=pl.col("clear") / pl.col("cost")).select(wanted))
     return pl.concat(parts)
 
 
@@ -234,14 +236,14 @@ def _clear(
         right: (Q,) right attempts of each question in the three arms.
     """
     stratum, chance, direct, calls, tools, more = alike
-    event = _lookahead.edge(chance / _CHANCES, margin) < DIFFERENCE
-    by_habit = _lookahead.probability(habit, stratum, (direct, calls + more), event) >= CLEAR
-    by_content = _lookahead.probability(content, stratum, (calls + more, tools), event) >= CLEAR
+    event = lookahead.edge(chance / _CHANCES, margin) < DIFFERENCE
+    by_habit = lookahead.probability(habit, stratum, (direct, calls + more), event) >= CLEAR
+    by_content = lookahead.probability(content, stratum, (calls + more, tools), event) >= CLEAR
     direct_right, calls_right, tools_right = (values[:, None] for values in right)
     then = calls_right + np.arange(more + 1)
-    before = _lookahead.outcomes(content, stratum, (calls, tools))[:, calls_right, tools_right]
-    after = _lookahead.outcomes(content, stratum, (calls + more, tools))[:, then, tools_right]
-    chances = (after / before).mean(axis=0) * _lookahead.ways(calls, more)[calls_right, then]
+    before = lookahead.outcomes(content, stratum, (calls, tools))[:, calls_right, tools_right]
+    after = lookahead.outcomes(content, stratum, (calls + more, tools))[:, then, tools_right]
+    chances = (after / before).mean(axis=0) * lookahead.ways(calls, more)[calls_right, then]
     return (chances * (by_habit[direct_right, then] | by_content[then, tools_right])).sum(axis=1)
 
 

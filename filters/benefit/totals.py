@@ -10,6 +10,8 @@ from functools import partial
 import numpy as np
 import polars as pl
 
+from filters.benefit import columns
+from filters.benefit.columns import COMPARED
 from filters.benefit.joint_rates import MOST_CHANCE
 from filters.intervals import bootstrap_ratio
 
@@ -66,8 +68,8 @@ def totals(table: pl.DataFrame, confidence: float, seed: int = 0, by: str = "tas
     table = table.with_columns(
         pl.col(by).cast(pl.String).fill_null("(unknown)"), left=left, chance_bin=left // (_UNIT // 100)
     )
-    states = {"tools": _states(table, [by, "chance_bin"], ("direct", "tools"))}
-    states |= {arm: _states(table, [by], ("direct", "tools", arm)) for arm in _OTHERS}
+    states = {"tools": _states(table, [by, "chance_bin"], COMPARED)}
+    states |= {arm: _states(table, [by], (*COMPARED, arm)) for arm in _OTHERS}
     rows = [
         {by: value} | _row({name: rows.filter(pl.col(by) == value) for name, rows in states.items()}, confidence, seed)
         for value in states["tools"][by].unique().sort()
@@ -80,7 +82,7 @@ def totals(table: pl.DataFrame, confidence: float, seed: int = 0, by: str = "tas
 def _schema(by: str) -> dict[str, type[pl.DataType]]:
     counts = ["questions", "call_only_questions", "result_only_questions", "oracle_questions"]
     rates = ["direct", "tools", "call_only", "result_only", "oracle", "churn"]
-    rates += [f"{name}{end}" for name in _WITH_INTERVAL for end in ("", "_low", "_high")]
+    rates += [end for name in _WITH_INTERVAL for end in (name, columns.low(name), columns.high(name))]
     return {by: pl.String} | dict.fromkeys(counts, pl.Int64) | dict.fromkeys(rates, pl.Float64)
 
 
@@ -89,8 +91,8 @@ def _states(table: pl.DataFrame, keys: Sequence[str], arms: Sequence[str]) -> pl
 
     Columns: the keys, the counts, questions, and `left`: the sum of 1 - chance in millionths.
     """
-    chosen = table.filter(pl.all_horizontal(pl.col(f"{arm}_first_attempts") > 0 for arm in arms))
-    keys = [*keys, *(f"{arm}_first_{what}" for arm in arms for what in ("attempts", "right"))]
+    chosen = table.filter(pl.all_horizontal(pl.col(columns.first_attempts(arm)) > 0 for arm in arms))
+    keys = [*keys, *(name(arm) for arm in arms for name in (columns.first_attempts, columns.first_right))]
     return chosen.group_by(keys).agg(questions=pl.len(), left=pl.col("left").sum()).sort(keys)
 
 
@@ -99,7 +101,7 @@ def _row(states: dict[str, pl.DataFrame], confidence: float, seed: int) -> dict[
     measured = partial(_measured, confidence=confidence, seed=seed)
     pairs = states["tools"]
     questions, left, right, attempts = _numbers(
-        pairs, "questions", "left", "direct_first_right", "direct_first_attempts"
+        pairs, "questions", "left", columns.first_right("direct"), columns.first_attempts("direct")
     )
     direct, tools = _rates(pairs, "direct", "tools")
     twice = attempts >= 2
@@ -130,12 +132,12 @@ def _row(states: dict[str, pl.DataFrame], confidence: float, seed: int) -> dict[
     return row | {"oracle_questions": int(questions.sum()), "oracle": _ratio(oracle, questions)}
 
 
-def _numbers(states: pl.DataFrame, *columns: str) -> list[np.ndarray]:
-    return [states[column].to_numpy().astype(float) for column in columns]
+def _numbers(states: pl.DataFrame, *names: str) -> list[np.ndarray]:
+    return [states[name].to_numpy().astype(float) for name in names]
 
 
 def _rates(states: pl.DataFrame, *arms: str) -> list[np.ndarray]:
-    return [(states[f"{arm}_first_right"] / states[f"{arm}_first_attempts"]).to_numpy() for arm in arms]
+    return [(states[columns.first_right(arm)] / states[columns.first_attempts(arm)]).to_numpy() for arm in arms]
 
 
 def _ratio(values: np.ndarray, questions: np.ndarray, of: np.ndarray | float = 1.0) -> float | None:
@@ -163,4 +165,4 @@ def _measured(
         others = 1 - ((1 - confidence) / 2) ** (1 / n)
         mean = (of * questions).sum() / n
         low, high = sorted(float((1 - others) * ratio + others * end / mean) for end in (lowest, 1.0))
-    return {name: ratio, f"{name}_low": low, f"{name}_high": high}
+    return {name: ratio, columns.low(name): low, columns.high(name): high}

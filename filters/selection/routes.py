@@ -1,16 +1,24 @@
-"""Where a question goes: the first of the recipe's routes that its measured benefit fits."""
+"""The first step of a selection: a question goes where the first of the routes sends it that its benefit fits."""
 
-from collections.abc import Sequence
+from typing import Annotated
 
 import polars as pl
+from pydantic import Field
 
 from filters.rejects import reject_rows
+from filters.selection import STAGE
 from records.recipe import Band, Route
+from records.recipe.section import Section
 
-STAGE = "selection"
 _MEASURES = ("direct", "tools", "benefit", "benefit_low", "gain_probability")
-_NAMES = ("question_id", "task", "source")
 _ROUNDING = 1e-9
+
+
+class Options(Section):
+    """The routes, in the recipe's order."""
+
+    routes: Annotated[list[Route], Field(min_length=1)]
+    """A route without `decision` takes all questions but those decided `harm`."""
 
 
 def _within(column: str, band: Band) -> pl.Expr:
@@ -35,33 +43,24 @@ def _detail() -> pl.Expr:
     )
 
 
-def apply(
-    questions: pl.DataFrame, benefits: pl.DataFrame, routes: Sequence[Route]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def apply(rows: pl.DataFrame, options: Options, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Route questions.
 
     Args:
-        questions: one row a question, with question_id.
-        benefits: the table of the asset `tool_benefit` (filters/benefit/per_question.py): at least question_id, the
-            attempts and right answers of the arms direct and tools, and the columns that a Route has bands for, and
-            decision.
-        routes: the recipe's, in its order. A route without `decision` takes all but questions decided `harm`.
+        rows: one row per question, as filters.selection.measured gives them: question_id, the attempts and right
+            answers of the arms direct and tools, the columns that a Route has bands for, and decision.
+        seed: is not used; nothing is drawn.
 
     Returns:
-        The routed questions with the columns of `benefits` (in place of others of the same name) and `route` (`rl` or
-        `cold_start`) added, and the rejects:
-        `tools_harm` (decided so), `tools_do_not_help` (decided that they make no difference, or a gain less probable
-        than not), `no_route` (the rest of those that fit none) and `unmeasured` (an arm without a finished attempt).
+        The routed questions with `route` (`rl` or `cold_start`) added, and the rejects: `tools_harm` (decided so),
+        `tools_do_not_help` (decided that they make no difference, or a gain less probable than not), `no_route` (the
+        rest of those that fit none) and `unmeasured` (an arm without a finished attempt).
     """
-    # of both tables the measured numbers are meant, not the attempts that the question was once chosen by
-    own = [c for c in questions.columns if c in _NAMES or c not in benefits.columns]
-    measures = benefits.select("question_id", pl.exclude(_NAMES))
-    table = questions.select(own).join(measures, on="question_id", how="left", maintain_order="left")
     route: pl.Expr = pl.lit(None, pl.String)
-    for rule in reversed(routes):
+    for rule in reversed(options.routes):
         route = pl.when(_fits(rule)).then(pl.lit(rule.to)).otherwise(route)
     measured = pl.col("benefit").is_not_null()
-    table = table.with_columns(route=pl.when(measured).then(route))
+    table = rows.with_columns(route=pl.when(measured).then(route))
     reason = (
         pl.when(~measured)
         .then(pl.lit("unmeasured"))

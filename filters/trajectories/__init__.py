@@ -1,18 +1,23 @@
-"""Which of the teacher's rollouts become cold-start trajectories. A new check is one function with `@check(name)`."""
+"""Which of the teacher's rollouts become cold-start trajectories. A module of this folder offers checks.
 
+A check is a function with the decorator `check`, which gives it the name that a recipe lists under `cold_start.checks`.
+A new check is one new file here; modules with a leading underscore are private to the module beside them.
+"""
+
+import importlib
 import json
+import pkgutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from records.identity import content_hash
 from records.question import Question, Reject
 from records.recipe.section import RecipeError
-from records.trajectory import Rollout, ToolResult, Trajectory
+from records.trajectory import Rollout, Trajectory
 
 STAGE = "trajectories"
-MAX_ANSWER_CHARS = 300
-"""Longer answers are refused, as DeepEyesV2's reward does against answers written for a lenient judge."""
 
 
 @dataclass(frozen=True)
@@ -30,81 +35,104 @@ class Candidate:
 
     rollout: Rollout
     question: Question
-    replayed: Sequence[ToolResult] | None = None
-    """The results of the same calls in a fresh sandbox."""
+    gathered: Mapping[str, Any] = field(default_factory=dict)
+    """What was gathered for the checks, by the name of the need. A need that could not be met is missing."""
 
 
-Check = Callable[[Candidate], Finding]
-CHECKS: dict[str, Check] = {}
-NEEDS_REPLAY = "replayed"
+@dataclass(frozen=True)
+class Check:
+    """One check of a trajectory."""
+
+    name: str
+    function: Callable[[Candidate], Finding]
+    needs: frozenset[str] = frozenset()
+    """Names of what `gather` must have added to a candidate before the check is made."""
+
+    def __call__(self, candidate: Candidate) -> Finding:
+        return self.function(candidate)
 
 
-def check(name: str) -> Callable[[Check], Check]:
-    def register(function: Check) -> Check:
-        CHECKS[name] = function
-        return function
-
-    return register
+Gatherer = Callable[[Sequence[Candidate]], Mapping[str, Any]]
+"""A function that meets one need: what it finds, by rollout_id. A candidate that it finds nothing for is left out."""
 
 
-def get_checks(names: Sequence[str]) -> list[tuple[str, Check]]:
-    """Raises RecipeError for a name that no check has."""
+def check(name: str, needs: Sequence[str] | set[str] = ()) -> Callable[[Callable[[Candidate], Finding]], Check]:
+    """Make a function a check.
+
+    Args:
+        name: as recipes list it.
+        needs: names of what must be gathered for it, as the keys of `Candidate.gathered`.
+    """
+    return lambda function: Check(name, function, frozenset(needs))
+
+
+def known_checks() -> dict[str, Check]:
+    """All checks by name, in the order of the modules and of the definitions in each.
+
+    Raises:
+        ValueError: two checks have one name.
+    """
+    found: dict[str, Check] = {}
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        if module.name.startswith("_"):
+            continue
+        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(value, Check) and found.setdefault(value.name, value) is not value:
+                raise ValueError(f"filters/trajectories/{module.name}.py: there is another check {value.name!r}")
+    return found
+
+
+def get_checks(names: Sequence[str]) -> list[Check]:
+    """The checks with these names, in their order.
+
+    Raises:
+        RecipeError: for a name that no check has.
+    """
+    known = known_checks()
     for name in names:
-        if name not in CHECKS:
-            raise RecipeError(f"cold_start.checks: there is no check {name!r}; known: {', '.join(CHECKS)}")
-    return [(name, CHECKS[name]) for name in names]
+        if name not in known:
+            raise RecipeError(f"cold_start.checks: there is no check {name!r}; known: {', '.join(known)}")
+    return [known[name] for name in names]
 
 
-@check("right")
-def right(candidate: Candidate) -> Finding:
-    rollout = candidate.rollout
-    reason = "unfinished" if rollout.correct is None else "wrong_answer"
-    return Finding(bool(rollout.correct), reason, f"{rollout.answer!r} ({rollout.verdict or rollout.stop_reason})")
+def gather(candidates: Sequence[Candidate], names: Sequence[str], gatherers: Mapping[str, Gatherer]) -> list[Candidate]:
+    """The candidates with what the named checks need.
+
+    Each need is met only for candidates that pass all checks that can already be made: a replay costs more than a look
+    at the answer.
+
+    Args:
+        gatherers: one per need that can be met, by its name.
+
+    Raises:
+        ValueError: a check needs what no gatherer meets.
+    """
+    checks = get_checks(names)
+    needs = list(dict.fromkeys(need for each in checks for need in sorted(each.needs)))
+    if unmet := [need for need in needs if need not in gatherers]:
+        raise ValueError(f"cold_start.checks: nothing gathers {', '.join(unmet)}; known: {', '.join(gatherers)}")
+    found = list(candidates)
+    met: set[str] = set()
+    for need in needs:
+        possible = [each for each in checks if each.needs <= met]
+        passed = [candidate for candidate in found if first_failure(candidate, possible)[0] is None]
+        new = gatherers[need](passed)
+        found = [
+            replace(candidate, gathered={**candidate.gathered, need: new[candidate.rollout.rollout_id]})
+            if candidate.rollout.rollout_id in new
+            else candidate
+            for candidate in found
+        ]
+        met.add(need)
+    return found
 
 
-@check("uses_tool")
-def uses_tool(candidate: Candidate) -> Finding:
-    calls = len(candidate.rollout.tool_calls)
-    return Finding(calls > 0, "no_tool_use", f"{calls} call(s)")
-
-
-@check("error_free")
-def error_free(candidate: Candidate) -> Finding:
-    outcomes = Counter(executed.result.outcome for executed in candidate.rollout.tool_calls)
-    bad = {name: n for name, n in outcomes.items() if name != "ok"}
-    return Finding(not bad, "tool_error", json.dumps(bad or dict(outcomes)))
-
-
-@check("well_formed")
-def well_formed(candidate: Candidate) -> Finding:
-    """Every assistant turn but the last makes a call, the last one answers, and the answer is short."""
-    turns = [m for m in candidate.rollout.messages if m.role == "assistant"]
-    answer = candidate.rollout.answer
-    if not turns or answer is None or not answer.strip():
-        return Finding(False, "malformed", "no final answer")
-    if any(not turn.tool_calls for turn in turns[:-1]) or turns[-1].tool_calls:
-        return Finding(False, "malformed", "a turn neither calls a tool nor answers")
-    return Finding(len(answer) < MAX_ANSWER_CHARS, "malformed", f"an answer of {len(answer)} characters")
-
-
-@check("replayed")
-def replayed(candidate: Candidate) -> Finding:
-    """The same calls in a fresh sandbox give the same outcome, text and images."""
-    if candidate.replayed is None:
-        return Finding(False, "replay_failed", "the calls could not be made again")
-    for index, (executed, again) in enumerate(zip(candidate.rollout.tool_calls, candidate.replayed, strict=True)):
-        first = executed.result
-        if (first.outcome, first.text, first.images) != (again.outcome, again.text, again.images):
-            return Finding(False, "replay_differs", f"call {index + 1}: {first.text[:80]!r} became {again.text[:80]!r}")
-    return Finding(True, "replay_differs", f"{len(candidate.replayed)} call(s) reproduced")
-
-
-def first_failure(candidate: Candidate, checks: Sequence[tuple[str, Check]]) -> tuple[Finding | None, dict[str, str]]:
+def first_failure(candidate: Candidate, checks: Sequence[Check]) -> tuple[Finding | None, dict[str, str]]:
     """The first check that fails (None if all pass), and what each check made so far has found."""
     record = {}
-    for name, function in checks:
-        finding = function(candidate)
-        record[name] = finding.detail
+    for each in checks:
+        finding = each(candidate)
+        record[each.name] = finding.detail
         if not finding.ok:
             return finding, record
     return None, record

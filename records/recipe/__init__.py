@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WrapValidator, model_validator
 
 from records.question import Task
 from records.recipe.questions import QuestionRules
@@ -301,6 +301,30 @@ class Route(Section):
     """What is decided about the question, the false discovery rate controlled over the table."""
 
 
+class SelectionStep(BaseModel):
+    """A further step of the selection, with options of its own, which the step checks."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    step: str
+    """A module of filters/selection/."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All keys but `step`."""
+        return dict(self.model_extra or {})
+
+
+def _selection_entry(value: Any, _union: Any) -> Route | SelectionStep:
+    """A route or a step, whichever the keys say, so that a message names the keys of that one alone."""
+    if isinstance(value, Route | SelectionStep):
+        return value
+    return (SelectionStep if isinstance(value, dict) and "step" in value else Route).model_validate(value)
+
+
+SelectionEntry = Annotated[Route | SelectionStep, WrapValidator(_selection_entry)]
+
+
 class ColdStart(Section):
     """Rejection sampling of trajectories from the teacher."""
 
@@ -376,7 +400,8 @@ class Recipe(Section):
     split: Split = Split()
     difficulty: Difficulty = Difficulty()
     tool_benefit: ToolBenefit = ToolBenefit()
-    selection: Annotated[list[Route], Field(min_length=1)]
+    selection: Annotated[list[SelectionEntry], Field(min_length=1)]
+    """The routes, and after them further steps: `{step: balance, by: task, max_ratio: 2}`."""
     cold_start: ColdStart = ColdStart()
     sft: Sft = Sft()
     rl: Rl = Rl()
@@ -391,6 +416,11 @@ class Recipe(Section):
             raise ValueError(f"sources: the name {sorted(twice)[0]!r} is given twice")
         if any("search" in tools for tools in self.tools.values()) and not self.search.corpus:
             raise ValueError("tools: search is offered, but search.corpus names no corpus")
+        kinds = [isinstance(entry, Route) for entry in self.selection]
+        if not kinds[0] or sorted(kinds, reverse=True) != kinds:
+            raise ValueError(
+                "selection: routes (to: …), at least one, come first, and further steps (step: …) after them"
+            )
         room, most = self.models.policy.serve.max_model_len, self.tool_benefit.tokens
         if self.models.policy.weights and most >= room:
             raise ValueError(

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.selection import routes as selection
+from filters.selection import measured, routes
 from records.recipe import Band, Route
 
 DECISIONS = ("gain", "harm", "none", "open")
@@ -32,14 +32,18 @@ def tables(measures):
     return questions, pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
+def routed(tables, given_routes):
+    return routes.apply(measured(*tables), routes.Options(routes=given_routes), 0)
+
+
 right = st.integers(0, 4)
-measures = st.none() | st.tuples(right, right, st.sampled_from(DECISIONS), st.floats(0, 1))
+measures_of_one = st.none() | st.tuples(right, right, st.sampled_from(DECISIONS), st.floats(0, 1))
 bands = st.builds(
     lambda low, width: Band(min=low, max=None if low is None or width is None else low + width),
     st.none() | st.floats(-1, 1),
     st.none() | st.floats(0, 1),
 )
-routes = st.builds(
+some_route = st.builds(
     Route,
     to=st.sampled_from(["rl", "cold_start"]),
     direct=bands,
@@ -63,10 +67,10 @@ def fits(row, route):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(measures, max_size=12), st.lists(routes, min_size=1, max_size=3))
+@given(st.lists(measures_of_one, max_size=12), st.lists(some_route, min_size=1, max_size=3))
 def test_every_question_goes_one_way_by_the_first_route_that_fits(drawn, given_routes):
     questions, benefits = tables(drawn)
-    kept, rejects = selection.apply(questions, benefits, given_routes)
+    kept, rejects = routed((questions, benefits), given_routes)
     assert sorted([*kept["question_id"], *rejects["row_id"]]) == sorted(questions["question_id"])
     expected = {}
     for row in benefits.iter_rows(named=True):
@@ -92,7 +96,7 @@ def test_rejects_say_why():
         (4, 0, "harm", 0.9),
         None,
     ]
-    kept, rejects = selection.apply(*tables(drawn), ROUTES)
+    kept, rejects = routed(tables(drawn), ROUTES)
     assert dict(kept.select("question_id", "route").rows()) == {"q0": "rl", "q1": "cold_start"}
     assert dict(rejects.select("row_id", "reason").rows()) == {
         "q2": "tools_do_not_help",
@@ -109,24 +113,22 @@ def test_rejects_say_why():
     assert set(rejects["stage"]) == {"selection"} and set(rejects["task"]) == {"math"}
 
 
-@pytest.mark.parametrize(("decision", "routed"), [(None, False), (["gain"], False), (["harm", "open"], True)])
-def test_a_question_that_tools_harm_goes_only_where_it_is_asked_for(decision, routed):
-    questions, benefits = tables([(4, 0, "harm", 0.0)])
-    kept, rejects = selection.apply(questions, benefits, [Route(to="rl", decision=decision)])
-    assert (kept.height, rejects.height) == ((1, 0) if routed else (0, 1))
+@pytest.mark.parametrize(("decision", "goes"), [(None, False), (["gain"], False), (["harm", "open"], True)])
+def test_a_question_that_tools_harm_goes_only_where_it_is_asked_for(decision, goes):
+    kept, rejects = routed(tables([(4, 0, "harm", 0.0)]), [Route(to="rl", decision=decision)])
+    assert (kept.height, rejects.height) == ((1, 0) if goes else (0, 1))
 
 
 def test_the_decision_asked_for_is_needed():
-    questions, benefits = tables([(0, 4, "gain", 0.99), (0, 3, "open", 0.9)])
-    kept, rejects = selection.apply(questions, benefits, [Route(to="rl", decision=["gain"])])
+    kept, rejects = routed(tables([(0, 4, "gain", 0.99), (0, 3, "open", 0.9)]), [Route(to="rl", decision=["gain"])])
     assert kept["question_id"].to_list() == ["q0"] and rejects["reason"].to_list() == ["no_route"]
 
 
 def test_what_was_measured_counts_and_not_what_the_question_was_chosen_by():
     questions, benefits = tables([(0, 1, "open", 0.4), (0, 4, "gain", 0.9)])
     chosen_by = questions.with_columns(direct_attempts=8, direct_right=7, direct_pass_rate=0.875)
-    measured = benefits.with_columns(task=pl.lit("math"), source=pl.lit("s"), chance=0.5)
-    kept, rejects = selection.apply(chosen_by, measured, ROUTES[:1])
+    benefits = benefits.with_columns(task=pl.lit("math"), source=pl.lit("s"), chance=0.5)
+    kept, rejects = routed((chosen_by, benefits), ROUTES[:1])
     assert kept.select("direct_attempts", "direct_right", "direct_pass_rate", "task").rows() == [(4, 0, 0.875, "math")]
     assert rejects["detail"].item().startswith("right 0 of 4 without and 1 of 4 with tools")
     assert len(set(kept.columns)) == len(kept.columns)
