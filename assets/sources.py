@@ -6,7 +6,7 @@ from pydantic import Field
 
 from assets.conservation import decided
 from assets.resources import Workspace
-from records.recipe import Recipe, Source
+from records.recipe import EvaluationSource, Recipe, Source
 from reports import samples as show
 from sources.open import get_loader
 from sources.refresh import read_state, take_over
@@ -29,7 +29,7 @@ def benchmark_name(name: str) -> str:
 def benchmark_sources(recipe: Recipe) -> list[Source]:
     """The evaluation sets of the recipe, as the sources they are read as."""
     return [
-        Source(name=benchmark_name(b.name), loader=b.loader, limit=b.limit, options=b.options, evaluation=True)
+        EvaluationSource(name=benchmark_name(b.name), loader=b.loader, limit=b.limit, options=b.options)
         for b in recipe.questions.decontamination.benchmarks
     ]
 

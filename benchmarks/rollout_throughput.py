@@ -28,8 +28,8 @@ import yaml
 
 from assets.resources import Models, Workspace
 from measurement import arms
+from pipelines.recipe_file import recipe_path
 from records.question import Question
-from records.recipe import recipe_path
 from records.trajectory import Message
 from rollouts.agent import Setting
 from rollouts.dialects.plain_tags import PlainTags

@@ -6,7 +6,7 @@ import time
 from typing import get_args
 
 from records.recipe import Layer, Recipe
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from rollouts.tools import ToolInfrastructureError
 from sandbox import SandboxUnavailable, build_sandbox, check_isolation, check_sandbox
 from sandbox.walls.isolation import ALWAYS

@@ -5,7 +5,7 @@ from typing import Any
 
 from records.identity import content_hash
 from records.images.store import ImageStore
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from records.trajectory import ToolResult
 from rollouts.tools import Tool, ToolContext, ToolInfrastructureError
 from sandbox import About, CellResult, Sandbox, Session, build_sandbox, check_sandbox

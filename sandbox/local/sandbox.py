@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from records.images.store import ImageError
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from records.trajectory import Outcome
 from rollouts.tools import ToolInfrastructureError
 from sandbox.contract import CellResult, check_files

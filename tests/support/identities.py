@@ -13,9 +13,10 @@ from typing import Any
 from assets.resources import Workspace
 from filters import trajectories
 from measurement import arms
+from pipelines.recipe_file import recipe_path
 from records.evidence import Aid, Box, write_aid
 from records.question import Question
-from records.recipe import read_recipe, recipe_path
+from records.recipe import read_recipe
 from records.trajectory import ToolResult, text_message
 from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
