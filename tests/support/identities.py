@@ -22,9 +22,8 @@ from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
 from rollouts.models.contract import Completion
 from rollouts.prompts.build import read_examples, template_fingerprint
-from rollouts.tools import ToolContext
-from rollouts.tools.python import PythonTool
-from rollouts.tools.search import SearchTool
+from rollouts.tools.python import PythonInSandbox
+from rollouts.tools.search import SearchIndex, SearchTool
 from sandbox import About
 from verdicts.rules import judged_with
 
@@ -74,10 +73,9 @@ class Keys:
 def workspace_of(data: str) -> Workspace:
     """The demo's workspace with tools of pinned versions, which never run."""
     workspace = Workspace(recipe_file=str(recipe_path()), data=data)
-    context = ToolContext(workspace.recipe, workspace.images, data)
-    search = workspace.recipe.search
-    workspace._tools["python"] = PythonTool(context, About("pinned"))
-    workspace._tools["search"] = SearchTool(data, "pinned", search.top_k, search.snippet_words)
+    recipe = workspace.recipe
+    workspace._tools["python"] = PythonInSandbox(recipe.sandbox, workspace.images, About("pinned"))
+    workspace._tools["search"] = SearchTool(SearchIndex(data, "pinned"), recipe.search)
     return workspace
 
 
