@@ -13,7 +13,7 @@ from records.images.store import ImageFacts, ImageStore
 from records.question import Question
 from records.recipe import EvaluationSource, Source
 from sources.mapping import evidence as _aid
-from sources.mapping.choices import BrokenRow
+from sources.mapping.cells import BrokenRow
 from sources.mapping.evidence import row_aid
 from sources.open import load_source
 
