@@ -14,6 +14,7 @@ from filters import trajectories as rule
 from measurement.arms import teacher_arm
 from measurement.prepared_arm import PreparedArm
 from measurement.toolbox import Toolbox
+from records.faults import ToolInfrastructureError
 from records.question import Question, Reject
 from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory
@@ -21,7 +22,6 @@ from records.workspace import Workspace
 from reports.markdown import Markdown
 from rollouts.agent import replay
 from rollouts.models.roles import Models
-from rollouts.tools import ToolInfrastructureError
 
 
 @dg.asset(

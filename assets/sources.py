@@ -5,7 +5,7 @@ import polars as pl
 from pydantic import Field
 
 from assets.conservation import decided
-from records.recipe import Recipe, Source
+from records.recipe import EvaluationSource, Recipe, Source
 from records.workspace import Workspace
 from reports.markdown import counts
 from reports.samples import reject_samples, sample_questions
@@ -30,7 +30,7 @@ def benchmark_name(name: str) -> str:
 def benchmark_sources(recipe: Recipe) -> list[Source]:
     """The evaluation sets of the recipe, as the sources they are read as."""
     return [
-        Source(name=benchmark_name(b.name), loader=b.loader, limit=b.limit, options=b.options, evaluation=True)
+        EvaluationSource(name=benchmark_name(b.name), loader=b.loader, limit=b.limit, options=b.options)
         for b in recipe.questions.decontamination.benchmarks
     ]
 

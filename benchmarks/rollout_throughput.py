@@ -29,8 +29,8 @@ import yaml
 from measurement import arms
 from measurement.prepared_arm import PreparedArm
 from measurement.toolbox import Toolbox
+from pipelines.recipe_file import recipe_path
 from records.question import Question
-from records.recipe import recipe_path
 from records.trajectory import Message
 from records.workspace import Workspace
 from rollouts.agent import Setting

@@ -16,13 +16,13 @@ from measurement.prepared_arm import PreparedArm
 from measurement.progress import ArmProgress, LedgerSnapshot, Prefilled, arm_progress, open_questions
 from measurement.summary import StageSummary
 from measurement.toolbox import Toolbox
+from records.faults import ToolInfrastructureError
 from records.tables import TableFile, to_frame
 from records.trajectory import Rollout
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import ModelOutage
 from rollouts.models.endpoint import Endpoint
 from rollouts.prompts.prefilled_results import results_of
-from rollouts.tools import ToolInfrastructureError
 from rollouts.waves import OpenQuestion, roll_out
 
 MAX_UNFINISHED_SHARE = 0.05

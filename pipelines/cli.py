@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def _model() -> int:
     """Get the policy's weights, with progress."""
-    from records.recipe import read_recipe, recipe_path
+    from pipelines.recipe_file import recipe_path
+    from records.recipe import read_recipe
     from rollouts.models.weights import WeightsError, resolve_weights
 
     policy = read_recipe(recipe_path()).models.policy
@@ -73,7 +74,8 @@ def _compact() -> int:
 def _doctor() -> int:
     """What this machine offers to the recipe, tried for real."""
     from pipelines.doctor import examine
-    from records.recipe import read_recipe, recipe_path
+    from pipelines.recipe_file import recipe_path
+    from records.recipe import read_recipe
 
     text, well = examine(read_recipe(recipe_path()))
     print(text)
@@ -82,7 +84,8 @@ def _doctor() -> int:
 
 def _serve_sandbox(options: argparse.Namespace) -> int:
     """This machine's sandbox over HTTP, until it is told to stop."""
-    from records.recipe import read_recipe, recipe_path
+    from pipelines.recipe_file import recipe_path
+    from records.recipe import read_recipe
     from sandbox import SandboxUnavailable
     from sandbox.http.wire import token_from_environment
 

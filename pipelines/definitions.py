@@ -9,8 +9,9 @@ from assets.graph import build_assets, check_recipe
 from assets.resources import resources
 from pipelines.console import console
 from pipelines.jobs import curation, refresh
+from pipelines.recipe_file import recipe_path
 from pipelines.schedules import nightly
-from records.recipe import read_recipe, recipe_path
+from records.recipe import read_recipe
 from records.workspace import Workspace
 
 _file = recipe_path()

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from records.faults import ToolInfrastructureError
 from records.identity import canonical_json, content_hash
 from records.images.store import ImageStore
 from records.question import Question
@@ -34,7 +35,7 @@ from rollouts.models.contract import (
     Request,
 )
 from rollouts.prompts.build import GIVEN
-from rollouts.tools import Tool, ToolInfrastructureError, ToolSession
+from rollouts.tools import Tool, ToolSession
 
 REMINDER = "Give the final answer, and nothing but the answer."
 LONGEST_BARE_ANSWER = 100

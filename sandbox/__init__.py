@@ -1,6 +1,6 @@
 """Where model-written code runs: one stateful session per trajectory behind bubblewrap (docs/sandbox.md)."""
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox.contract import CellResult, Sandbox, SandboxUnavailable, Session, Usage
 from sandbox.description import About, about_this_machine
 from sandbox.local.sandbox import LocalSandbox

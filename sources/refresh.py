@@ -85,7 +85,8 @@ def take_over(workspace: Workspace, spec: Source, seed: int, accept: bool = Fals
     # A run that was killed in between may have left a state without a table.
     before = read_state(workspace, spec.name) if tables.exists(spec.name) else None
     arrival = open_source(spec, seed, workspace.images, workspace.recipe.questions.images, _Known(workspace, spec.name))
-    settings = content_hash([spec.model_dump(mode="json", exclude={"max_shrink"}), seed])
+    about = spec.model_dump(mode="json", exclude={"max_shrink"}) | {"evaluation": spec.evaluation}
+    settings = content_hash([about, seed])
     compared = before if before is not None and before.settings == settings and not accept else None
     # What a look at the source already tells needs no reading.
     problem = _shrunk("rows", compared, arrival.rows, spec) or _changed(compared, arrival.columns)

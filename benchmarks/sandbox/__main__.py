@@ -25,7 +25,7 @@ from benchmarks.sandbox import peers
 from benchmarks.sandbox.load import fairness, one_after_another, open_at_once
 from benchmarks.sandbox.speed import Size, over_http, pictures, sessions
 from benchmarks.targets import judged
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox import LocalSandbox, SandboxUnavailable
 
 PR_SET_CHILD_SUBREAPER = 36

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sandbox.speed import Clock, Size, expect, ms, our_session, spread
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox import LocalSandbox, Sandbox
 from sandbox.local import usage
 from sandbox.walls import cgroups

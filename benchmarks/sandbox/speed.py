@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.sandbox import peers
 from benchmarks.sandbox.peers import Kernel, fresh
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox import Sandbox, build_sandbox
 from sandbox.http import wire
 
@@ -31,9 +31,9 @@ PHOTO_SIZE = (2000, 1500)
 AT_ONCE = 8
 SERVE = """
 import sys
-from records.recipe import Sandbox
+from records.recipe import SandboxSettings
 from rollouts.sandbox import server, wire
-server.serve(Sandbox.model_validate_json(sys.argv[1]), wire.token_from_environment(), port=0)
+server.serve(SandboxSettings.model_validate_json(sys.argv[1]), wire.token_from_environment(), port=0)
 """
 
 

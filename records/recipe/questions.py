@@ -4,17 +4,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from records.recipe.section import Section
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+from records.recipe.section import Positive, Section, Share
 
 
 class ImageRules(Section):
     """What an image must be. The first three are what model families ask for, and reject no image at its arrival but
     its questions, so that they can be changed without reading anything again."""
 
-    min_side: Count = 28
+    min_side: Positive = 28
     """Pixels of the shorter side. 28 is a patch of Qwen2-VL and Qwen2.5-VL, 32 one of Qwen3-VL."""
     max_aspect: Annotated[float, Field(gt=1)] = 200.0
     """Longer side over shorter side: 200 is the most that Qwen's processors take; DeepEyes allows 100."""
@@ -22,9 +19,9 @@ class ImageRules(Section):
     """Width times height; images with more than 50 million are not even decoded."""
     decode_s: Annotated[float, Field(gt=0)] = 20.0
     """CPU seconds to decode one image."""
-    decode_mb: Count = 2048
+    decode_mb: Positive = 2048
     """Memory of a process that decodes."""
-    workers: Count | None = None
+    workers: Positive | None = None
     """Processes that decode; one a core by default."""
 
 
@@ -62,7 +59,7 @@ class Duplicates(Section):
     """Jaccard similarity of the texts' shingles from which two questions about the same image (or about none) are one,
     if they have the same words, slips of the pen aside, the same numbers, and answers that agree. null: only equal
     texts are one."""
-    images: Count | None = 10
+    images: Positive | None = 10
     """Bits of 64 in which the perceptual hashes of two images of the same picture may differ. null: only equal bytes
     are one image."""
     semantic: SemanticDuplicates | None = None
@@ -76,7 +73,7 @@ class Benchmark(Section):
     loader: str = "huggingface"
     options: dict[str, Any] = Field(default_factory=dict)
     """The loader's settings; {published: name} for one whose columns are known (docs/sources.md)."""
-    limit: Count | None = None
+    limit: Positive | None = None
 
 
 class Decontamination(Section):
@@ -85,13 +82,13 @@ class Decontamination(Section):
     benchmarks: list[Benchmark] = Field(default_factory=list)
     waived: list[str] = Field(default_factory=list)
     """Evaluation sets that a published source has to be checked against, and is not, because the recipe says so."""
-    ngram: Count = 8
+    ngram: Positive = 8
     """Words in a row that two texts share, from which a text is looked at."""
     overlap: Share = 0.7
     """Share of a benchmark text's n-grams, weighted by how rare they are, that makes a question a hit."""
     similarity: Share = 0.9
     """Cosine similarity of a text that makes a hit, where `duplicates.semantic` names a model."""
-    image_bits: Count = 10
+    image_bits: Positive = 10
     """Bits of 64 in which a benchmark's image (or a part of it) and an image may differ to be looked at."""
     crops: bool = True
     """Look for parts of the benchmarks' images as well."""

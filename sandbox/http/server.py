@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox.contract import Sandbox, SandboxUnavailable
 from sandbox.description import About, about_this_machine
 from sandbox.http import wire

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox.contract import Sandbox, Session
 from sandbox.http import wire
 

@@ -16,7 +16,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from records.images.store import ImageError
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from records.recipe.section import explain
 from records.trajectory import Outcome
 from sandbox.contract import MAX_FILE_BYTES, CellResult, SandboxUnavailable, Usage

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox.walls import bubblewrap, seccomp
 from sandbox.walls.bubblewrap import StartFailed
 from sandbox.walls.cgroups import Cgroups, Group

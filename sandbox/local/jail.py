@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from records.trajectory import Outcome
 from sandbox.contract import Usage
 from sandbox.local import usage

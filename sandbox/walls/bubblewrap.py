@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox.inside.confine import UID
 
 OUTSIDE_UID = 65534

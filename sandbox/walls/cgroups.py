@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 
 REQUIRED, OPTIONAL = ("memory", "pids"), ("cpu",)
 """Controllers; delegated subtrees often lack the one for CPU time."""

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox.contract import SandboxUnavailable
 from sandbox.local.fork_client import fork_server
 from sandbox.walls import bubblewrap, seccomp

@@ -5,7 +5,7 @@ import json
 import socket
 import tempfile
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox.local.fork_client import ForkServer
 from sandbox.local.jail import Jail
 from sandbox.walls import bubblewrap

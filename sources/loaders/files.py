@@ -16,8 +16,10 @@ from records.recipe import Source
 from records.recipe.section import RecipeError
 from sources.contract import Draft, Opened
 from sources.draw import draw_by_content
+from sources.mapping.cells import BrokenRow
 from sources.mapping.columns import arrow_kinds, batch_rows, columns_read
-from sources.mapping.row import BrokenRow, MappingOptions, check_columns, check_mapping, to_document, to_draft
+from sources.mapping.row import to_document, to_draft
+from sources.mapping.settings import MappingOptions, check_columns, check_mapping
 
 _SUFFIXES = (".parquet", ".jsonl", ".ndjson")
 _BATCH = 256
@@ -27,7 +29,7 @@ _KINDS = {str: "text", int: "number", float: "number", bool: "boolean", list: "l
 
 
 class Options(MappingOptions):
-    """Settings of the loader; those of the columns and answers are in sources/mapping/row.py."""
+    """Settings of the loader; those of the columns and answers are in sources/mapping/settings.py."""
 
     path: str | Annotated[list[str], Field(min_length=1)]
     """Files, folders or patterns such as data/*.parquet; parquet and JSON lines (.jsonl, .ndjson) are read."""

@@ -18,10 +18,11 @@ from records.recipe import Source
 from records.recipe.section import RecipeError
 from sources.contract import Opened
 from sources.draw import draw_by_content, require
-from sources.mapping.choices import BrokenRow
+from sources.mapping.cells import BrokenRow
 from sources.mapping.columns import arrow_kinds, batch_rows, columns_read
 from sources.mapping.image_cells import Read, folders_reader, read_bounded
-from sources.mapping.row import MappingOptions, check_columns, check_mapping, to_document, to_draft
+from sources.mapping.row import to_document, to_draft
+from sources.mapping.settings import MappingOptions, check_columns, check_mapping
 
 BATCH = 256
 """Rows read at a time."""
@@ -30,7 +31,7 @@ SHUFFLE_BUFFER = 10_000
 
 
 class Options(MappingOptions):
-    """Settings of the loader; those of the columns and answers are in sources/mapping/row.py."""
+    """Settings of the loader; those of the columns and answers are in sources/mapping/settings.py."""
 
     path: str
     """A hub id, a local dataset folder, or a format (`parquet`, `json`, `csv`, `imagefolder`, …) with `data_files`."""

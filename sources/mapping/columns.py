@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sources.mapping.choices import BrokenRow
+from sources.mapping.cells import BrokenRow
 from sources.mapping.expressions import compiled
-from sources.mapping.row import MappingOptions
+from sources.mapping.settings import MappingOptions
 
 # What one writer calls so and another so, with the same values.
 _SAME = re.compile(r"\blarge_(?=string|binary|list)|(?<=string|binary)_view\b|(?<=list)_view\b")

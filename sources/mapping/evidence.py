@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from records.evidence import MOST, Aid, Box, write_aid
 from records.images.store import ImageFacts
-from sources.mapping.choices import BrokenRow, cell_text
+from sources.mapping.cells import BrokenRow, cell_text
 
 BoxForm = Literal["xyxy", "xywh", "shares_xyxy"]
 """xyxy: left, top, right, bottom in pixels; xywh: left, top, width, height in pixels; shares_xyxy: left, top, right,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from records.images.store import MAX_BYTES
-from sources.mapping.choices import BrokenRow
+from sources.mapping.cells import BrokenRow
 
 Read = Callable[[str], bytes]
 

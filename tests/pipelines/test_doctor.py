@@ -1,7 +1,8 @@
 """What the doctor says, of the machine the tests run on."""
 
 from pipelines import cli, doctor
-from records.recipe import read_recipe, recipe_path
+from pipelines.recipe_file import recipe_path
+from records.recipe import read_recipe
 from sandbox.walls import isolation as layers
 
 

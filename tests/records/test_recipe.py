@@ -1,13 +1,15 @@
 import pytest
 import yaml
 
-from records.recipe import ToolBenefit, read_recipe
-from records.recipe.section import RecipeError
+from pipelines.recipe_file import recipe_path
+from records import recipe as package
+from records.recipe import EvaluationSource, Recipe, RecipeError, Source, ToolBenefit, read_recipe
 
+POLICY = {"url": "http://127.0.0.1:1/v1", "model": "m"}
 GOOD = {
     "name": "small",
     "sources": [{"name": "sums", "loader": "reasoning_gym"}],
-    "models": {"policy": {"url": "http://127.0.0.1:1/v1", "model": "m"}},
+    "models": {"policy": POLICY},
     "selection": [{"to": "rl", "tools": {"min": 0.5}}],
 }
 
@@ -16,6 +18,10 @@ def write(tmp_path, **changes):
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(GOOD | changes))
     return path
+
+
+def models(**roles):
+    return {"policy": POLICY, **roles}
 
 
 def test_a_good_recipe_is_read(tmp_path):
@@ -35,7 +41,23 @@ def test_a_good_recipe_is_read(tmp_path):
         ({"selection": [{"to": "sft"}]}, "selection.0.to: Input should be 'rl' or 'cold_start'; given: 'sft'"),
         ({"models": {"policy": {"url": "http://x/v1"}}}, "models.policy: a url also needs model"),
         ({"models": {"policy": {}}}, "models.policy: give exactly one of url, weights, same_as"),
-        ({"tools": {"search": ["search"]}}, "search.corpus names no corpus"),
+        ({"models": models(judge={"url": "http://x/v1", "modl": "m"})}, "models.judge.modl: no such key (did you mean"),
+        ({"models": models(judge={})}, "models.judge: give exactly one of url, weights, same_as"),
+        ({"models": models(Judge={"same_as": "policy"})}, "models.Judge: String should match pattern"),
+        ({"models": models(policy={"same_as": "teacher"})}, "models: policy: same_as is for the other roles"),
+        ({"models": models(judge={"same_as": "critic"})}, "judge.same_as: there is no role 'critic'; known: policy"),
+        (
+            {"models": models(judge={"same_as": "critic"}, critic={"same_as": "judge"})},
+            "critic.same_as: the roles lead in a circle: critic -> judge -> critic",
+        ),
+        ({"models": {"teacher": POLICY}}, "models.policy: this key is needed"),
+        ({"sources": [{"name": "a", "loader": "b", "evaluation": True}]}, "sources.0.evaluation: no such key"),
+        ({"tool_benefit": {"max_sample": 8}}, "max_sample: no such key (did you mean 'max_samples'?)"),
+        ({"tool_benefit": {"max_samples": 0}}, "tool_benefit.max_samples: Input should be greater than"),
+        (
+            {"difficulty": {"error": 0.1, "max_flip_probability": 0.1}},
+            "difficulty.max_flip_probability: this is another spelling of error, which is given as well",
+        ),
         ({"tool_benefit": {"sampling": {"temperature": 0.7}}}, "max_turns must be at least 2"),
         ({"tool_benefit": {"further": 2, "samples": 8, "most_samples": 12}}, "further rollouts can only go to"),
         ({"tool_benefit": {"samples": 100}}, "tool_benefit.samples: Input should be less than or equal to 64"),
@@ -54,6 +76,51 @@ def test_what_is_wrong_is_named_with_file_and_key(tmp_path, changes, says):
     with pytest.raises(RecipeError) as error:
         read_recipe(path)
     assert str(error.value).startswith(str(path)) and says in str(error.value)
+
+
+def test_a_role_may_have_any_name_and_another_roles_model(tmp_path):
+    roles = models(
+        judge={"url": "http://j/v1", "model": "j"}, critic={"same_as": "judge"}, second={"same_as": "critic"}
+    )
+    recipe = read_recipe(write(tmp_path, models=roles))
+    assert recipe.models.role("second") is recipe.models.role("judge") is recipe.models.judge
+    assert recipe.models.owner("second") == "judge" and recipe.models.owner("teacher") == "policy"
+    with pytest.raises(RecipeError, match="no role 'critics'; known: policy, teacher, critic, judge, second"):
+        recipe.models.role("critics")
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "other", "value"),
+    [
+        ("tool_benefit", "further", "extra_rollouts_per_question", 2.5),
+        ("tool_benefit", "most_samples", "max_samples", 24),
+        ("difficulty", "error", "max_flip_probability", 0.05),
+    ],
+)
+def test_a_key_with_two_spellings_means_the_same_in_both(tmp_path, section, name, other, value):
+    old = read_recipe(write(tmp_path, **{section: {name: value}}))
+    assert read_recipe(write(tmp_path, **{section: {other: value}})) == old
+    assert getattr(getattr(old, section), name) == value
+
+
+def test_the_program_alone_says_what_is_an_evaluation_set():
+    assert not Source(name="a", loader="files").evaluation
+    assert EvaluationSource(name="a", loader="files").evaluation
+
+
+def test_every_public_name_of_the_package_is_there():
+    assert sorted(package.__all__) == package.__all__ and all(hasattr(package, name) for name in package.__all__)
+
+
+def test_the_recipe_file_is_named_by_the_environment(monkeypatch):
+    monkeypatch.delenv("TOUCHSTONE_RECIPE", raising=False)
+    assert recipe_path().name == "demo.yaml" and recipe_path().exists()
+    monkeypatch.setenv("TOUCHSTONE_RECIPE", "elsewhere/own.yml")
+    assert str(recipe_path()) == "elsewhere/own.yml"
+    monkeypatch.setenv("TOUCHSTONE_RECIPE", "none")
+    with pytest.raises(RecipeError, match=r"no such recipe; shipped ones: .*demo"):
+        recipe_path()
 
 
 def test_further_rollouts_have_looks_of_their_own():

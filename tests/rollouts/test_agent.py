@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from records.faults import ToolInfrastructureError
 from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Sampling
@@ -14,7 +15,6 @@ from rollouts.dialects import get_dialect
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable
 from rollouts.prompts.build import build_prompt, read_examples
-from rollouts.tools import ToolInfrastructureError
 
 QUESTION = Question(source="s", source_row="1", task="math", text="2+2?", answer="4", answer_type="number")
 

@@ -7,7 +7,7 @@ import random
 import pytest
 from PIL import Image
 
-from records.recipe import Source
+from records.recipe import EvaluationSource, Source
 from records.workspace import Workspace, rejects_table
 from sources.refresh import images_table, read_state, take_over
 
@@ -53,10 +53,9 @@ class Data:
 
     def refresh(self, accept=False, limit=None, max_shrink=0.2, evaluation=False, **options):
         workspace = Workspace(recipe_file="pipelines/recipes/demo.yaml", data=self.data)
-        spec = Source(
-            name="src", loader="files", limit=limit, max_shrink=max_shrink, evaluation=evaluation,
-            options={**self.options, **options},
-        )  # fmt: skip
+        kind = EvaluationSource if evaluation else Source
+        options = {**self.options, **options}
+        spec = kind(name="src", loader="files", limit=limit, max_shrink=max_shrink, options=options)
         taken = take_over(workspace, spec, 0, accept)
         workspace.tables.write("src", taken.questions)
         workspace.tables.write(rejects_table("src"), taken.rejects)

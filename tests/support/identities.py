@@ -14,18 +14,18 @@ from filters import trajectories
 from measurement import arms
 from measurement.prepared_arm import PreparedArm
 from measurement.toolbox import Toolbox
+from pipelines.recipe_file import recipe_path
 from records.evidence import Aid, Box, write_aid
 from records.question import Question
-from records.recipe import read_recipe, recipe_path
+from records.recipe import read_recipe
 from records.trajectory import ToolResult, text_message
 from records.workspace import Workspace
 from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
 from rollouts.models.contract import Completion
 from rollouts.prompts.build import read_examples, template_fingerprint
-from rollouts.tools import ToolContext
-from rollouts.tools.python import PythonTool
-from rollouts.tools.search import SearchTool
+from rollouts.tools.python import PythonInSandbox
+from rollouts.tools.search import SearchIndex, SearchTool
 from sandbox import About
 from verdicts.rules import judged_with
 
@@ -76,10 +76,9 @@ def toolbox_of(data: str) -> Toolbox:
     """The demo's tools with pinned versions, which never run."""
     workspace = Workspace(str(recipe_path()), data)
     toolbox = Toolbox(workspace)
-    context = ToolContext(workspace.recipe, workspace.images, data)
-    search = workspace.recipe.search
-    toolbox.put(PythonTool(context, About("pinned")))
-    toolbox.put(SearchTool(data, "pinned", search.top_k, search.snippet_words))
+    recipe = workspace.recipe
+    toolbox.put(PythonInSandbox(recipe.sandbox, workspace.images, About("pinned")))
+    toolbox.put(SearchTool(SearchIndex(data, "pinned"), recipe.search))
     return toolbox
 
 

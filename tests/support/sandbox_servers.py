@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox import LocalSandbox
 from sandbox.description import About
 from sandbox.http.server import build_app
@@ -25,9 +25,10 @@ LIBRARIES = ["numpy", "PIL"]
 ABOUT = About("1", ("namespaces", "no_network", "no_capabilities", "rlimits", "seccomp"), "3", {"numpy": "2"})
 PROGRAM = """
 import json, os, sys
-from records.recipe import Sandbox
+from records.recipe import SandboxSettings
 from sandbox.http.server import serve
-serve(Sandbox(**json.loads(sys.argv[1])), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], port=0, **json.loads(sys.argv[2]))
+serve(SandboxSettings(**json.loads(sys.argv[1])), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], port=0,
+      **json.loads(sys.argv[2]))
 """
 
 

@@ -8,15 +8,15 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from records.recipe import Sandbox
+from records.recipe import SandboxSettings
 from sandbox import CellResult, SandboxUnavailable
 
 TOKEN = "the-token-of-the-tests"
 SERVE = """
 import os, sys
-from records.recipe import Sandbox
+from records.recipe import SandboxSettings
 from sandbox.http.server import serve
-serve(Sandbox.model_validate_json(sys.argv[1]), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], port=0)
+serve(SandboxSettings.model_validate_json(sys.argv[1]), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], port=0)
 """
 
 
@@ -62,7 +62,7 @@ class StandInSession:
 
 
 @contextlib.contextmanager
-def served(settings: Sandbox) -> Iterator[str]:
+def served(settings: SandboxSettings) -> Iterator[str]:
     """The URL of a sandbox server in a process of its own."""
     environment = os.environ | {"TOUCHSTONE_SANDBOX_TOKEN": TOKEN, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", SERVE, settings.model_dump_json()]

@@ -16,7 +16,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import GRPOConfig, GRPOTrainer
 from trl.chat_template_utils import qwen3_vl_chat_template
 
-from records.recipe import Sandbox
+from records.recipe import SandboxSettings
 from training.environments.trl import PythonEnvironments
 
 
@@ -68,7 +68,7 @@ def main(model: str, out: str) -> dict[str, Any]:
         save_strategy="no",
         logging_steps=1,
     )
-    with PythonEnvironments(Sandbox(sessions=4, libraries=["PIL"]), sees_images=True) as environments:
+    with PythonEnvironments(SandboxSettings(sessions=4, libraries=["PIL"]), sees_images=True) as environments:
         trainer = Trainer(
             model=AutoModelForImageTextToText.from_pretrained(model),
             args=config,

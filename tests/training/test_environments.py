@@ -16,7 +16,7 @@ from PIL import Image
 from transformers.utils import get_json_schema
 
 from records.images.store import ImageStore
-from records.recipe import Recipe, Sandbox
+from records.recipe import Recipe, SandboxSettings
 from records.recipe.section import RecipeError
 from rollouts.tools import ToolContext, build_tool
 from sandbox import SandboxUnavailable
@@ -26,7 +26,7 @@ from training.environments import blocking, trl
 from training.environments.episode import Episode, SandboxFault, row_images, shown
 from training.environments.trl import CUT_OFF, PythonEnvironments
 
-SETTINGS = Sandbox(cell_timeout_s=2, memory_mb=512, sessions=4, libraries=["numpy", "PIL"])
+SETTINGS = SandboxSettings(cell_timeout_s=2, memory_mb=512, sessions=4, libraries=["numpy", "PIL"])
 PICTURE = "from PIL import Image\nImage.new('RGB', (6, 4), 'red')"
 CALLS = [
     {"code": "x = 41\nprint('said')\nx + 1"},
@@ -266,8 +266,8 @@ def test_the_factory_can_be_pickled(tmp_path: Path) -> None:
 
 def test_nothing_is_left_when_the_program_ends() -> None:
     program = (
-        "from records.recipe import Sandbox\nfrom training.environments.trl import PythonEnvironments\n"
-        "environment = PythonEnvironments(Sandbox(libraries=[]))()\nenvironment.reset()\n"
+        "from records.recipe import SandboxSettings\nfrom training.environments.trl import PythonEnvironments\n"
+        "environment = PythonEnvironments(SandboxSettings(libraries=[]))()\nenvironment.reset()\n"
         "print(environment.python('import os; os.getcwd()'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

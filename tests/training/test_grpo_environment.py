@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from records.recipe import Sandbox
+from records.recipe import SandboxSettings
 from tests.support.served_sandboxes import StandIn
 from training.environments import trl
 from training.environments.episode import SandboxFault
 from training.environments.trl import PythonEnvironments
 
-SETTINGS = Sandbox(cell_timeout_s=2, memory_mb=512, sessions=4, libraries=[])
+SETTINGS = SandboxSettings(cell_timeout_s=2, memory_mb=512, sessions=4, libraries=[])
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from rollouts.tools.python import PARAMETERS, describe
 
 

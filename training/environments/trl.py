@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from records.images.store import ImageStore
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from records.recipe.section import RecipeError
 from rollouts.tools.python import PARAMETERS, describe
 from sandbox import build_sandbox

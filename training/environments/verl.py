@@ -19,7 +19,7 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 
 from records.images.store import ImageStore
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from records.recipe.section import check_settings
 from sandbox import build_sandbox
 from sandbox.contract import Sandbox

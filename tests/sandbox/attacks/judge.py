@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 
 from .case import Cell
 

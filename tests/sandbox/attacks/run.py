@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox import build_sandbox, find_layers
 from sandbox.local import fork_client as fork_server
 

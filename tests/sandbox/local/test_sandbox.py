@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from records.recipe import Sandbox as Settings
-from rollouts.tools import ToolInfrastructureError
+from records.faults import ToolInfrastructureError
+from records.recipe import SandboxSettings as Settings
 from sandbox import LocalSandbox, SandboxUnavailable, check_isolation
 from sandbox.local import fork_client as fork_server
 from sandbox.local import usage
@@ -724,7 +724,7 @@ def test_the_filter_is_known_for_both_machines_and_no_other():
 
 CHILD = """
 import asyncio, json, os, sys
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from rollouts.sandbox import LocalSandbox
 
 async def main():
@@ -871,7 +871,7 @@ async def test_what_cannot_be_encoded_is_spelt_out_within_the_limit(sandbox):
 
 CROWDED = """
 import asyncio, os, resource
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from rollouts.sandbox import LocalSandbox
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 kept = [os.dup(0) for _ in range(1100)]

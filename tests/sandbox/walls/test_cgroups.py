@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox import LocalSandbox
 from sandbox.local import fork_client as fork_server
 from sandbox.walls import cgroups

@@ -2,7 +2,7 @@
 
 import pytest
 
-from records.recipe import Sandbox as Settings
+from records.recipe import SandboxSettings as Settings
 from sandbox import LocalSandbox, SandboxUnavailable, check_isolation
 from sandbox.walls import cgroups, seccomp
 from sandbox.walls import isolation as layers

@@ -11,11 +11,12 @@ from PIL import Image
 
 from records.images.store import ImageStore
 from records.question import Question, Reject
-from records.recipe import Corpus, Source
+from records.recipe import Corpus, EvaluationSource, Source
 from records.recipe.section import RecipeError
 from sources.loaders import files, huggingface
 from sources.mapping import image_cells as _pictures
-from sources.mapping.row import BrokenRow, choice_letter
+from sources.mapping.cells import BrokenRow
+from sources.mapping.choices import choice_letter
 from sources.open import corpus_documents, load_source
 
 
@@ -228,7 +229,7 @@ def test_an_evaluation_row_keeps_the_images_that_are_good(tmp_path):
     cells = [[red, broken, blue], [broken, broken], [], [blue], [red, red], None]
     path = jsonl(tmp_path, [{"question": f"q{i}", "answer": "1", "image": cell} for i, cell in enumerate(cells)])
     options = {"path": path, "task": "math", "columns": {"images": "image"}}
-    spec = Source(name="src", loader="files", options=options, evaluation=True)
+    spec = EvaluationSource(name="src", loader="files", options=options)
     store = ImageStore(str(tmp_path / "store"))
     made = list(load_source(spec, 0, store))
     assert [[store.get(i) for i in q.images] for q in made] == [[RED, BLUE], [], [], [BLUE], [RED, RED], []]

@@ -11,9 +11,9 @@ from PIL import Image
 from records.evidence import MOST, read_aid
 from records.images.store import ImageFacts, ImageStore
 from records.question import Question
-from records.recipe import Source
+from records.recipe import EvaluationSource, Source
 from sources.mapping import evidence as _aid
-from sources.mapping.choices import BrokenRow
+from sources.mapping.cells import BrokenRow
 from sources.mapping.evidence import row_aid
 from sources.open import load_source
 
@@ -141,7 +141,7 @@ def load(folder, evaluation=False, **columns):
         "path": str(folder / "rows.jsonl"), "image_folder": str(folder / "images"), "task": "perception",
         "box_form": "xywh", "columns": {"images": "image", **columns},
     }  # fmt: skip
-    spec = Source(name="src", loader="files", options=options, evaluation=evaluation)
+    spec = (EvaluationSource if evaluation else Source)(name="src", loader="files", options=options)
     return list(load_source(spec, 0, ImageStore(str(folder / "store"))))
 
 

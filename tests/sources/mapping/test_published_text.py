@@ -10,7 +10,7 @@ from records.recipe import Source
 from records.recipe.section import RecipeError
 from sources.mapping.expressions import compiled
 from sources.mapping.published import read_published
-from sources.mapping.row import MappingOptions
+from sources.mapping.settings import MappingOptions
 from sources.open import get_loader
 from tests.sources.mapping import published_text
 from tests.sources.mapping.published_text import Case, Expected, renamed, write_parquet

@@ -16,9 +16,11 @@ from records.recipe import Source
 from records.recipe.section import RecipeError
 from sources.contract import Draft
 from sources.mapping import image_cells as _pictures
+from sources.mapping.answer_type import infer
 from sources.mapping.expressions import compiled
 from sources.mapping.published import Published, published_names, read_published, with_published
-from sources.mapping.row import MappingOptions, check_columns, infer, to_document, to_draft
+from sources.mapping.row import to_document, to_draft
+from sources.mapping.settings import MappingOptions, check_columns
 from sources.open import check_source
 
 
