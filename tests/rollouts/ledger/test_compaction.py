@@ -128,7 +128,7 @@ def test_an_input_that_goes_or_turns_out_damaged_makes_compaction_plan_anew(tmp_
 PROGRAM = """
 import os, random, signal, sys
 import polars as pl
-from rollouts import compaction
+from rollouts.ledger import compaction
 from rollouts.ledger.segments import Kind, Segments
 
 root = sys.argv[1]

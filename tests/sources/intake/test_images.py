@@ -38,7 +38,7 @@ def misbehaving(tmp_path, monkeypatch):
         textwrap.dedent(
             """
             import ctypes, os, pathlib, time
-            from records import normal_form as module
+            from records.images import normal_form as module
 
             real, marks = module.normal_form, pathlib.Path(__file__).parent
 
