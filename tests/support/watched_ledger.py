@@ -1,6 +1,7 @@
-"""A ledger that notes what it wrote, when it looked around and what it did not find, for tests that judge the order."""
+"""A ledger that notes what it did and when, for tests that judge the order of things and not how long they took."""
 
 import json
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,43 +17,54 @@ Attempt = tuple[str, str, int]
 
 
 class WatchedLedger(Ledger):
-    """A ledger that leaves its notes in a file of `notes` when it is closed."""
+    """A ledger that writes its notes into a file of the folder `notes`, each at once: it may be killed."""
 
     def __init__(self, root: str, *arguments: Any, notes: Path, **more: Any) -> None:
         super().__init__(root, *arguments, **more)
-        self._notes, self._seen_here = notes, LedgerNotes()
+        notes.mkdir(exist_ok=True)
+        file = notes / f"{os.getpid()}-{time.monotonic_ns()}.jsonl"
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.rollouts.append = self._noted(self.rollouts.append)
+
+    def _note(self, what: str, *details: Any) -> None:
+        os.write(self._file, (json.dumps([what, *details]) + "\n").encode())
 
     def _noted(self, append: Any) -> Any:
         def noted(frame: pl.DataFrame) -> Any:
             done = append(frame)
-            rows = frame.select("setting", "question_id", "sample_index").rows()
-            self._seen_here.written.append((time.monotonic(), rows))
+            self._note("written", time.monotonic(), frame.select("setting", "question_id", "sample_index").rows())
             return done
 
         return noted
 
+    def put(self, rollout_id: str, kind: str, key: str, value: dict[str, Any]) -> None:
+        super().put(rollout_id, kind, key, value)
+        self._note("put", time.monotonic(), key)
+
+    def flush(self) -> None:
+        began = time.monotonic()
+        super().flush()
+        self._note("flushes", began, time.monotonic())
+
     def look_around(self) -> None:
         began = time.monotonic()
         super().look_around()
-        self._seen_here.looks.append((began, time.monotonic()))
+        self._note("looks", began, time.monotonic())
 
     def found(self, setting: str, question_id: str, sample: int) -> Found | None:
         found = super().found(setting, question_id, sample)
-        notes = self._seen_here.missed if found is None else self._seen_here.taken
-        notes.append((time.monotonic(), (setting, question_id, sample)))
+        self._note("missed" if found is None else "taken", time.monotonic(), (setting, question_id, sample))
         return found
-
-    def close(self) -> None:
-        super().close()
-        self._notes.mkdir(exist_ok=True)
-        self._notes.joinpath(f"{time.monotonic_ns()}.json").write_text(json.dumps(vars(self._seen_here)))
 
 
 @dataclass
 class LedgerNotes:
     """What one ledger did; every time is one of time.monotonic(), which all processes of a machine share."""
 
+    put: list[tuple[float, str]] = field(default_factory=list)
+    """When each call had been put, and its key."""
+    flushes: list[tuple[float, float]] = field(default_factory=list)
+    """When each flush began and ended."""
     written: list[tuple[float, list[Attempt]]] = field(default_factory=list)
     """When a segment of rollouts was on disk, and which attempts it holds."""
     looks: list[tuple[float, float]] = field(default_factory=list)
@@ -62,10 +74,21 @@ class LedgerNotes:
     taken: list[tuple[float, Attempt]] = field(default_factory=list)
     """When an attempt was asked for that another writer had finished."""
 
+    @property
+    def flushed_keys(self) -> set[str]:
+        """Keys of the calls that had been put before the last whole flush began: they must be on disk."""
+        last = max((began for began, _ in self.flushes), default=0.0)
+        return {key for when, key in self.put if when < last}
+
 
 def read_notes(folder: Path) -> list[LedgerNotes]:
     """The notes of every ledger that left them in this folder."""
-    return [LedgerNotes(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        found.append(LedgerNotes())
+        for what, *details in map(json.loads, path.read_text().splitlines()):
+            getattr(found[-1], what).append(tuple(details))
+    return found
 
 
 def overlooked(mine: Iterable[LedgerNotes], others: Iterable[LedgerNotes]) -> list[Attempt]:
