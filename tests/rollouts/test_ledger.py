@@ -105,6 +105,16 @@ def test_what_another_writer_finishes_is_seen(tmp_path):
         assert one.found("s", "q", 3).correct is True and one.found("s", "q", 2) is None
 
 
+def test_what_another_writer_finishes_is_seen_though_its_segment_was_read_for_something_else(tmp_path):
+    with Ledger(str(tmp_path)) as one, Ledger(str(tmp_path)) as other:
+        one.select(["rollout_id"], pl.lit(True))
+        other.finish(rollout("a", "s", 3))
+        other.flush()
+        assert one.select(["rollout_id"], pl.col("setting") == "t").is_empty()
+        one.look_around()
+        assert one.found("s", "q", 3).correct is True
+
+
 def test_a_damaged_segment_is_set_aside_and_the_rest_is_read(tmp_path):
     with Ledger(str(tmp_path)) as ledger:
         ledger.put("r", "model", "k", {"n": 1})
