@@ -52,8 +52,9 @@ class WatchedLedger(Ledger):
         self._note("looks", began, time.monotonic())
 
     def found(self, setting: str, question_id: str, sample: int) -> Found | None:
+        asked = time.monotonic()
         found = super().found(setting, question_id, sample)
-        self._note("missed" if found is None else "taken", time.monotonic(), (setting, question_id, sample))
+        self._note("missed" if found is None else "taken", asked, (setting, question_id, sample))
         return found
 
 
