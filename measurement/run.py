@@ -99,7 +99,7 @@ class ArmRunner:
         except ModelOutage as outage:
             self.ledger.flush()
             raise MeasurementError(
-                f"{arm.name}: the model is unreachable: {outage}\n"
+                f"{arm.name}: no call gets through to the model: {outage}\n"
                 "All finished calls are saved: run the same command to resume."
             ) from outage
 

@@ -1,8 +1,12 @@
-"""The order of the files: with `--dist loadfile` the one that takes longest must not be the last to start."""
+"""The longest files come first, for `--dist loadfile`; and the examples of a property are not timed by the clock."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 LONGEST = (
     "pipelines/test_end_to_end.py",  # half of all the time, and mostly of one core

@@ -84,6 +84,7 @@ class Ledger:
         self._reading = threading.Lock()
         self._unfinished: dict[str, dict[str, str]] | None = None
         self._found: dict[tuple[str, str, int], Found] = {}
+        self._has_read = False
         self._pending_calls: list[dict[str, Any]] = []
         self._pending_rollouts: list[Rollout] = []
         self.poll_seconds, self._opened = poll_seconds, time.time()
@@ -101,10 +102,11 @@ class Ledger:
     def _calls_of_unfinished_rollouts(self) -> dict[str, dict[str, str]]:
         """Values by rollout and key. Segments in which every rollout has finished are not read beyond their ids."""
         if self._unfinished is None:
+            names = self.rollouts.names()
             self.look_around()  # what is read below is no news any more
             with self._reading:
                 if self._unfinished is None:
-                    finished = self.rollouts.read(["rollout_id"])["rollout_id"].unique().implode()
+                    finished = self.rollouts.read(["rollout_id"], names)["rollout_id"].unique().implode()
                     open_ids = ~pl.col("rollout_id").is_in(finished)
                     found: dict[str, dict[str, str]] = {}
                     for segment in self.calls.names():
@@ -160,14 +162,26 @@ class Ledger:
     def select(self, columns: Sequence[str], where: pl.Expr) -> pl.DataFrame:
         """These columns (rollout_id among them) of the finished rollouts for which `where` holds, each once."""
         needed = list(dict.fromkeys([*columns, *where.meta.root_names()]))
-        parts = [batch.filter(where).select(columns) for batch in self.rollouts.batches(needed)]
+        parts = [batch.filter(where).select(columns) for batch in self._batches(needed)]
         empty = ROLLOUTS.schema.to_frame().select(columns)
         return pl.concat([empty, *parts]).unique("rollout_id", keep="first", maintain_order=True)
 
     def distinct(self, columns: Sequence[str]) -> pl.DataFrame:
         """The distinct values of these columns over all finished rollouts."""
-        parts = [batch.unique() for batch in self.rollouts.batches(columns)]
+        parts = [batch.unique() for batch in self._batches(columns)]
         return pl.concat([ROLLOUTS.schema.to_frame().select(columns), *parts]).unique()
+
+    def _batches(self, columns: Sequence[str], rows: int = 50_000) -> Iterator[pl.DataFrame]:
+        """These columns of all finished rollouts.
+
+        A segment that was read is no news any more. So what others have written since the first reading is taken in
+        before it is read for something else, or `found` would not know of it.
+        """
+        names = self.rollouts.names()
+        if self._has_read:
+            self.look_around()
+        self._has_read = True
+        yield from self.rollouts.batches(columns, names, rows)
 
     def found(self, setting: str, question_id: str, sample: int) -> Found | None:
         """How that attempt ended, if another writer has finished it since this ledger was opened."""
@@ -187,7 +201,7 @@ class Ledger:
 
         One may come twice: two runs may have finished it at once.
         """
-        for batch in self.rollouts.batches(list(schema(Rollout)), rows=5_000):
+        for batch in self._batches(list(schema(Rollout)), rows=5_000):
             if not (chosen := batch.filter(where)).is_empty():
                 yield chosen
 

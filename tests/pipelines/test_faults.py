@@ -13,8 +13,8 @@ PASSING = {"429": 0.03, "500": 0.07, "503": 0.07, "reset": 0.07, "hang": 0.02, "
            "big": 0.07}  # fmt: skip
 LASTING = {"context_length": 0.06, "malformed": 0.06, "cut": 0.06}
 STOP_REASON = {"context_length": "context_length", "malformed": "malformed_reply", "cut": "context_length"}
-SOON_S = 15.0
-"""A lasting outage is given up within this, busy machine and start of the run included."""
+SOON_S = 300.0
+"""A guard alone: that an outage is given up soon is told by how often the server is asked."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def faults_seen(server):
 def test_faults_that_pass_leave_every_table_as_it_would_have_been(tmp_path, fault_free):
     _, expected, calls = fault_free
     with ModelStandIn(tmp_path, faults=PASSING) as server:
-        place = Place(tmp_path, server.url, {"models.policy.timeout_s": 1})
+        place = Place(tmp_path, server.url, {"models.policy.timeout_s": 3})
         result = place.run()
     seen = faults_seen(server)
     print(f"\n{dict(seen)} in {server.asked().total()} requests for {calls} calls")
@@ -87,7 +87,7 @@ def test_an_outage_ends_the_asset_soon_with_all_that_finished_and_the_next_run_g
     began = time.monotonic()
     refused = place.run().error
     assert time.monotonic() - began < SOON_S
-    assert "direct: the model could not be had" in refused and "connection after 3 attempts" in refused
+    assert "direct: no call gets through to the model" in refused and "connection after 3 attempts" in refused
     assert "Check that the server runs and that the url is right." in refused
     assert "All finished calls are kept: run again to go on from here." in refused
 
@@ -95,8 +95,12 @@ def test_an_outage_ends_the_asset_soon_with_all_that_finished_and_the_next_run_g
     began = time.monotonic()
     down = place.run().error
     assert time.monotonic() - began < SOON_S
-    assert "the model could not be had" in down and "HTTP 503: " in down and "the server is overloaded" in down
+    assert "no call gets through to the model" in down and "HTTP 503: " in down and "the server is overloaded" in down
     assert "All finished calls are kept: run again to go on from here." in down
+    in_vain = sum(line["event"] == "asked" and line["fault"] == "down" for line in server.events())
+    assert in_vain <= 2 * (3 * place.workspace.recipe.models.policy.concurrency + 1), (
+        "of two assets, three tries a call"
+    )
     answered = {line["key"] for line in server.events() if line["event"] == "answered" and not line["fault"]}
     assert len(answered) >= 60
     assert set(place.model_keys()) == answered
@@ -114,7 +118,7 @@ def test_a_wrong_model_name_fails_at_once_and_says_what_is_served(tmp_path):
     with ModelStandIn(tmp_path) as server:
         place = Place(tmp_path, server.url, {"models.policy.model": "stand-on"})
         error = place.run().error
-    assert "direct: the model could not be had" in error
+    assert "direct: no call gets through to the model" in error
     assert "The model `stand-on` does not exist" in error and "it serves: stand-in" in error
     assert set(server.asked().values()) == {1}, "a refusal is not tried again"
     assert server.asked().total() <= 2 * place.workspace.recipe.models.policy.concurrency, "of two assets"

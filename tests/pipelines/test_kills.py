@@ -8,13 +8,14 @@ from collections import Counter
 
 import pytest
 
+from tests.support.watched_ledger import read_notes
 from tests.support.whole_runs import FLUSH_S, ModelStandIn, Place, assert_same, left_sandboxes, still_there, undisturbed
 
 KINDS = ["run"] * 14 + ["server"] * 4 + ["both"] * 4
 FLUSHES_S = [FLUSH_S, FLUSH_S, FLUSH_S, 1.0]
 """Flush intervals of the runs, in turn; the last is the default."""
-WRITING_S = 1.0
-"""What a flush itself may take on a busy machine."""
+WRITING_S = 60.0
+"""What a flush itself may take on a busy machine: a guard. What must not be lost is told by the ledgers' own notes."""
 CONCURRENCY = 8
 
 
@@ -33,7 +34,7 @@ class Story:
 
     def start(self, merge: str = "") -> None:
         self._began = self._server_began = len(self.server.events())
-        self.run = self.place.start(FLUSHES_S[self._lives % len(FLUSHES_S)], merge=merge)
+        self.run = self.place.start(FLUSHES_S[self._lives % len(FLUSHES_S)], merge=merge, watched=True)
         self._lives += 1
 
     def go_on_until(self, calls: int) -> None:
@@ -67,6 +68,8 @@ class Story:
         self.killed.add(self.run.pid)
         assert {pid for pid, _ in still_there(processes)} <= set(left_sandboxes(self.killed))
         kept = self.ended()
+        for notes in read_notes(self.place.folder / "notes"):
+            assert notes.flushed_keys <= kept, "what had been put before a whole flush is lost"
         since = max(self._began, self._server_began)  # a server that is killed may take with it what it had just sent
         asked = {line["key"]: line["time"] for line in self._lines("asked", since) if line["time"] < at}
         answers = [line for line in self._lines("answered", since) if line["time"] < at]

@@ -198,7 +198,8 @@ async def test_what_another_run_finished_meanwhile_is_not_made_again(tmp_path):
                     first.flush()
                 else:
                     self.requests.append(None)
-                await asyncio.sleep(0.5)
+                while len(second._found) < 2:  # until it has looked around
+                    await asyncio.sleep(0.01)
                 return Completion(WRONG, "stop", 1, 1, 0.1)
 
         model = Waiting()

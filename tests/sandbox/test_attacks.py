@@ -33,7 +33,7 @@ def outcome(user: str) -> dict[str, Any]:
     except CannotBecomeNobody as error:
         return {"skip": str(error)}
     variables = environment() if user == "nobody" else None
-    ended = subprocess.run(line, cwd=REPOSITORY, env=variables, capture_output=True, text=True, timeout=900)
+    ended = subprocess.run(line, cwd=REPOSITORY, env=variables, capture_output=True, text=True, timeout=3000)
     try:
         return json.loads(ended.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -86,14 +86,14 @@ def test_without_walls_the_same_program_does_its_harm(name, word):
         code = f"host = {host.told('at-none')!r}\n{PRELUDE}\n{attack.cells[0].code}"
         code = code.replace("'/tmp/link", f"'{host.files[0].parent}/link").replace("/tmp/hard", "/proc/none")
         try:
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
         finally:
             for link in host.files[0].parent.glob("link*"):
                 link.unlink()
         shown = host.secret if word == "SECRET-" else word
         assert shown in done.stdout, done.stderr
         if word != "SECRET-":
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             while not host.harm() and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert any("server was reached" in harm for harm in host.harm())
@@ -107,7 +107,7 @@ def test_harm_to_the_host_is_seen(tmp_path, monkeypatch):
         host.files[0].write_text("changed")
         made = tmp_path / f"at-{host.word}-x"
         made.touch()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while "got signals" not in (harm := "\n".join(host.harm())) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert f"signals {int(signal.SIGUSR1)}" in harm and f"changed: the file {host.files[0]}" in harm
@@ -130,12 +130,13 @@ def test_harm_to_the_host_is_seen(tmp_path, monkeypatch):
         ({"images": [b"GIF89a"]}, "begins with"),
         ({"images": [PNG] * 5}, "5 images"),
         ({"outcome": "killed"}, "the state is kept"),
-        ({"usage": SimpleNamespace(seconds=99.0)}, "it took 99.0 s"),
+        ({"usage": SimpleNamespace(seconds=999.0, cpu_s=0.1)}, "it took 999.0 s"),
+        ({"usage": SimpleNamespace(seconds=9.0, cpu_s=99_999.0)}, "it used 99999.0 CPU seconds"),
     ],
 )
 def test_a_wrong_result_is_seen(changes, complaint):
     fine = {"outcome": "ok", "stdout": "", "stderr": "", "value": "", "error": "", "images": [PNG], "notes": []}
-    fine |= {"usage": SimpleNamespace(seconds=0.1), "state_lost": False}
+    fine |= {"usage": SimpleNamespace(seconds=0.1, cpu_s=0.1), "state_lost": False}
     cell = Cell("", ("ok", "killed"), stdout="")
     assert judge.result(SimpleNamespace(**fine), cell, SETTINGS["usual"], "the secret word") == []
     (found,) = judge.result(SimpleNamespace(**{**fine, **changes}), cell, SETTINGS["usual"], "the secret word")

@@ -40,14 +40,14 @@ class Client(httpx.Client):
     """Who knows the token."""
 
     def __init__(self, url: str, token: str = TOKEN) -> None:
-        super().__init__(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False)
+        super().__init__(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=120, trust_env=False)
 
     def sessions(self) -> dict[str, int]:
         return self.get("/v1/status").json()["sessions"]
 
     def wait_for(self, **wanted: int) -> None:
-        """Until the server has so many sessions. Fails after some seconds."""
-        deadline = time.monotonic() + 15
+        """Until the server has so many sessions. Fails after two minutes."""
+        deadline = time.monotonic() + 120
         while not wanted.items() <= (now := self.sessions()).items():
             assert time.monotonic() < deadline, now
             time.sleep(0.02)
@@ -71,7 +71,7 @@ class ThreadServer:
         """Stopping twice is fine."""
         self.client.close()
         self._server.should_exit = True
-        self._thread.join(15)
+        self._thread.join(120)
         self._socket.close()
         assert not self._thread.is_alive()
 
@@ -106,8 +106,8 @@ class ServerProcess:
 
     @staticmethod
     def gone(pids: list[int]) -> None:
-        """Returns when none of these processes is left. Fails after some seconds."""
-        deadline = time.monotonic() + 10
+        """Returns when none of these processes is left. Fails after two minutes."""
+        deadline = time.monotonic() + 120
         while alive := [pid for pid in pids if os.path.exists(f"/proc/{pid}")]:
             assert time.monotonic() < deadline, alive
             time.sleep(0.05)
@@ -121,7 +121,7 @@ class ServerProcess:
         self.client.close()
         self.process.terminate()
         try:
-            return self.process.wait(20)
+            return self.process.wait(120)
         finally:
             self.kill()
             self.process.stdout.close()

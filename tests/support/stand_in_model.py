@@ -249,7 +249,7 @@ class ModelStandIn:
         faults.write_text(json.dumps(self.faults))
         command = [sys.executable, __file__, "--port", str(self.port), "--log", str(self.log), "--end-with-stdin"]
         command += ["--delay", str(self.delay), "--faults", str(faults)]
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while True:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             if url := process.stdout.readline().strip():

@@ -28,6 +28,7 @@ from rollouts.ledger import ledger
 from rollouts.ledger.segments import Folder, Segments
 from rollouts.models import endpoint
 from tests.support.stand_in_model import ModelStandIn
+from tests.support.watched_ledger import WatchedLedger
 
 FIRST_DELAY_S = 0.05
 """What the first retry of a call waits here: the servers of these tests come back soon."""
@@ -151,9 +152,11 @@ class Place:
         }  # fmt: skip
         return Result("" if result.success else _cause(result), metadata)
 
-    def start(self, flush_seconds: float = FLUSH_S, poll_seconds: float = 5.0, merge: str = "") -> "Running":
+    def start(
+        self, flush_seconds: float = FLUSH_S, poll_seconds: float = 5.0, merge: str = "", watched: bool = False
+    ) -> "Running":
         """The same run in a process of its own, forked from one that has imported everything already."""
-        return Running(self, flush_seconds, poll_seconds, merge)
+        return Running(self, flush_seconds, poll_seconds, merge, watched)
 
     def copy(self, folder: Path, url: str) -> "Place":
         """Another place, with what is in this one's workspace."""
@@ -183,14 +186,17 @@ class Running:
         flush_seconds, poll_seconds: of its ledgers.
         merge: "" or "always": ledgers merge their segments whenever they are closed; or "and die": and the process
             kills itself when a merged segment is there and those that it was made of are about to be deleted.
+        watched: whether its ledgers leave notes (tests.support.watched_ledger) in the folder `notes` of the place.
     """
 
-    def __init__(self, place: Place, flush_seconds: float, poll_seconds: float, merge: str) -> None:
+    def __init__(self, place: Place, flush_seconds: float, poll_seconds: float, merge: str, watched: bool) -> None:
         place.starts += 1
         self.flush_seconds, self._said = flush_seconds, place.folder / f"result-{place.starts}.json"
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(IMPORTS)
-        self._process = context.Process(target=_run_here, args=(place, self._said, flush_seconds, poll_seconds, merge))
+        self._process = context.Process(
+            target=_run_here, args=(place, self._said, flush_seconds, poll_seconds, merge, watched)
+        )
         self.started = time.time()
         self._process.start()
 
@@ -211,7 +217,7 @@ class Running:
         self._process.join()
         return at, started
 
-    def wait(self, seconds: float = 60) -> Result:
+    def wait(self, seconds: float = 600) -> Result:
         """How it ended."""
         self._process.join(seconds)
         assert not self._process.is_alive(), f"the run has not ended within {seconds} s"
@@ -220,14 +226,15 @@ class Running:
         return Result(**json.loads(self._said.read_text()))
 
 
-def _run_here(place: Place, said: Path, flush_seconds: float, poll_seconds: float, merge: str) -> None:
+def _run_here(place: Place, said: Path, flush_seconds: float, poll_seconds: float, merge: str, watched: bool) -> None:
     os.setpgrp()  # whatever it starts can be told by its group
     tempfile.tempdir = str(place.folder)
     os.environ["TMPDIR"] = tempfile.tempdir
     output = os.open(place.folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1), os.dup2(output, 2)
     endpoint.FIRST_DELAY_S = FIRST_DELAY_S
-    rollout_stage.Ledger = functools.partial(ledger.Ledger, flush_seconds=flush_seconds, poll_seconds=poll_seconds)
+    made = functools.partial(WatchedLedger, notes=place.folder / "notes") if watched else ledger.Ledger
+    rollout_stage.Ledger = functools.partial(made, flush_seconds=flush_seconds, poll_seconds=poll_seconds)
     if merge:
         ledger.MANY_SEGMENTS = 1
     if merge == "and die":
@@ -256,7 +263,7 @@ def _descendants(pid: int) -> set[tuple[int, str]]:
     return {(child, processes[child][1]) for child in found - {pid}}
 
 
-def still_there(processes: set[tuple[int, str]], seconds: float = 5) -> set[tuple[int, str]]:
+def still_there(processes: set[tuple[int, str]], seconds: float = 120) -> set[tuple[int, str]]:
     """Those of the processes that have not ended `seconds` from now; returns as soon as all have."""
     deadline = time.monotonic() + seconds
     while True:

@@ -22,7 +22,7 @@ def test_coroutines_from_ordinary_code() -> None:
         blocking.run(fails())
     with pytest.raises(RuntimeError, match="the loop that it would wait for"):
         blocking.run(nested())
-    assert asyncio.run(asyncio.wait_for(asyncio.to_thread(blocking.run, asyncio.sleep(0, 5)), 5)) == 5
+    assert asyncio.run(asyncio.wait_for(asyncio.to_thread(blocking.run, asyncio.sleep(0, 5)), 60)) == 5
 
     ended = threading.Event()
 
@@ -60,5 +60,5 @@ if not child:
     sys.exit(blocking.run(asyncio.sleep(0, 7)))
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["7", "closed"], done.stderr

@@ -270,7 +270,7 @@ def test_nothing_is_left_when_the_program_ends() -> None:
         "environment = PythonEnvironments(SandboxSettings(libraries=[]))()\nenvironment.reset()\n"
         "print(environment.python('import os; os.getcwd()'))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("'/")
 
 

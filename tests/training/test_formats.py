@@ -11,6 +11,7 @@ from records.images.store import ImageStore
 from records.question import Reject
 from records.recipe.section import RecipeError
 from records.trajectory import Message, Trajectory
+from tests.support.kept_loader import KeptLoaders
 from tests.support.training_rows import DIALECT, png, prompt, question, split_by, trajectory
 from training.formats import ExportError, format_names, get_format, loader_python
 from training.rows import RlRow, SftRow, rl_rows, sft_rows
@@ -34,6 +35,21 @@ def rows_for(name: str, store: ImageStore, sees: bool) -> Iterator[SftRow] | Ite
         return made_sft([trajectory(a, *shown[n]) for n, a in enumerate(ASKED)], images, [])
     prompts = [(asked, prompt(asked, shown[n][0])) for n, asked in enumerate(ASKED)]
     return rl_rows(prompts, DIALECT, images, split_by(VALIDATION), {"math": ["python"]}, [])
+
+
+@pytest.fixture(scope="module")
+def kept_loaders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptLoaders]:
+    loaders = KeptLoaders(tmp_path_factory.mktemp("loaders"))
+    yield loaders
+    loaders.close()
+
+
+@pytest.fixture
+def loaders(kept_loaders: KeptLoaders, monkeypatch: pytest.MonkeyPatch) -> KeptLoaders:
+    """The trainers' own loaders read what the test exports, all tests of this file in one process a trainer."""
+    for name in ("verl_parquet", "llamafactory_sharegpt"):
+        monkeypatch.setattr(get_format(name), "run_loader", kept_loaders)
+    return kept_loaders
 
 
 def test_names() -> None:
@@ -186,7 +202,7 @@ def test_trl_reads_it(name: str, sees: bool, tiny_policy: str, store: ImageStore
 
 @pytest.mark.skipif(loader_python("TOUCHSTONE_VERL_PYTHON", ".venv-verl") is None, reason="run scripts/loaders")
 @pytest.mark.parametrize("sees", [False, True])
-def test_verl_reads_it(sees: bool, tiny_policy: str, store: ImageStore, tmp_path: Path) -> None:
+def test_verl_reads_it(loaders: KeptLoaders, sees: bool, tiny_policy: str, store: ImageStore, tmp_path: Path) -> None:
     form = get_format("verl_parquet")
     form.write(rows_for("verl_parquet", store, sees), tmp_path, images=store if sees else None)
     back = form.read_back(tmp_path, tokenizer=tiny_policy)
@@ -198,7 +214,9 @@ def test_verl_reads_it(sees: bool, tiny_policy: str, store: ImageStore, tmp_path
     loader_python("TOUCHSTONE_LLAMAFACTORY_PYTHON", ".venv-llamafactory") is None, reason="run scripts/loaders"
 )
 @pytest.mark.parametrize("sees", [False, True])
-def test_llamafactory_reads_and_masks_it(sees: bool, tiny_policy: str, store: ImageStore, tmp_path: Path) -> None:
+def test_llamafactory_reads_and_masks_it(
+    loaders: KeptLoaders, sees: bool, tiny_policy: str, store: ImageStore, tmp_path: Path
+) -> None:
     form = get_format("llamafactory_sharegpt")
     form.write(
         rows_for("llamafactory_sharegpt", store, sees), tmp_path, images=store if sees else None, tokenizer=tiny_policy

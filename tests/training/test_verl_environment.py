@@ -100,7 +100,7 @@ def found(tiny_policy: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         request["cases"]["fleet"] = {"tools": str(folder / "fleet.yaml"), "said": said}
         command = [str(PYTHON), str(ROOT / "tests" / "support" / "verl_rollouts.py"), json.dumps(request)]
         done = subprocess.run(
-            command, capture_output=True, text=True, env=os.environ | environment, timeout=300, cwd=folder
+            command, capture_output=True, text=True, env=os.environ | environment, timeout=900, cwd=folder
         )
         assert done.returncode == 0, done.stderr[-4000:]
         left_open = open_sessions(url)

@@ -28,7 +28,7 @@ def test_a_step_of_grpo_on_a_vision_model(tiny_policy: str, tmp_path: Path) -> N
 
     def run(*command: str) -> str:
         done = subprocess.run(
-            [sys.executable, *command], capture_output=True, text=True, env=environment, timeout=300, check=False
+            [sys.executable, *command], capture_output=True, text=True, env=environment, timeout=900, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout

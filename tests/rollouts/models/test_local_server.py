@@ -67,7 +67,7 @@ class Dummy(LocalServer):
 
 @pytest.fixture
 def dummy(tmp_path):
-    server = Dummy(ModelFiles(tmp_path, "id"), Serve(startup_timeout_s=20), tmp_path / "server.log", say=print)
+    server = Dummy(ModelFiles(tmp_path, "id"), Serve(startup_timeout_s=120), tmp_path / "server.log", say=print)
     yield server
     server.stop()
 
@@ -86,7 +86,7 @@ def session(pid: int) -> int | None:
     return None
 
 
-def gone(pids: list[int], within_s: float = 10) -> bool:
+def gone(pids: list[int], within_s: float = 120) -> bool:
     deadline = time.monotonic() + within_s
     while any(map(lives, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -122,7 +122,7 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path, how):
         pids = [supervisor, *pids_of(tmp_path)]
         assert all(map(lives, pids))
         parent.send_signal(how)
-        parent.wait(10)
+        parent.wait(120)
         assert gone(pids)
     finally:
         parent.kill()
@@ -140,7 +140,7 @@ def test_a_fork_of_the_parent_that_lives_on_keeps_nothing_alive(tmp_path):
     supervisor, child = int(parent.stdout.readline().split()[1]), int(parent.stdout.readline())
     try:
         parent.kill()
-        parent.wait(10)
+        parent.wait(120)
         assert lives(child)  # it holds the pipe to the supervisor open
         assert gone([supervisor, *pids_of(tmp_path)])
     finally:
@@ -169,19 +169,19 @@ def test_a_server_deaf_to_sigterm_is_killed(tmp_path):
     while not log.exists() or "deaf" not in log.read_text():
         time.sleep(0.02)
     process.stdin.close()
-    assert process.wait(5) == 128 + signal.SIGKILL
+    assert process.wait(120) == 128 + signal.SIGKILL
 
 
 def test_a_server_that_died_is_started_again_but_not_for_ever(dummy, tmp_path):
     dummy.start()
     for _ in range(server_module.MAX_RESTARTS):
         os.kill(pids_of(tmp_path)[0], signal.SIGKILL)
-        dummy._process.wait(10)
+        dummy._process.wait(120)
         assert "ended" in dummy.lost()
         dummy.start()
         assert dummy.lost() is None
     os.kill(pids_of(tmp_path)[0], signal.SIGKILL)
-    dummy._process.wait(10)
+    dummy._process.wait(120)
     with pytest.raises(ServerError, match="restarts did not help"):
         dummy.start()
     dummy.stop()
@@ -198,9 +198,9 @@ def test_a_server_that_ends_at_once_shows_its_log(dummy):
 
 def test_a_server_that_never_answers(tmp_path):
     said = []
-    server = Dummy(ModelFiles(tmp_path, "id"), Serve(startup_timeout_s=1), tmp_path / "log", say=said.append)
+    server = Dummy(ModelFiles(tmp_path, "id"), Serve(startup_timeout_s=3), tmp_path / "log", say=said.append)
     server.program = "import time; print('loading weights', flush=True); time.sleep(600)"
-    with pytest.raises(ServerError, match=r"startup_timeout_s = 1 s(.|\n)*loading weights"):
+    with pytest.raises(ServerError, match=r"startup_timeout_s = 3 s(.|\n)*loading weights"):
         server.start()
     assert not server.alive()
 
@@ -293,6 +293,6 @@ async def test_the_real_server_and_model(policy_files, tmp_path):
         group = [int(path.name) for path in Path("/proc").glob("[0-9]*") if session(int(path.name)) == leader]
         assert len(group) >= 2  # the server and its engine
         os.kill(supervisor, signal.SIGKILL)  # the supervisor, the hardest case
-        assert gone(group, within_s=60)
+        assert gone(group)
     finally:
         server.stop()

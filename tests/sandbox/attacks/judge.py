@@ -1,6 +1,7 @@
 """What is wrong with a result of a cell, whatever the cell was: nothing, or a list of complaints."""
 
 import io
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from .case import Cell
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 4_000_000
+LATE_S = 60.0
+"""How late the end of a stopped cell may be on a machine that is busy with other things; what it computes until then is
+counted in CPU seconds."""
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
@@ -79,6 +83,8 @@ def result(seen: Any, cell: Cell, settings: Settings, secret: str) -> list[str]:
             wrong.append(complaint)
     if seen.outcome in ("timed_out", "killed") and not seen.state_lost:
         wrong.append(f"{seen.outcome}, and yet it is said that the state is kept")
-    if seen.usage.seconds > settings.cell_timeout_s * 1.1 + 2:
+    if seen.usage.seconds > settings.cell_timeout_s + LATE_S:
         wrong.append(f"it took {seen.usage.seconds:.1f} s of {settings.cell_timeout_s:g}")
+    if seen.usage.cpu_s > (settings.cell_timeout_s * 1.1 + 2) * (os.cpu_count() or 1):
+        wrong.append(f"it used {seen.usage.cpu_s:.1f} CPU seconds in {settings.cell_timeout_s:g} s")
     return wrong

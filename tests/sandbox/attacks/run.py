@@ -28,16 +28,21 @@ from .clean import FINGERPRINT
 from .host import Host
 from .suite import ATTACKS
 
+# The clock of `usual` only guards against what hangs; that of `short` is one of the walls.
 SETTINGS = {
-    "usual": Settings(cell_timeout_s=15, memory_mb=512, processes=24, output_chars=20_000, sessions=12),
+    "usual": Settings(cell_timeout_s=120, memory_mb=512, processes=24, output_chars=20_000, sessions=12),
     "short": Settings(cell_timeout_s=2, memory_mb=512, processes=24, output_chars=20_000, sessions=12),
 }
 AT_ONCE = 4
-PATIENCE_S = 60.0
-CLOSE_S, STALL_S = 10.0, 0.5
-"""How long closing a session may take after an attack, and how long the supervisor may compute without a pause."""
-CLEAN_TRIES = 4
-"""Looks at a clean session, where the machine is so busy that it does not come to its end in time."""
+PATIENCE_S = 600.0
+"""How long one attack may take before it counts as one that hangs."""
+CLOSE_S = 60.0
+"""How long closing a session may take after an attack, on a machine that is busy with other things."""
+STALL_S = 0.5
+"""How many CPU seconds the supervisor may compute without a pause."""
+TRIES = 6
+"""How often something is tried where the short clock stops a cell that has hardly anything to do: the machine is busy
+with other things then. What really hangs is stopped every time."""
 MEMORY_SLACK_MB = {"processes": 350, "kernel": 1000}
 """Beyond a session's limit, of all processes and of the kernel, where what else this machine does also counts."""
 UNCOUNTED_SLACK_MB = 1000
@@ -79,6 +84,10 @@ async def _feel_stalls(row: Row) -> None:
         row.stall_s = round(max(row.stall_s, time.thread_time() - started), 3)
 
 
+class Hurried(Exception):
+    """The short clock stopped a cell that it should not stop."""
+
+
 class Arena:
     """A host with bait, its sandboxes, and how a clean session looks in each."""
 
@@ -95,13 +104,14 @@ class Arena:
             self.clean[name] = await self._fingerprint(name)
 
     async def _fingerprint(self, profile: str) -> dict[str, Any]:
-        for _ in range(CLEAN_TRIES):
+        for _ in range(TRIES):
             async with await self.sandboxes[profile].open([PNG]) as session:
                 result = await session.run(FINGERPRINT)
                 if result.outcome == "ok":
                     found = json.loads(result.stdout.replace("\n", ""))
-                    found["image"] = (await session.run("image_1.getpixel((5, 5))")).value
-                    return found
+                    result = await session.run("image_1.getpixel((5, 5))")
+                    if result.outcome != "timed_out":
+                        return {**found, "image": result.value}
             if result.outcome != "timed_out":
                 break
         raise RuntimeError(f"a clean session: {result.outcome} {result.error[-500:]}")
@@ -112,7 +122,14 @@ class Arena:
         pulse = asyncio.create_task(_feel_stalls(row)) if attack.alone else None
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await self._attack(attack, f"at-{self.host.word}-{number:03}", row)
+                for more in reversed(range(TRIES)):
+                    try:
+                        await self._attack(attack, f"at-{self.host.word}-{number:03}", row)
+                        break
+                    except Hurried:
+                        if not more:
+                            raise
+                        row.outcomes, row.problems = [], []
         except Exception as error:  # whatever comes out of the sandbox is for the report
             row.problems.append(f"{type(error).__name__}: {error}")
         if attack.alone:
@@ -140,9 +157,11 @@ class Arena:
                 fresh = True
                 for number, cell in enumerate(attack.cells, 1):
                     if fresh and not cell.neighbour:
-                        spaces.append(pins.enter_context(contextlib.closing(await self._begin(session, marker))))
+                        spaces.append(
+                            pins.enter_context(contextlib.closing(await self._begin(session, marker, attack)))
+                        )
                         fresh = False
-                    result = await (neighbour if cell.neighbour else session).run(cell.code)
+                    result = await self._run(neighbour if cell.neighbour else session, cell, attack)
                     wrong = judge.result(result, cell, SETTINGS[attack.profile], self.host.secret)
                     row.problems += [f"cell {number}: {text}" for text in wrong]
                     if not cell.neighbour:
@@ -165,10 +184,17 @@ class Arena:
         await self._next_session(attack, row)
         row.problems += self.host.harm()
 
-    async def _begin(self, session: Any, marker: str) -> seen.Pinned:
+    async def _run(self, session: Any, cell: Cell, attack: Attack) -> Any:
+        """Run a cell. Raises Hurried where the short clock stops one that is not to be stopped by it."""
+        result = await session.run(cell.code)
+        if result.outcome == "timed_out" and "timed_out" not in cell.outcomes and attack.profile == "short":
+            raise Hurried(f"the clock stopped a cell that had hardly anything to do: {cell.code[:80]!r}")
+        return result
+
+    async def _begin(self, session: Any, marker: str, attack: Attack) -> seen.Pinned:
         """Give the session its tools; its pid namespace. Raises RuntimeError where it is the host's own."""
         told = self.host.told(marker)
-        result = await session.run(f"host = {told!r}\n{PRELUDE}")
+        result = await self._run(session, Cell(f"host = {told!r}\n{PRELUDE}"), attack)
         space = result.value.strip("'")
         if result.outcome != "ok" or not space.startswith("pid:") or space == told["pid_namespace"]:
             raise RuntimeError(f"no attack, for the session has no pid namespace of its own: {result}")
@@ -178,7 +204,7 @@ class Arena:
         """The attacked session goes on, or says what became of it."""
         accepted = ("ok",) if attack.still_works else ("ok", "raised", "killed", "timed_out", "out_of_memory")
         after = Cell("1 + 1", accepted, value="2" if attack.still_works else r"(?s).*")
-        result = await session.run(after.code)
+        result = await self._run(session, after, attack)
         wrong = judge.result(result, after, SETTINGS[attack.profile], self.host.secret)
         row.problems += [f"the same session afterwards: {text}" for text in wrong]
 
@@ -191,7 +217,7 @@ class Arena:
         if attack.alone:
             share = SETTINGS[attack.profile].memory_mb * 3 // 4
             async with await self.sandboxes[attack.profile].open() as session:
-                result = await session.run(f"len(b'x' * ({share} << 20)) >> 20")
+                result = await self._run(session, Cell(f"len(b'x' * ({share} << 20)) >> 20"), attack)
             if result.value != str(share):
                 row.problems.append(
                     f"the next session does not have {share} MB: {result.outcome} {result.error[-300:]}"

@@ -237,8 +237,8 @@ async def test_a_session_that_the_server_lost_is_run_again(start):
 
 
 async def test_only_what_came_after_a_loss_of_state_is_run_again(start):
-    server = start(ThreadServer, settings(), idle_s=1.5)
-    sandbox = RemoteSandbox(settings(server.url, cell_timeout_s=0.4))
+    server = start(ThreadServer, settings(), idle_s=4)
+    sandbox = RemoteSandbox(settings(server.url, cell_timeout_s=2))
     async with await sandbox.open() as session:
         await session.run("import os\nx = os.urandom(4)\nx")  # would never match again
         assert (await session.run("while True: pass")).state_lost
@@ -521,7 +521,7 @@ async def test_the_agent_does_not_see_the_difference(start):
     url = start(ThreadServer, settings()).url
     cells = ["x = [1]\nx", "print(x)\n1 / 0", "image_1", "import sys\nsys.exit(3)", "def f(:", "while True: pass", "x"]
     results = []
-    for sandbox in (LocalSandbox(settings(cell_timeout_s=1)), RemoteSandbox(settings(url, cell_timeout_s=1))):
+    for sandbox in (LocalSandbox(settings(cell_timeout_s=2)), RemoteSandbox(settings(url, cell_timeout_s=2))):
         async with await sandbox.open([blob(3, 4)]) as session:
             ran = [await session.run(code) for code in cells]
         results.append([json.dumps({**vars(result), "usage": 0}, default=repr) for result in ran])

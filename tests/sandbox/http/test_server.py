@@ -56,7 +56,7 @@ def opened(client: Client, files=None, limits=None) -> str:
 
 
 def until_open(client: Client, path: str) -> str:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while (answer := client.get(path)).status_code == 202:
         assert time.monotonic() < deadline
     assert answer.json()["state"] == "open"
@@ -76,7 +76,7 @@ def run(client: Client, session: str, cell: int, code: str) -> dict:
 def raw(url: str, *parts: bytes) -> bytes:
     """What comes back over a bare connection until the server closes it."""
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         for part in parts:
             connection.sendall(part)
         data = b""
@@ -275,10 +275,10 @@ def test_limits_above_the_servers_are_refused_with_the_maximum(api, limit, value
 
 
 def test_limits_below_the_servers_hold(api):
-    session = opened(api, limits=settings(cell_timeout_s=0.5, output_chars=100))
+    session = opened(api, limits=settings(cell_timeout_s=1.5, output_chars=100))
     assert len(run(api, session, 1, "print('a' * 1000)")["stdout"]) < 200
     result = run(api, session, 2, "while True: pass")
-    assert result["outcome"] == "timed_out" and "0.5 seconds" in result["error"]
+    assert result["outcome"] == "timed_out" and "1.5 seconds" in result["error"]
 
 
 def test_a_cell_asked_again_runs_once(api):
@@ -303,11 +303,11 @@ def test_cells_out_of_order_are_refused(api):
 def test_a_long_cell_is_asked_for_again_and_the_next_has_to_wait(serve):
     client = serve(hold_s=0.2).client
     session = opened(client)
-    code = "import time\ntime.sleep(0.7)\n1"
+    code = "import time\ntime.sleep(3)\n1"
     answer = asked(client, session, 1, code)
     assert (answer.status_code, answer.json()["state"]) == (202, "running")
     assert asked(client, session, 2, "2").status_code == 409
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while (answer := asked(client, session, 1, code)).status_code == 202:
         assert time.monotonic() < deadline
     assert run(client, session, 1, code)["value"] == "1" and answer.status_code == 200
@@ -391,10 +391,11 @@ def test_a_client_that_goes_in_the_middle_of_its_body_takes_no_place(serve):
 
 
 def test_forgotten_sessions_are_ended(serve):
-    client = serve(idle_s=1.5, hold_s=0.2).client
+    client = serve(idle_s=4.0, hold_s=0.2).client
     forgotten, used = opened(client), opened(client)
-    for number in range(1, 13):
-        run(client, used, number, "1")
+    deadline, number = time.monotonic() + 120, 0
+    while client.sessions()["open"] == 2 and time.monotonic() < deadline:
+        run(client, used, number := number + 1, "1")
         time.sleep(0.2)
     answer = asked(client, forgotten, 1, "1")
     assert (answer.status_code, answer.json()["error"]) == (404, "unknown_session")
@@ -403,10 +404,10 @@ def test_forgotten_sessions_are_ended(serve):
 
 
 def test_those_that_wait_and_are_forgotten_are_ended(serve):
-    client = serve(settings(sessions=1), idle_s=2.0, hold_s=0.1).client
+    client = serve(settings(sessions=1), idle_s=4.0, hold_s=0.1).client
     held = opened(client)
     assert client.post("/v1/sessions", content=NOTHING).status_code == 202
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     number = 0
     while client.sessions()["waiting"] and time.monotonic() < deadline:
         run(client, held, number := number + 1, "1")
@@ -420,7 +421,7 @@ def test_closing_ends_a_cell_and_frees_the_place(api):
         running = pool.submit(asked, other, session, 1, "while True: pass")
         time.sleep(0.3)
         assert api.delete(session).json()["sessions"]["open"] == 0
-        answer = running.result(10)
+        answer = running.result(60)
     assert (answer.status_code, answer.json()["error"]) == (404, "unknown_session")
     assert api.delete(session).status_code == 404
 
@@ -446,7 +447,7 @@ def test_what_a_failing_machine_says(serve):
 
 
 def test_a_server_that_is_told_to_stop_leaves_nothing_behind():
-    running = ServerProcess(settings(cell_timeout_s=30))
+    running = ServerProcess(settings(cell_timeout_s=600))
     try:
         session = opened(running.client)
         run(running.client, session, 1, "import subprocess\np = subprocess.Popen(['sleep', '600'])")
@@ -457,7 +458,7 @@ def test_a_server_that_is_told_to_stop_leaves_nothing_behind():
             time.sleep(0.5)
             began = time.monotonic()
             assert running.stop() == 0
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 120  # and does not wait for the cell
     finally:
         running.kill()
     running.gone(below)

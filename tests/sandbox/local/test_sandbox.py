@@ -69,7 +69,7 @@ async def sandbox():
 @pytest.fixture
 async def quick():
     """For code that has to be stopped."""
-    opened = LocalSandbox(Settings(cell_timeout_s=1.0))
+    opened = LocalSandbox(Settings(cell_timeout_s=2.0))
     yield opened
     await opened.close()
 
@@ -157,9 +157,9 @@ async def test_wall_time_is_limited_and_the_model_is_told_that_the_state_is_lost
     started = time.monotonic()
     result = await session.run("print('before')\n" + code)
     assert result.outcome == "timed_out" and result.state_lost
-    assert "longer than 1 seconds" in result.error and "started anew" in result.error
+    assert "longer than 2 seconds" in result.error and "started anew" in result.error
     assert result.stdout == "before\n"
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 60  # and not as long as the code would go on
     after = await session.run("print('x' in globals(), image_1.size)")
     assert (after.outcome, after.stdout) == ("ok", "False (20, 10)\n")
 
@@ -387,8 +387,9 @@ async def test_printing_an_answer_is_printing(sandbox):
 
 async def test_an_answer_sent_ahead_is_not_taken_for_the_next(sandbox):
     forged = json.dumps({"id": "x", "outcome": "ok", "value": "forged", "error": "", "notes": [], "blobs": []})
+    marker = f"ahead-{time.time_ns()}"
     code = f"""
-import os, stat, threading, time
+import os, stat, subprocess, sys, threading, time
 def later():
     time.sleep(0.3)
     data = {forged.encode()!r}
@@ -397,11 +398,13 @@ def later():
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 os.write(descriptor, len(data).to_bytes(4, 'big') + bytes(4) + data)
         except OSError: pass
+    subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)', {marker!r}])
 threading.Thread(target=later).start()
 """
     async with await sandbox.open([]) as session:
         assert (await session.run(code)).outcome == "ok"
-        await asyncio.sleep(1)
+        while not marked(marker):  # it has been sent by then
+            await asyncio.sleep(0.02)
         result = await session.run("1/0")
         assert result.outcome == "killed" and result.value == ""
 
@@ -473,19 +476,19 @@ async def test_sessions_beyond_the_bound_wait():
     assert not third.done()
     await one.close()
     await one.close()
-    await asyncio.wait_for(third, 5)
+    await asyncio.wait_for(third, 60)
     assert len(sandbox.sessions) == 2
     await sandbox.close()
     await two.close()
 
 
 async def test_an_answer_in_time_is_taken_also_when_the_event_loop_was_busy():
-    sandbox = LocalSandbox(Settings(cell_timeout_s=1))
+    sandbox = LocalSandbox(Settings(cell_timeout_s=3))
     async with await sandbox.open([]) as session:
         await session.run("1")
-        running = asyncio.create_task(session.run("import time; time.sleep(0.2); 'done'"))
-        await asyncio.sleep(0.05)
-        time.sleep(1.5)
+        running = asyncio.create_task(session.run("import time; time.sleep(0.5); 'done'"))
+        await asyncio.sleep(0.3)
+        time.sleep(3.5)
         assert (await running).value == "'done'"
 
 
@@ -574,7 +577,7 @@ async def test_usage_is_seen_from_outside(sandbox):
         large = await session.run("x = bytearray(100 << 20)")
         assert 90 << 20 < large.usage.memory_bytes < 140 << 20
         many = await session.run(
-            "import os, time\nfor _ in range(3):\n    if not os.fork(): time.sleep(1); os._exit(0)"
+            "import os, time\nfor _ in range(3):\n    if not os.fork(): time.sleep(30); os._exit(0)"
         )
         assert many.usage.processes == 4
 
@@ -616,12 +619,20 @@ async def test_a_cancelled_cell_leaves_nothing_behind(sandbox):
 
 
 async def settled(count) -> int:
-    """A count when it no longer changes: sessions are forked ahead at any time."""
-    before, now = -1, count()
-    while before != now:
+    """A count that has stayed the same for a second: sessions are forked ahead at any time."""
+    looks = [count()]
+    while len(looks) < 6 or len(set(looks[-6:])) > 1:
         await asyncio.sleep(0.2)
-        before, now = now, count()
-    return now
+        looks.append(count())
+    return looks[-1]
+
+
+async def comes_back_to(wanted: int, count) -> bool:
+    """Whether a count is what it was, now or later."""
+    deadline = time.monotonic() + 60
+    while count() != wanted and time.monotonic() < deadline:
+        await asyncio.sleep(0.2)
+    return count() == wanted
 
 
 async def test_many_sessions_leave_no_descriptor_and_no_process_behind():
@@ -638,9 +649,9 @@ async def test_many_sessions_leave_no_descriptor_and_no_process_behind():
             return (await session.run(f"{number} * 2")).value
 
     await asyncio.gather(*(one(i) for i in range(8)))  # the control groups of 8 at once are kept
-    before = await settled(descriptors), await settled(processes)
+    before = await settled(processes), await settled(descriptors)
     assert await asyncio.gather(*(one(i) for i in range(24))) == [str(2 * i) for i in range(24)]
-    assert (await settled(descriptors), await settled(processes)) == before
+    assert await comes_back_to(before[0], processes) and await comes_back_to(before[1], descriptors)
 
 
 def test_without_bubblewrap_nothing_runs(monkeypatch):
@@ -753,7 +764,7 @@ def test_nothing_outlives_a_parent_that_is_killed():
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
         parent.stdout.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and any(os.path.exists(f"/proc/{pid}") for pid in tree):
         time.sleep(0.02)
     assert marked(marker) == [] and not [pid for pid in tree if os.path.exists(f"/proc/{pid}")]
@@ -832,7 +843,7 @@ def test_what_a_kill_in_the_middle_of_a_start_leaves_is_swept_away(monkeypatch):
         lambda real=bubblewrap._processes: {p: x for p, x in real().items() if p in (1, orphan)},
     )  # others may be starting beside this test
     bubblewrap.sweep()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while is_there() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_there()
@@ -843,9 +854,9 @@ async def test_sessions_that_were_idle_when_the_fork_server_died_go_on(sandbox):
     for session in (one, two):
         await session.run("x = 1")
     kill_fork_server(sandbox)
-    assert (await asyncio.wait_for(one.run("x + 1"), 20)).value == "2"
-    assert (await asyncio.wait_for(two.run("x + 2"), 20)).value == "3"
-    await asyncio.wait_for(three.close(), 20)
+    assert (await asyncio.wait_for(one.run("x + 1"), 120)).value == "2"
+    assert (await asyncio.wait_for(two.run("x + 2"), 120)).value == "3"
+    await asyncio.wait_for(three.close(), 120)
 
 
 async def test_a_session_that_is_closed_while_it_restarts_stays_closed(quick):

@@ -255,7 +255,7 @@ def test_choices_in_every_form():
 
 def test_hostile_texts_take_time_in_proportion():
     count = 200_000
-    began = time.perf_counter()
+    began = time.process_time()
     assert last_boxed("\\" * count) is None
     assert last_boxed("\\boxed" + " " * count) is None
     assert last_boxed("\\boxed{1} " + "\\ " * (count // 2)) == "1"
@@ -265,4 +265,4 @@ def test_hostile_texts_take_time_in_proportion():
         text = filler * (count // len(filler)) + "." + marks
         assert without_choices(text).endswith(".") and inline_choices(text) == ["x", "y"]
     assert without_choices("Which? Options:" + " \n" * (count // 2) + marks) == "Which?"
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

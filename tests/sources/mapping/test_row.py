@@ -310,10 +310,10 @@ def test_an_evaluation_row_keeps_the_images_that_can_be_read():
 
 def test_long_texts_that_begin_like_an_image_take_little_time():
     columns = {"images": "image"}
-    began = time.perf_counter()
+    began = time.process_time()
     for cell in ("/9j/" + "A" * 200_000 + "!", "R0lGOD" + " " * 200_000 + "!", "UklGR" + "A " * 100_000 + "=" * 9):
         assert reason({"image": cell}, columns=columns) == "image_unreadable"
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_values_inside_each_other_without_end():
