@@ -89,14 +89,14 @@ def test_an_outage_ends_the_asset_soon_with_all_that_finished_and_the_next_run_g
     assert time.monotonic() - began < SOON_S
     assert "direct: no call gets through to the model" in refused and "connection after 3 attempts" in refused
     assert "Check that the server runs and that the url is right." in refused
-    assert "All finished calls are kept: run again to go on from here." in refused
+    assert "All finished calls are saved: run the same command to resume." in refused
 
     server.start()
     began = time.monotonic()
     down = place.run().error
     assert time.monotonic() - began < SOON_S
     assert "no call gets through to the model" in down and "HTTP 503: " in down and "the server is overloaded" in down
-    assert "All finished calls are kept: run again to go on from here." in down
+    assert "All finished calls are saved: run the same command to resume." in down
     in_vain = sum(line["event"] == "asked" and line["fault"] == "down" for line in server.events())
     assert in_vain <= 2 * (3 * place.workspace.recipe.models.policy.concurrency + 1), (
         "of two assets, three tries a call"
