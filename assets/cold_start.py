@@ -10,26 +10,23 @@ import polars as pl
 from assets.conservation import conservation_check, decided
 from assets.rollout_stage import rolled_out, rollout_stage_metadata
 from assets.shown import shown
+from assets.stage import StageAssets
 from filters import trajectories as rule
 from measurement.arms import teacher_arm
 from measurement.prepared_arm import PreparedArm
 from measurement.toolbox import Toolbox
 from records.faults import ToolInfrastructureError
 from records.question import Question, Reject
+from records.recipe import Recipe
 from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory
 from records.workspace import Workspace
 from reports.markdown import Markdown
 from rollouts.agent import replay
 from rollouts.models.roles import Models
+from rollouts.tools import assets_of
 
 
-@dg.asset(
-    group_name="cold_start",
-    kinds={"vllm"},
-    deps=["search_index"],
-    description="The teacher's attempts, with tools, at the questions that a cold start is for.",
-)
 def teacher_rollouts(
     context: dg.AssetExecutionContext,
     workspace: dg.ResourceParam[Workspace],
@@ -99,13 +96,19 @@ def _readable(trajectory: Trajectory) -> str:
     return "\n\n".join(f"**{turn.role}**\n\n```\n{turn.raw or turn.text}\n```" for turn in turns)
 
 
-cold_start_assets = [
-    teacher_rollouts,
-    trajectories,
-    conservation_check(
+def stage(recipe: Recipe) -> StageAssets:
+    """The assets and checks of this stage; what uses tools depends on what they are built from."""
+    built_from = assets_of(recipe)
+    rollouts = dg.asset(
+        group_name="cold_start",
+        kinds={"vllm"},
+        deps=built_from,
+        description="The teacher's attempts, with tools, at the questions that a cold start is for.",
+    )(teacher_rollouts)
+    check = conservation_check(
         "trajectories",
         rule.STAGE,
         lambda w: list(w.tables.read("teacher_rollouts")["rollout_id"]),
         id_column="rollout_id",
-    ),
-]
+    )
+    return StageAssets([rollouts, trajectories, check], {rule.STAGE: "trajectories"})

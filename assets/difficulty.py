@@ -6,9 +6,11 @@ import polars as pl
 from assets.conservation import conservation_check, decided
 from assets.rollout_stage import rolled_out, rollout_stage_metadata
 from assets.shown import shown
+from assets.stage import StageAssets
 from filters.difficulty import band as rule
 from filters.difficulty.progress import progress
 from measurement.arms import direct_arm
+from records.recipe import Recipe
 from records.tables import TableFile
 from records.workspace import Workspace
 from reports.markdown import counts
@@ -81,4 +83,7 @@ def _curation_ids(workspace: Workspace) -> list[str]:
     return list(workspace.tables.read("questions").filter(pl.col("split") == "curation")["question_id"])
 
 
-difficulty_assets = [direct_rollouts, difficulty, conservation_check("difficulty", rule.STAGE, _curation_ids)]
+def stage(recipe: Recipe) -> StageAssets:
+    """The assets and checks of this stage."""
+    check = conservation_check("difficulty", rule.STAGE, _curation_ids)
+    return StageAssets([direct_rollouts, difficulty, check], {rule.STAGE: "difficulty"})

@@ -9,15 +9,18 @@ import polars as pl
 
 from assets.rollout_stage import rolled_out, rollout_stage_metadata
 from assets.shown import shown
+from assets.stage import StageAssets
 from filters.questions.splits import held_out_questions
 from measurement.arms import evaluation_arms
 from measurement.run import Outcome
 from measurement.summary import METADATA_KEY, StageSummary
+from records.recipe import Recipe
 from records.tables import TableFile
 from records.workspace import Workspace
 from reports.markdown import Markdown, markdown_table
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.roles import Models
+from rollouts.tools import assets_of
 from training.evaluate import compare_with_base, pass_rates
 
 JUDGED = ["question_id", "arm", "correct"]
@@ -35,13 +38,6 @@ def _both_arms(
     return rolled_out(context, workspace, client, held_out, evaluation_arms(workspace.recipe))
 
 
-@dg.asset(
-    group_name="evaluation",
-    kinds={"vllm"},
-    deps=["search_index"],
-    description="The policy's attempts at the held-out questions, with and without tools. No filter chose these "
-    "questions, so the difference between the arms is free of selection.",
-)
 def base_evaluation(
     context: dg.AssetExecutionContext,
     workspace: dg.ResourceParam[Workspace],
@@ -53,14 +49,6 @@ def base_evaluation(
     return dg.Output(outcome.table, metadata=shown(rollout_stage_metadata(outcome)))
 
 
-@dg.asset(
-    group_name="evaluation",
-    kinds={"vllm"},
-    deps=["search_index"],
-    description="The policy, the SFT checkpoint and the RL checkpoint on the held-out questions, with and without "
-    "tools: right, attempts and a 95 % interval per task. The comparison with the base is paired by question, and "
-    "says only what that many questions can carry.",
-)
 def evaluation(
     context: dg.AssetExecutionContext,
     workspace: dg.ResourceParam[Workspace],
@@ -109,4 +97,22 @@ def _sentences(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-evaluation_assets = [base_evaluation, evaluation]
+def stage(recipe: Recipe) -> StageAssets:
+    """The assets and checks of this stage; what uses tools depends on what they are built from."""
+    built_from = assets_of(recipe)
+    base = dg.asset(
+        group_name="evaluation",
+        kinds={"vllm"},
+        deps=built_from,
+        description="The policy's attempts at the held-out questions, with and without tools. No filter chose these "
+        "questions, so the difference between the arms is free of selection.",
+    )(base_evaluation)
+    compared = dg.asset(
+        group_name="evaluation",
+        kinds={"vllm"},
+        deps=built_from,
+        description="The policy, the SFT checkpoint and the RL checkpoint on the held-out questions, with and without "
+        "tools: right, attempts and a 95 % interval per task. The comparison with the base is paired by question, and "
+        "says only what that many questions can carry.",
+    )(evaluation)
+    return StageAssets([base, compared])

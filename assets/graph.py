@@ -1,16 +1,14 @@
 """All assets and checks of a recipe, and the check of what only the rooms below can check."""
 
-from assets.cold_start import cold_start_assets
-from assets.difficulty import difficulty_assets
-from assets.evaluation import evaluation_assets
-from assets.questions import questions_assets
-from assets.rejects import rejects_assets
-from assets.search_index import search_index
-from assets.selection import selection_assets
-from assets.sources import benchmark_sources, sources_assets
-from assets.tool_benefit import tool_benefit_assets
-from assets.training import training_assets
-from assets.training_sets import training_sets_assets
+import importlib
+import pkgutil
+
+import dagster as dg
+
+import assets
+from assets.rejects import rejects_asset
+from assets.sources import benchmark_sources
+from assets.stage import StageAssets
 from filters.selection import prepared as selection_steps
 from filters.trajectories import get_checks
 from measurement.arms import check_controls
@@ -66,18 +64,9 @@ def _check_evaluation_sets(recipe: Recipe, file: str) -> None:
                 )
 
 
-def build_assets(recipe: Recipe) -> list:
-    """Assets and asset checks, in the order of the flow."""
-    return [
-        *sources_assets(recipe),
-        search_index,
-        *questions_assets(recipe),
-        *difficulty_assets,
-        *tool_benefit_assets,
-        *selection_assets,
-        *cold_start_assets,
-        *training_sets_assets,
-        *training_assets,
-        *evaluation_assets,
-        *rejects_assets(recipe),
-    ]
+def build_assets(recipe: Recipe) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """The assets and checks of all stages, which are found by their files, and the asset of all rejects."""
+    modules = [importlib.import_module(f"assets.{m.name}") for m in pkgutil.iter_modules(assets.__path__)]
+    stages: list[StageAssets] = [module.stage(recipe) for module in modules if hasattr(module, "stage")]
+    writers = {stage: writer for found in stages for stage, writer in found.rejects.items()}
+    return [*(item for found in stages for item in found.assets), rejects_asset(writers)]

@@ -5,6 +5,7 @@ import polars as pl
 
 from assets.conservation import conservation_check, decided, ids
 from assets.sources import benchmark_name, benchmark_sources, source_keys
+from assets.stage import StageAssets
 from filters.caches.compared_images import ComparisonCache
 from filters.duplicates.embeddings import Embedder
 from filters.questions.curate import STEPS, curate
@@ -39,7 +40,7 @@ def image_facts(workspace: Workspace, names: list[str]) -> pl.DataFrame:
     return stack([new if new.height else table for new, table in zip(current, tables, strict=True)], ImageFacts)
 
 
-def questions_assets(recipe: Recipe) -> list:
+def stage(recipe: Recipe) -> StageAssets:
     names = [source.name for source in recipe.sources]
     evaluation = [spec.name for spec in benchmark_sources(recipe)]
 
@@ -97,7 +98,7 @@ def questions_assets(recipe: Recipe) -> list:
         straddling = on_several_sides(questions.select("question_id", "pictures", side="split"))
         return dg.AssetCheckResult(passed=straddling.is_empty(), metadata={"on_both_sides": straddling.height})
 
-    return [questions, check, split_disjoint]
+    return StageAssets([questions, check, split_disjoint], {STAGE: "questions"})
 
 
 def _empty() -> pl.DataFrame:

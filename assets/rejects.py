@@ -1,27 +1,23 @@
 """All rejects of all stages in one table."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import polars as pl
 
 from assets.shown import shown
 from records.question import Reject
-from records.recipe import Recipe
 from records.tables import stack
 from records.workspace import Workspace, rejects_table
 from reports.markdown import counts, markdown_table
 
 
-def rejects_assets(recipe: Recipe) -> list:
-    sources = [source.name for source in recipe.sources]
-    # stage -> the asset that writes its rejects
-    writers = {name: name for name in sources} | {
-        "questions": "questions",
-        "difficulty": "difficulty",
-        "selection": "rl_questions",
-        "trajectories": "trajectories",
-        "sft_training_set": "sft_training_set",
-        "rl_training_set": "rl_training_set",
-    }
+def rejects_asset(writers: Mapping[str, str]) -> dg.AssetsDefinition:
+    """The asset that gathers all rejects.
+
+    Args:
+        writers: which asset writes the rejects, by the stage that they are filed under.
+    """
 
     @dg.asset(
         group_name="rejects",
@@ -42,4 +38,4 @@ def rejects_assets(recipe: Recipe) -> list:
             ),
         )
 
-    return [rejects]
+    return rejects

@@ -4,6 +4,8 @@ import dagster as dg
 import polars as pl
 
 from assets.shown import shown
+from assets.stage import StageAssets
+from records.recipe import Recipe
 from records.workspace import Workspace
 from reports.markdown import Markdown
 from rollouts.tools.search import ASSET, SearchIndex
@@ -32,3 +34,8 @@ def search_index(workspace: dg.ResourceParam[Workspace]) -> dg.Output[pl.DataFra
             }
         ),
     )
+
+
+def stage(recipe: Recipe) -> StageAssets:
+    """The asset of this stage."""
+    return StageAssets([search_index])

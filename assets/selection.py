@@ -5,7 +5,9 @@ import polars as pl
 
 from assets.conservation import conservation_check
 from assets.shown import shown
+from assets.stage import StageAssets
 from filters.selection import STAGE, select
+from records.recipe import Recipe
 from records.workspace import Workspace, rejects_table
 from reports.markdown import counts
 from reports.samples import sample_questions
@@ -50,12 +52,12 @@ def selection(workspace: dg.ResourceParam[Workspace], difficulty: pl.DataFrame, 
         )
 
 
-selection_assets = [
-    selection,
-    conservation_check(
+def stage(recipe: Recipe) -> StageAssets:
+    """The assets and checks of this stage."""
+    check = conservation_check(
         "rl_questions",
         STAGE,
         lambda w: list(w.tables.read("difficulty")["question_id"]),
         outputs=["rl_questions", "cold_start_questions"],
-    ),
-]
+    )
+    return StageAssets([selection, check], {STAGE: "rl_questions"})

@@ -5,6 +5,7 @@ import polars as pl
 from pydantic import Field
 
 from assets.conservation import decided
+from assets.stage import StageAssets
 from records.recipe import EvaluationSource, Recipe, Source
 from records.workspace import Workspace
 from reports.markdown import counts
@@ -95,7 +96,8 @@ def _source_asset(spec: Source, recipe: Recipe, group: str) -> list:
     return [source, standing]
 
 
-def sources_assets(recipe: Recipe) -> list:
-    """Assets and checks of all sources and evaluation sets."""
-    built = [asset for spec in recipe.sources for asset in _source_asset(spec, recipe, "sources")]
-    return built + [item for spec in benchmark_sources(recipe) for item in _source_asset(spec, recipe, "benchmarks")]
+def stage(recipe: Recipe) -> StageAssets:
+    """The assets and checks of all sources and evaluation sets. The rejects of evaluation sets stay with them."""
+    built = [item for spec in recipe.sources for item in _source_asset(spec, recipe, "sources")]
+    built += [item for spec in benchmark_sources(recipe) for item in _source_asset(spec, recipe, "benchmarks")]
+    return StageAssets(built, {source.name: source.name for source in recipe.sources})

@@ -5,6 +5,7 @@ import polars as pl
 
 from assets.rollout_stage import rolled_out, rollout_stage_metadata
 from assets.shown import shown
+from assets.stage import StageAssets
 from filters.benefit import columns
 from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
@@ -19,21 +20,12 @@ from records.workspace import Workspace
 from reports.benefit import metadata as benefit_metadata
 from reports.markdown import NONE, markdown_table
 from rollouts.models.roles import Models
+from rollouts.tools import assets_of
 
 FIRST_TOOL = pl.col("tool_calls").str.extract(r'^\[\{"call":\{"name":"((?:[^"\\]|\\.)*)"')
 """The tool that an attempt called first, out of the JSON text of its calls (records.trajectory.ExecutedCall)."""
 
 
-@dg.asset(
-    group_name="tool_benefit",
-    kinds={"vllm"},
-    deps=["search_index"],
-    description="The policy's attempts at the questions that passed the difficulty filter, in several arms that differ "
-    "in the tools alone: with them, without, and the recipe's controls (calls whose results are withheld; the results "
-    "that the attempts with tools obtained, given up front; what the source annotates). The direct attempts are fresh "
-    "ones: those that the difficulty filter chose by would make any tool look good. Further rollouts go to the "
-    "questions that are still open.",
-)
 def tool_rollouts(
     context: dg.AssetExecutionContext,
     workspace: dg.ResourceParam[Workspace],
@@ -149,4 +141,17 @@ def adds_up(table: pl.DataFrame, recipe: Recipe) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=not any(wrong.values()), metadata=wrong)
 
 
-tool_benefit_assets = [tool_rollouts, tool_benefit, every_question_measured, benefit_adds_up]
+def stage(recipe: Recipe) -> StageAssets:
+    """The assets and checks of this stage; what uses tools depends on what they are built from."""
+    built_from = assets_of(recipe)
+    rollouts = dg.asset(
+        group_name="tool_benefit",
+        kinds={"vllm"},
+        deps=built_from,
+        description="The policy's attempts at the questions that passed the difficulty filter, in several arms that "
+        "differ in the tools alone: with them, without, and the recipe's controls (calls whose results are withheld; "
+        "the results that the attempts with tools obtained, shown without a call; the source's evidence). The direct "
+        "attempts are new ones: those that the difficulty filter chose by would make any tool look good. Extra "
+        "rollouts go to the questions that are still open.",
+    )(tool_rollouts)
+    return StageAssets([rollouts, tool_benefit, every_question_measured, benefit_adds_up])

@@ -12,7 +12,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.stage import StageAssets
 from records.identity import content_hash
+from records.recipe import Recipe
 from records.workspace import Workspace
 from reports.markdown import markdown_table
 from rollouts.models.roles import Models
@@ -155,4 +157,6 @@ def rl_checkpoint(
     return _checkpoint(context, workspace, models, "rl", data, rl_training_set, settings, more)
 
 
-training_assets = [sft_checkpoint, rl_checkpoint]
+def stage(recipe: Recipe) -> StageAssets:
+    """The assets of this stage."""
+    return StageAssets([sft_checkpoint, rl_checkpoint])

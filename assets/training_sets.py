@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from assets.conservation import conservation_check, decided
+from assets.stage import StageAssets
 from filters.questions.splits import draw_split, on_several_sides
 from measurement.arms import tools_arm
 from measurement.prepared_arm import PreparedArm
@@ -18,6 +19,7 @@ from records.heartbeat import Clock, Heartbeat
 from records.identity import content_hash
 from records.images.store import ImageStore
 from records.question import Question, Reject
+from records.recipe import Recipe
 from records.tables import from_frame, to_frame
 from records.trajectory import Trajectory
 from records.workspace import Workspace
@@ -191,3 +193,9 @@ training_sets_assets = [
     _disjoint_check("sft_training_set"),
     _disjoint_check("rl_training_set"),
 ]
+
+
+def stage(recipe: Recipe) -> StageAssets:
+    """The assets and checks of this stage."""
+    names = ("sft_training_set", "rl_training_set")
+    return StageAssets(training_sets_assets, {name: name for name in names})

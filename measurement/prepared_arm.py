@@ -18,7 +18,7 @@ from rollouts.dialects import get_dialect
 from rollouts.prompts.build import build_prompt, read_examples, template_fingerprint
 from rollouts.prompts.prefilled_results import aid_results
 from rollouts.tools import Tool
-from rollouts.tools._withheld import withhold
+from rollouts.withheld import withhold
 
 
 class PreparedArm:

@@ -23,7 +23,7 @@ from records.question import Question, Task
 from records.recipe.section import RecipeError, explain
 from records.trajectory import Block, Message, ToolCall, text_message
 from rollouts.dialects import Dialect, ToolSpec, render
-from rollouts.tools._withheld import NOTICE
+from rollouts.withheld import NOTICE
 
 Form = Literal["direct", "tools", "call_only", "result_only", "oracle"]
 GIVEN: tuple[Form, ...] = ("result_only", "oracle")

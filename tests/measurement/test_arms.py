@@ -17,7 +17,7 @@ from records.trajectory import Rollout, text_message
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.roles import Models
 from rollouts.prompts.build import FOUND_OUT
-from rollouts.tools._withheld import NOTICE
+from rollouts.withheld import NOTICE
 from tests.support.arms_workspace import AIDED, ASKED, QUESTIONS, Place, aid, asked_of, new_place, question
 
 

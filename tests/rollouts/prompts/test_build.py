@@ -9,7 +9,7 @@ from records.question import TASKS, Question
 from records.trajectory import ToolResult, tool_message
 from rollouts.dialects import dialect_names, get_dialect, render
 from rollouts.prompts.build import FOUND_OUT, Form, build_prompt, read_examples, template_fingerprint
-from rollouts.tools._withheld import NOTICE
+from rollouts.withheld import NOTICE
 
 FORMS = get_args(Form)
 EXAMPLES = read_examples()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from records.trajectory import ToolCall
 from rollouts.agent import NoLedger, ToolUser
-from rollouts.tools._withheld import NOTICE, Withheld, withhold
+from rollouts.withheld import NOTICE, Withheld, withhold
 from tests.rollouts.test_agent import ANSWER, CALL, Counter, Scripted, once
 
 
