@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from records.evidence import Aid, write_aid
+from records.evidence import Evidence, write_evidence
 from records.question import Document, Reject
 from records.recipe import Source
 from sources.contract import Draft, Opened
@@ -19,8 +19,9 @@ from sources.draw import allocate, reject, require, shuffled, version
 from sources.loaders._factbook_pages import FIELDS, NOT_COUNTRIES, NoAnswer, Page, clean, lookup, read_pages
 
 LICENCE = "public domain"
-AID_WORDS = 60
-"""Of the field that holds the answer, as many as the search tool shows of a page (search.snippet_words)."""
+EVIDENCE_WORDS = 60
+"""The number of words that are shown of the field that holds the answer: as many as the search tool shows of a page
+(search.snippet_words)."""
 FieldName = Literal[
     "capital", "currency", "internet_code", "official_language", "highest_point", "area", "coastline", "median_age",
     "independence_year", "world_heritage_sites", "airports", "national_symbol", "anthem", "aircraft_prefix",
@@ -72,7 +73,7 @@ def _draft(spec: Source, name: str, page: Page) -> Draft | Reject:
         "answer_type": rule.answer_type,
         "aliases": [alias for alias in dict.fromkeys(answer.aliases) if alias and alias != answer.text],
         "licence": LICENCE,
-        "extra": json.dumps(write_aid(extra, _gold_page(page, rule.path, value)), ensure_ascii=False),
+        "extra": json.dumps(write_evidence(extra, _gold_page(page, rule.path, value)), ensure_ascii=False),
     }
     return Draft(fields)
 
@@ -83,12 +84,12 @@ def _label(category: str, key: str) -> str:
     return category if key.strip().lower() in ("text", category.lower()) else f"{category}, {key.strip()}"
 
 
-def _gold_page(page: Page, path: tuple[str, ...], value: str) -> Aid:
+def _gold_page(page: Page, path: tuple[str, ...], value: str) -> Evidence:
     """The field that holds the answer, as the search tool shows a page: "<country>: <section>: <field>: <text>"."""
     section, category, *key = path
     words = value.split()
-    text = " ".join(words[:AID_WORDS]) + (" …" if len(words) > AID_WORDS else "")
-    return Aid(texts=[f"{page.name}: {section}: {_label(category, *key or ['text'])}: {text}"])
+    text = " ".join(words[:EVIDENCE_WORDS]) + (" …" if len(words) > EVIDENCE_WORDS else "")
+    return Evidence(texts=[f"{page.name}: {section}: {_label(category, *key or ['text'])}: {text}"])
 
 
 def _lines(category: str, entry: Any) -> Iterator[str]:

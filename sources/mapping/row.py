@@ -11,7 +11,7 @@ from sources.draw import reject
 from sources.mapping.answer_type import infer
 from sources.mapping.cells import BrokenRow, cell_text
 from sources.mapping.choices import choice_letter, read_choices
-from sources.mapping.evidence import NOT_READ, row_aid
+from sources.mapping.evidence import NOT_READ, row_evidence
 from sources.mapping.expressions import ExpressionError, compiled, search
 from sources.mapping.image_cells import Read, folder_reader, image_bytes
 from sources.mapping.settings import MappingOptions
@@ -137,10 +137,12 @@ def to_draft(
                 raise picture
             else:
                 extra["not_read"] = picture.reason
-        aid = None
+        evidence = None
         try:
             if not spec.evaluation:
-                aid = row_aid(_get(row, columns.aid_texts), _get(row, columns.aid_boxes), options.box_form)
+                evidence = row_evidence(
+                    _get(row, columns.evidence_texts), _get(row, columns.evidence_boxes), options.box_form
+                )
         except BrokenRow as error:
             extra[NOT_READ] = error.reason
         fields = {
@@ -152,7 +154,7 @@ def to_draft(
             "licence": options.licence,
             "extra": _extra_text(extra),
         }
-        return Draft(fields, pictures, aid)
+        return Draft(fields, pictures, evidence)
     except BrokenRow as error:
         return reject(spec, name, options.task or "", error.reason, _unicode(error.detail))
     except RecursionError:

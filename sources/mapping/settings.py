@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from records.question import AnswerType, Task
 from records.recipe import RecipeError
@@ -53,14 +53,14 @@ class Columns(BaseModel):
     """For a corpus: the titles."""
     extra: list[Value] = Field(default_factory=list)
     """Kept, as JSON, in the question's `extra`, under the name or expression given."""
-    aid_texts: Value | None = None
+    evidence_texts: Annotated[Value | None, Field(validation_alias=AliasChoices("evidence_texts", "aid_texts"))] = None
     """What is known to hold the answer, shown to the arm `oracle`: a text, or a list of texts."""
-    aid_boxes: Value | None = None
+    evidence_boxes: Annotated[Value | None, Field(validation_alias=AliasChoices("evidence_boxes", "aid_boxes"))] = None
     """Where the answer is seen in the first image, shown to the arm `oracle`: four numbers, or a list of such."""
 
     def named(self, use: str) -> dict[str, str]:
         """Setting -> column or expression, for what must be there."""
-        asked = ("text", "answer", "images", "choices", "aliases", "id", "aid_texts", "aid_boxes")
+        asked = ("text", "answer", "images", "choices", "aliases", "id", "evidence_texts", "evidence_boxes")
         keys = ("text", "id", "title") if use == "documents" else asked
         named = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
         if use != "documents":
@@ -88,7 +88,7 @@ class MappingOptions(BaseModel):
     keep: Value | None = None
     """An expression; rows for which it gives false, null, 0 or nothing are rejected as `not_wanted`."""
     box_form: BoxForm = "xyxy"
-    """What the numbers of `columns.aid_boxes` are; pixels count on the upright picture."""
+    """What the numbers of `columns.evidence_boxes` are; pixels count on the upright picture."""
     image_folder: str | None = None
     """Where image paths start; without it, paths are refused. No path leads out of it."""
     licence: str = "unknown"
