@@ -25,7 +25,7 @@ class Box(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: Annotated[int, Field(ge=0)] = 0
-    """Which of the question's images, from 0."""
+    """The number of the image among the question's images, from 0."""
     left: Share
     top: Share
     right: Share

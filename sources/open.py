@@ -1,4 +1,4 @@
-"""Opening a source or a corpus that a recipe names: its options checked, its rows taken in with their images."""
+"""The sources and corpora that a recipe names, opened: their options are checked and their images stored."""
 
 import json
 from collections.abc import Callable, Iterator

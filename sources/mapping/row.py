@@ -1,4 +1,5 @@
-"""From a row with columns of any name to a question: what the Hugging Face and the local-files loader share."""
+"""The mapping of a row with columns of any name to a question, which the Hugging Face and the local-files loader
+share."""
 
 import json
 from collections.abc import Iterator
@@ -105,8 +106,8 @@ def to_draft(
     spec: Source, options: MappingOptions, number: object, row: dict[str, Any] | BrokenRow, read: Read | None = None
 ) -> Draft | Reject:
     """The question of one raw row with its images as encoded bytes, not yet looked at; or the reject that says what is
-    wrong with the row; a row that its loader could not read comes as that. Of a row of an evaluation set only the text
-    must be there, and the images that can be read are kept.
+    wrong with the row. A row that its loader could not read is a BrokenRow. An evaluation set keeps a row that has a
+    text, with the images that can be read.
 
     `read` opens the path of a {bytes: null, path} cell, where the loader knows what its paths mean.
     """

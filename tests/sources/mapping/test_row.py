@@ -386,7 +386,7 @@ def test_columns_and_fields_that_are_there():
     [
         ({"columns": {"text": "boxed(a"}}, r"r.yaml: sources.2.options.columns.text: neither a column name nor"),
         ({"columns": {"extra": ["a", "nope(a)"]}}, r"options.columns.extra.1: there is no function nope\(\); known: "),
-        ({"keep": "regex(a, '(')"}, r"options.keep: regex\(\): no regular expression"),
+        ({"keep": "regex(a, '(')"}, r"options.keep: regex\(\): not a regular expression"),
         ({"published": "gsm9k"}, r"sources.2.options: there is no published mapping 'gsm9k'; known: .*arxivqa, "),
     ],
 )
