@@ -8,7 +8,7 @@ import polars as pl
 from measurement.arms import Arm, tools_arm
 from measurement.toolbox import Toolbox
 from records.evidence import KEY as EVIDENCE_KEY
-from records.evidence import read_aid
+from records.evidence import read_evidence
 from records.identity import content_hash
 from records.question import Question, Task
 from records.trajectory import Message
@@ -105,6 +105,6 @@ class PreparedArm:
 
 def evidence_id(extra: str, images: int) -> str:
     """Identity of the evidence in a question's `extra`, as far as it is text or within `images` images; "" without."""
-    aid = read_aid(extra)
+    aid = read_evidence(extra)
     boxes = [box.model_dump() for box in aid.boxes if box.image < images] if aid else []
     return content_hash([aid.texts, boxes]) if aid and (aid.texts or boxes) else ""

@@ -63,7 +63,7 @@ class Models:
         """The client of a role's model."""
         model = self.workspace.recipe.models.role(role)
         if model.url is None:
-            return self._client(getattr(self.workspace.recipe.models, role).same_as or role, self.files(role))
+            return self._client(self.workspace.recipe.models.owner(role), self.files(role))
         key = os.environ.get(model.api_key_env) if model.api_key_env else None
         if model.api_key_env and not key:
             raise RoleError(f"models.{role}: the environment variable {model.api_key_env} is not set")
@@ -87,7 +87,8 @@ class Models:
         return self._servers[files.identity]
 
     def _settings(self, name: str) -> Model:
-        return self.workspace.recipe.models.role("teacher" if name == "teacher" else "policy")
+        roles = self.workspace.recipe.models
+        return roles.role(name if name in roles.by_role() else "policy")
 
     def _client(self, name: str, files: ModelFiles) -> Endpoint:
         server = self.server(name, files)

@@ -15,7 +15,7 @@ from measurement import arms
 from measurement.prepared_arm import PreparedArm
 from measurement.toolbox import Toolbox
 from pipelines.recipe_file import recipe_path
-from records.evidence import Aid, Box, write_aid
+from records.evidence import Box, Evidence, write_evidence
 from records.question import Question
 from records.recipe import read_recipe
 from records.trajectory import ToolResult, text_message
@@ -29,7 +29,9 @@ from rollouts.tools.search import SearchIndex, SearchTool
 from sandbox import About
 from verdicts.rules import judged_with
 
-AID = json.dumps(write_aid({}, Aid(texts=["It is so."], boxes=[Box(image=0, left=0, top=0, right=0.5, bottom=0.5)])))
+AID = json.dumps(
+    write_evidence({}, Evidence(texts=["It is so."], boxes=[Box(image=0, left=0, top=0, right=0.5, bottom=0.5)]))
+)
 QUESTIONS = [
     Question(source="a", source_row="1", task="perception", text="Which colour?", images=["0" * 64],
              choices=["red", "blue"], answer="red", answer_type="choice", extra=AID),
