@@ -5,7 +5,7 @@ means over questions are unbiased then.
 """
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -98,7 +98,7 @@ def _states(table: pl.DataFrame, keys: Sequence[str], arms: Sequence[str]) -> pl
 
 def _row(states: dict[str, pl.DataFrame], confidence: float, seed: int) -> dict[str, float | None]:
     """The numbers of one row, without its name."""
-    measured = partial(_measured, confidence=confidence, seed=seed)
+    measured = _Measure(confidence, seed)
     pairs = states["tools"]
     questions, left, right, attempts = _numbers(
         pairs, "questions", "left", columns.first_right("direct"), columns.first_attempts("direct")
@@ -145,24 +145,29 @@ def _ratio(values: np.ndarray, questions: np.ndarray, of: np.ndarray | float = 1
     return float((values * questions).sum() / (of * questions).sum()) if len(questions) else None
 
 
-def _measured(
-    name: str,
-    values: np.ndarray,
-    questions: np.ndarray,
-    of: np.ndarray | None = None,
-    *,
-    lowest: float = -1.0,
-    confidence: float,
-    seed: int,
-) -> dict[str, float | None]:
-    """sum(values) / sum(of) over questions with the ends of its interval; the values are from `lowest` to 1."""
-    of = np.ones(len(values)) if of is None else of
-    ratio, n = _ratio(values, questions, of), questions.sum()
-    low = high = None
-    if n >= 2 and np.abs(values - ratio * of).max() > 1e-9:
-        low, high = bootstrap_ratio(values, of, questions, confidence, seed)
-    elif n >= 2:
-        others = 1 - ((1 - confidence) / 2) ** (1 / n)
-        mean = (of * questions).sum() / n
-        low, high = sorted(float((1 - others) * ratio + others * end / mean) for end in (lowest, 1.0))
-    return {name: ratio, columns.low(name): low, columns.high(name): high}
+@dataclass(frozen=True)
+class _Measure:
+    """Ratios over questions with the ends of their intervals."""
+
+    confidence: float
+    seed: int
+
+    def __call__(
+        self,
+        name: str,
+        values: np.ndarray,
+        questions: np.ndarray,
+        of: np.ndarray | None = None,
+        lowest: float = -1.0,
+    ) -> dict[str, float | None]:
+        """The columns of sum(values) / sum(of) over questions; the values are from `lowest` to 1."""
+        of = np.ones(len(values)) if of is None else of
+        ratio, n = _ratio(values, questions, of), questions.sum()
+        lower = upper = None
+        if n >= 2 and np.abs(values - ratio * of).max() > 1e-9:
+            lower, upper = bootstrap_ratio(values, of, questions, self.confidence, self.seed)
+        elif n >= 2:
+            others = 1 - ((1 - self.confidence) / 2) ** (1 / n)
+            mean = (of * questions).sum() / n
+            lower, upper = sorted(float((1 - others) * ratio + others * end / mean) for end in (lowest, 1.0))
+        return {name: ratio, columns.low(name): lower, columns.high(name): upper}

@@ -1,0 +1,2 @@
+STAGE = "contamination"
+"""The stage of the rejects of this folder."""

@@ -120,7 +120,7 @@ class _Images:
     """The images that are looked up: each by its hash and by the one of what its borders enclose."""
 
     def __init__(self, images: pl.DataFrame) -> None:
-        from filters.duplicates.kernels import hamming as _hamming  # numba loads slowly
+        from filters.duplicates.kernels import hamming  # numba loads slowly
 
         known = images.filter(pl.all_horizontal(pl.col("phash", "inner_phash", "thumbnail").is_not_null()))
         known = known.unique("image", maintain_order=True)
@@ -130,7 +130,7 @@ class _Images:
         self._hashes = np.concatenate([self._inner, known["phash"].to_numpy()[bordered]]).view(np.uint64)
         self._owner = np.concatenate([np.arange(known.height), np.flatnonzero(bordered)])
         self._thumbnails = known["thumbnail"]
-        self._kernels, self._table = _hamming, _hamming.tables(self._hashes)
+        self._kernels, self._table = hamming, hamming.tables(self._hashes)
 
     def near(self, wanted: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which of `wanted` hashes are near which image, and whether it is by what the image's borders enclose."""
@@ -148,12 +148,12 @@ class _Images:
 
     def likeness(self, owner: int, picture: Image.Image, bits: int) -> float:
         """Share of the hash's bits that an image and a picture have in common if they show the same; or else 0."""
-        look = describe(picture)
+        appearance = describe(picture)
         both = pl.DataFrame(
             {
                 "image": ["picture", "image"],
-                "inner_phash": [look.inner_phash, self._inner[owner]],
-                "thumbnail": [look.thumbnail, self._thumbnails[owner]],
+                "inner_phash": [appearance.inner_phash, self._inner[owner]],
+                "thumbnail": [appearance.thumbnail, self._thumbnails[owner]],
             }
         )
         name, distance = groups(both, bits).select("representative", "distance").row(1)

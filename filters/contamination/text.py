@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from filters.contamination.worked_examples import STAGE
+from filters.contamination import STAGE
 from filters.duplicates.exact import accepted_answers
 from filters.duplicates.near import number_key
 from filters.duplicates.semantic import nearest
@@ -251,7 +251,7 @@ def _nearest(
     embed: Embed,
     similarity: float,
 ) -> pl.DataFrame:
-    """`semantic_duplicates.nearest` of texts, of which only those that have a key are embedded."""
+    """`filters.duplicates.semantic.nearest` of texts, of which only those that have a key are embedded."""
     sides, rows, vectors = [], [], []
     for side, texts in ((one, our_texts), (other, their_texts)):
         used = side.select(pl.col("row").unique()).sort("row").with_row_index("place")

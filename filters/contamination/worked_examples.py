@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from filters.contamination import STAGE
 from filters.duplicates.exact import comparable_text
 from filters.rejects import reject_rows
-
-STAGE = "contamination"
 
 
 def apply(questions: pl.DataFrame, shown: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -1,0 +1,2 @@
+STAGE = "duplicates"
+"""The stage of the rejects of this folder."""

@@ -11,9 +11,8 @@ Signs of mathematics and numbers are no punctuation here: "2 + 3" and "2 - 3" ar
 
 import polars as pl
 
+from filters.duplicates import STAGE
 from filters.rejects import reject_rows
-
-STAGE = "duplicates"
 
 
 def comparable_text(text: pl.Expr) -> pl.Expr:

@@ -87,9 +87,9 @@ class _Search:
     """Finds the kept image of each of `hashes` (n, uint64) with `signatures` (n, 384)."""
 
     def __init__(self, hashes: np.ndarray, signatures: np.ndarray, bits: int) -> None:
-        from filters.duplicates.kernels import hamming as _hamming  # numba loads slowly
+        from filters.duplicates.kernels import hamming  # numba loads slowly
 
-        self._kernels, self._probes, self._bits = _hamming, _hamming.probes(bits), bits
+        self._kernels, self._probes, self._bits = hamming, hamming.probes(bits), bits
         self._hashes, self._signatures = hashes, signatures
         self.kept_by = np.arange(len(hashes))
         """for each image the place of the one that is kept for it"""

@@ -28,7 +28,7 @@ from string import ascii_uppercase
 import polars as pl
 
 from filters.questions.verifiable import is_number, unwrapped
-from filters.questions.wording import normalised
+from filters.questions.wording_rules import normalised
 from records.identity import content_hash
 
 _ROWS = 50_000
