@@ -25,9 +25,9 @@ import threading
 from pathlib import Path
 
 CPU_SECONDS = 5.0
-"""For one comparison."""
+"""CPU time of one comparison."""
 WALL_SECONDS = 60.0
-"""After which the worker is given up."""
+"""Wall-clock time after which the worker is killed."""
 MEMORY_BYTES = 4 << 30
 _ALLOWED = re.compile(r"[A-Za-z0-9\s+\-*/^(){}\[\]=.,\\_|<>!°%'π√×·÷−∞≤≥±:;]+")
 _BIG_EXPONENT = re.compile(r"\^\s*[{(]*\s*-?\d{5,}")

@@ -14,7 +14,7 @@ _LADDER_GRID = np.append(np.geomspace(1e-7, 0.3, 160), 1.0)
 """Values of min over looks of p / weight that a ladder's p-value is computed for; between them the next higher one
 counts: valid, and in the worst case twice too large."""
 _BLOCK = 2_000_000
-"""Numbers held at once."""
+"""Numbers in memory at once."""
 
 
 @lru_cache(maxsize=1_000)

@@ -1,4 +1,4 @@
-"""What is known about two pass rates of a question, given few attempts at it and the attempts at all other questions.
+"""What is known about two pass rates of a question from few attempts at it and the attempts at all other questions.
 
 Empirical Bayes (Robbins 1956; Efron 2010, "Large-Scale Inference", ch. 1): the questions of a table are draws from one
 joint distribution of two pass rates. It is estimated from the table, and each question's own posterior follows.
@@ -9,9 +9,9 @@ The distribution is a mixture of fixed components on a grid of pairs of rates, a
 Biostatistics 18:275-294), but in two dimensions: rates that are exactly equal, rates that differ by little (half-normal
 in the arcsine scale, at several widths, up and down), and rates that have nothing to do with each other. The
 proportions are fitted by EM, with a pull towards diffuse ones that counts as much as STRENGTH questions. They are
-fitted DRAWS times, the questions weighted anew each time by the Bayesian bootstrap (Rubin 1981, Annals of Statistics
-9:130-134), and the posteriors are averaged, so that what a small table leaves open about its own distribution widens
-the intervals (Laird and Louis 1987, JASA 82:739-750).
+fitted DRAWS times, each time with new weights of the questions by the Bayesian bootstrap (Rubin 1981, Annals of
+Statistics 9:130-134), and the posteriors are averaged, so that what a small table leaves open about its own
+distribution widens the intervals (Laird and Louis 1987, JASA 82:739-750).
 """
 
 from dataclasses import dataclass

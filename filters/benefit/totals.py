@@ -1,4 +1,4 @@
-"""What tools are good for over many questions: gain and harm, and how much of them the controls explain.
+"""What tools do over many questions: gain and harm, and how much of them the controls explain.
 
 All numbers come from the first samples of each arm, which every question has whatever the planner added to it: plain
 means over questions are unbiased then.
@@ -59,7 +59,7 @@ def totals(table: pl.DataFrame, confidence: float, seed: int = 0, by: str = "tas
         by: a column of text; its null counts as "(unknown)".
 
     Returns:
-        a row for each value of `by` with a question that counts, sorted, then `all`. Columns: `by`, questions,
+        one row per value of `by` with a question that counts, sorted, then `all`. Columns: `by`, questions,
         call_only_questions, result_only_questions, oracle_questions, direct, tools, call_only, result_only, oracle,
         churn, and benefit, corrected_benefit, gain, harm, habit, content, results_alone, habit_share, results_share,
         each followed by its _low and _high (null for a single question). Null where no question counts.

@@ -9,7 +9,7 @@ details that count, is the score.
 Looked for are crops of at least 15 % of the benchmark image's area, by up to a factor of 2 wider or taller than it. Of
 such crops, re-encoded and resized, nearly all of photographs and of bar charts are found; four in five of line charts;
 of pages of text most that hold half of the page and few small ones, because lines of text leave nearly nothing in the
-low frequencies. Charts that one program drew on one frame can be hits of each other where a part of them is alike.
+low frequencies. Charts that one program drew on one frame can be hits of each other where a part of them is the same.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,13 +31,13 @@ _RATIO, _STEP = 1.12, 0.09
 """Between one size of windows and the next, and between places, as a share of the window. A hash of low frequencies
 stands about half of that in each direction."""
 _SIDE = 128
-"""A benchmark image is averaged to this many pixels a side before its windows are cut."""
+"""Pixels per side to which a benchmark image is averaged before its windows are cut."""
 _NEAREST = 64
 """Hashes that one window may be near to."""
 LIKE = 0.7
 """Cosine similarity of two windows' amplitudes from which their pixels are compared."""
 _TRIED = 3
-"""Windows, the most alike first, from which an image is fitted."""
+"""Windows, the most similar first, from which an image is fitted."""
 MIN_SCORE = 0.75
 """The correlation from which two pictures are one."""
 _SURE = 0.95
@@ -180,10 +180,10 @@ def hits(
         kept: gives the `windows` of a benchmark's image: those kept from before, or those that `make()` makes.
 
     Returns:
-        HITS, the best score first: for each image and row of a benchmark the kind ("whole" or "crop") and the score
+        HITS, the best score first: per image and row of a benchmark the kind ("whole" or "crop") and the score
         from MIN_SCORE to 1.
     """
-    # Equal bytes need no look.
+    # Equal bytes need no comparison.
     shared = images.select("image").unique(maintain_order=True).join(benchmark.select("image"), on="image", how="semi")
     found = [(name, name, "whole", 1.0) for name in shared["image"]]
     if images.height and benchmark.height:
@@ -218,10 +218,12 @@ def _hits_of(
     frame, vectors = enclosed(picture), _hashed(picture)
     places = np.concatenate([boxes(), [frame]])
     window = asked[window]
-    alike = (_unit(vectors[window]) * _unit(looked.amplitudes(owner))).sum(axis=1)
-    near = pl.DataFrame({"window": window, "owner": owner, "inner": inner, "alike": alike})
+    similar = (_unit(vectors[window]) * _unit(looked.amplitudes(owner))).sum(axis=1)
+    near = pl.DataFrame({"window": window, "owner": owner, "inner": inner, "similar": similar})
     # The thumbnail shows what the borders enclose: of a hash of the whole image nothing more is known here.
-    near = near.filter((pl.col("alike") >= LIKE) | ~pl.col("inner")).sort("alike", "window", descending=[True, False])
+    near = near.filter((pl.col("similar") >= LIKE) | ~pl.col("inner")).sort(
+        "similar", "window", descending=[True, False]
+    )
     grey = pyramid(picture)
     for (place,), windows_near in near.group_by("owner", maintain_order=True):
         name = looked.names[place]

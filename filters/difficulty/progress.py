@@ -10,12 +10,12 @@ def progress(attempts: pl.DataFrame, rule: Rule) -> pl.DataFrame:
     """How far each question is under a rule: what has been counted, whether it has stopped, and what is to be made.
 
     Waves are walked in order while all their samples are there, up to the first end of a wave where the rule decides.
-    Samples after it are ignored even if stored: what comes out depends on the rule and the replies alone, not on what
-    was once sampled under another rule, and only so is the estimate unbiased.
+    Samples after it are ignored even if stored: the result depends on the rule and the replies only, not on what was
+    once sampled under another rule, or the estimate would be biased.
 
     Args:
-        attempts: columns question_id, sample_index (from 0) and correct (null: a recorded outcome that is no attempt).
-            One row per question and sample; an index outside the rule's samples is ignored.
+        attempts: columns question_id, sample_index (from 0) and correct (null: a recorded outcome that is not an
+            attempt). One row per question and sample; an index outside the rule's samples is ignored.
 
     Returns:
         Per question, as first seen: question_id, used (samples counted), attempts (those of them that are attempts),

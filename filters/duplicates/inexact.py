@@ -8,7 +8,7 @@ Three kinds of pairs, in each of which the numbers, the choices and the accepted
 
 The answers must agree because "the capital of Mali" and "the capital of Bali" are nearly the same text.
 
-Questions stand in order, oldest first, and one is rejected if and only if an older one that is kept is its duplicate
+Questions are in order, oldest first, and one is rejected if and only if an older one that is kept is its duplicate
 (filters/duplicates/keep_oldest.py): what comes later changes no decision about what was there before.
 """
 
@@ -46,7 +46,7 @@ def apply(
 
     Args:
         questions: with the column `pictures`: the representatives of the question's images.
-        embed: gives the unit vectors, (n, d), of texts; needed where `rules.semantic` is given.
+        embed: gives the unit vectors, (n, d), of texts; needed where there is `rules.semantic`.
 
     Returns:
         kept and rejects in the questions' order, and pairs (PAIRS); those with `dropped` false are below the threshold.

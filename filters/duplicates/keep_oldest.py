@@ -1,6 +1,6 @@
 """Which of several duplicates is kept: the one rule of the near, image and semantic duplicates.
 
-Rows stand in a fixed order, oldest first. A row is dropped if and only if it is a duplicate of an earlier row that is
+Rows are in a fixed order, oldest first. A row is dropped if and only if it is a duplicate of an earlier row that is
 itself kept. So a row that comes later changes no earlier decision, every dropped row is a duplicate of the very row
 that is kept in its stead (no chains), and no two kept rows are duplicates: the kept rows are the lexicographically
 first maximal independent set of the graph of duplicate pairs.

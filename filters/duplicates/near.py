@@ -14,7 +14,7 @@ mathematics, variables and short words are never slips.
 
 Equal normalised texts are joined first. Candidates among the others are rows that are equal but for one word (there
 all pairs with a slip in one word are found), and rows that share one of 6 MinHash bands of 5. Each is verified exactly,
-so nothing is reported that is no near duplicate. What is missed: pairs of similarity s with slips in two words or more,
+so everything reported is a near duplicate. What is missed: pairs of similarity s with slips in two words or more,
 with probability (1 - s^5)^6 (0.4 % at 0.9, 9 % at 0.8), and more of them where thousands of questions come from one
 template: in a large bucket a row is compared with 64 others that are equal but for one word, with 4 of a band. That
 bound keeps the cost linear in the rows.
@@ -223,9 +223,9 @@ def pairs(texts: pl.Series, groups: pl.Series, threshold: float) -> pl.DataFrame
     by_row = np.argsort(order[first])
     first, sizes = first[by_row], sizes[by_row]
     heads = order[first]
-    found, alike = _similar(out, starts[heads], ends[heads], of_row[heads], threshold)
+    found, similar = _similar(out, starts[heads], ends[heads], of_row[heads], threshold)
     a, b = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    more_left, more_right, more = _between_classes(order, first, sizes, a, b, alike)
+    more_left, more_right, more = _between_classes(order, first, sizes, a, b, similar)
     return _table(
         np.concatenate([left, more_left]), np.concatenate([right, more_right]), np.concatenate([similarity, more])
     )

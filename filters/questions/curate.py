@@ -1,9 +1,9 @@
-"""From everything that came to what is worth asking: all the rules about questions, in their order.
+"""The questions that are worth asking, out of all that came: every rule about questions, in their order.
 
     verifiable -> wording -> images -> open-ended form -> duplicates (exact, then inexact) -> contamination
 
 An incoming question keeps its identity through all of them, so that rows in = rows out + rejects, id by id. One that is
-asked without its choices is another question when it leaves: `arrived_as` says under which id it came.
+asked without its choices is another question at the end: `arrived_as` is the id with which it came.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class EvaluationSets:
 
 @dataclass(frozen=True)
 class Curated:
-    """What is worth asking, what is not, and what was seen on the way."""
+    """What is worth asking, what is not, and what was found on the way."""
 
     kept: pl.DataFrame
     """The questions, with `arrived_as`, `original` (JSON text of a question that was asked with choices; null for the

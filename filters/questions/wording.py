@@ -1,4 +1,4 @@
-"""Does the text ask one clear question that has the same single answer next year? If not it is rejected, with a reason.
+"""Texts that ask one clear question with the same single answer next year; others are rejected, with a reason.
 
 A pure function over a table of questions; every rule is a polars expression, and a question that breaks several rules
 is rejected once, for the first in this order:
@@ -14,7 +14,7 @@ is rejected once, for the first in this order:
     ambiguous           only function words and pronouns, "he" or "this building" with nothing they could stand for
     several_questions   two questions and one answer
     no_single_answer    asks for an opinion, a description, a text to be written, or any one of many
-    time_bound          "current", "latest", "how old is", an office held today, and no date that fixes it
+    time_bound          "current", "latest", "how old is", a present office, and no date that fixes it
 
 The phrases are English; a text in another language passes all rules but the first five. Each rule is kept narrow: a
 rule takes a phrase only where it cannot well mean anything else ("electric current", "in the last year of her life",

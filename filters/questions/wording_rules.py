@@ -139,20 +139,20 @@ def leak_rules() -> list[WordingRule]:
         LINE.str.extract(phrases.SAID),
         LINE.str.extract(r"(?:^|\s)a: ?([^:]{1,60})$"),
     ]
-    given = pl.lit(False)
+    told_at_once = pl.lit(False)
     for tail in tails:
         rest = pl.format("{} ", normalised(tail))
         for text in (words, normalised(chosen)):
             starts = rest.str.starts_with(pl.format("{} ", text)) & (text != "")
             # "Answer: yes or no", "answer = 1 if true" tell how to answer.
             form = rest.str.slice(text.str.len_chars()).str.contains(r"^ (?:or|if|when|for|to|and|otherwise|no)\b")
-            given = given | (starts & ~form)
+            told_at_once = told_at_once | (starts & ~form)
     boxed = (ANSWER != "") & RAW.str.contains(pl.concat_str(pl.lit("\\boxed{"), ANSWER, pl.lit("}")), literal=True)
     # The sentence that asks, except where the whole text is one question about the world.
     asking = RAW.str.extract(r"([^.?!\n]*\?)[^?]*$").fill_null(RAW)
     asking = pl.when(TASK == "search").then(RAW).otherwise(asking)
     picked = LINE.str.contains(phrases.PICKED) | asking.str.contains(r",[^,]+(?:,| and )|[\"“:]")
-    held = (
+    in_question = (
         (TYPE == "short_text")
         & (TASK != "math")
         & (words.str.len_chars() > 1)
@@ -171,7 +171,7 @@ def leak_rules() -> list[WordingRule]:
         WordingRule(
             "answer_given",
             ("answer", "ans:", "ans =", "solution", " a:"),
-            given,
+            told_at_once,
             pl.format("answer {}: {}", ANSWER.str.slice(0, 60), SHOWN),
         ),
         WordingRule("answer_given", ("\\boxed",), boxed, pl.format("answer {}: {}", ANSWER.str.slice(0, 60), SHOWN)),
@@ -181,7 +181,7 @@ def leak_rules() -> list[WordingRule]:
             RAW.str.contains(phrases.SOLUTION),
             SHOWN,
         ),
-        WordingRule("answer_in_question", (), held, pl.format("answer: {}", ANSWER.str.slice(0, 100))),
+        WordingRule("answer_in_question", (), in_question, pl.format("answer: {}", ANSWER.str.slice(0, 100))),
     ]
 
 
