@@ -1,4 +1,4 @@
-"""Is this answer right? The one verdict that curates the data, rewards the training and scores the evaluation.
+"""The verdict by rules: the one that curates the data, rewards the training and scores the evaluation.
 
 The rules, by answer type (an alias of the question counts like its answer; wrappers such as \\boxed{}, $…$, **…**,
 quotes and "the answer is" are taken off first; an answer of 300 characters or more is wrong):

@@ -123,7 +123,7 @@ def ladder_level(level: float, looks: Sequence[int]) -> float:
 
 @lru_cache(maxsize=64)
 def _ladder_sizes(looks: tuple[int, ...]) -> np.ndarray:
-    """For each a of the grid: the largest chance under H0 that p / weight is at most a at a look.
+    """The largest chance under H0, per a of the grid, that p / weight is at most a at a look.
 
     Under H0 it is largest where the rates are equal: with a lower second or a higher first rate, the second series can
     only have fewer right attempts, the first only more, and p only be larger, at every look. The states of both series

@@ -76,7 +76,7 @@ class Lookahead:
     rates: JointRates
     looks: tuple[int, ...]
     weights: tuple[float, ...]
-    """Of the looks, exact_tests.look_weights."""
+    """Weights of the looks (exact_tests.look_weights)."""
     gain_level: float
     """Up to it a p-value, divided by the weight of its look, decides for a gain (exact_tests.ladder_level)."""
     harm_level: float
@@ -117,7 +117,7 @@ class Lookahead:
         return self._known[at]
 
     def _arrived(self, at: Position, number: int) -> np.ndarray:
-        """As `ahead`, but at a look just made: what is decided there is decided."""
+        """The same as `ahead`, but at a look just made: what is decided there stays decided."""
         found = self.ahead(at).copy()
         first, second = at.attempts
         weight = self.weights[number]

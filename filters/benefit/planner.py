@@ -1,5 +1,5 @@
-"""Where further rollouts settle most: at questions for which it is open whether tools help, and at gains for which it
-is open whether the call or its result explains them.
+"""The plan of further rollouts: they go where they settle most, to questions for which it is open whether tools help,
+and to gains for which it is open whether the call or its result explains them.
 
 A question is settled when it is decided to be a gain, a harm, or neither (filters/benefit/per_question.py). What
 further attempts would bring follows from what is known of its pass rates (filters/benefit/lookahead.py), and the
@@ -24,7 +24,7 @@ from records.recipe import ToolBenefit
 _CHANCES = 20
 """Chances are told apart in steps of 1 / 20."""
 _ROUNDS = 6
-"""In which the number of decisions that is expected, and the threshold that follows from it, come to agree."""
+"""Rounds in which the expected number of decisions and the threshold that follows from it come to agree."""
 _POSITION = ["stratum", "chance_step", *map(columns.samples, COMPARED), *map(columns.attempts, COMPARED)]
 _RIGHT = [columns.right(arm) for arm in COMPARED]
 

@@ -16,7 +16,7 @@ from filters.benefit.joint_rates import MOST_CHANCE
 from filters.intervals import bootstrap_ratio
 
 _UNIT = 1_000_000
-"""Of a whole number for 1 - chance, so that sums do not depend on the order of rows."""
+"""The unit of 1 - chance as a whole number, so that sums do not depend on the order of rows."""
 _OTHERS = ("call_only", "result_only", "oracle")
 _WITH_INTERVAL = (
     "benefit", "corrected_benefit", "gain", "harm", "habit", "content", "results_alone", "habit_share", "results_share",
@@ -141,7 +141,7 @@ def _rates(states: pl.DataFrame, *arms: str) -> list[np.ndarray]:
 
 
 def _ratio(values: np.ndarray, questions: np.ndarray, of: np.ndarray | float = 1.0) -> float | None:
-    """Over questions: sum of the values over the sum of what they are shares of. None over no question."""
+    """The sum of the values over questions divided by the sum of what they are shares of; None without a question."""
     return float((values * questions).sum() / (of * questions).sum()) if len(questions) else None
 
 

@@ -25,11 +25,14 @@ from filters.duplicates.images import groups
 from records.images.perceptual_hash import CELLS, COSINES, FREQUENCIES, amplitudes, describe, enclosed, hashes, luma
 from records.recipe.questions import Decontamination
 
-SMALLEST, WIDEST = 0.15, 2.0
-"""The least area of a window, as a share of the image's, and the most by which its shape may differ from it."""
-_RATIO, _STEP = 1.12, 0.09
-"""Between one size of windows and the next, and between places, as a share of the window. A hash of low frequencies
-stands about half of that in each direction."""
+SMALLEST = 0.15
+"""The least area of a window, as a share of the image's."""
+WIDEST = 2.0
+"""The largest factor by which the shape of a window may differ from the image's."""
+_RATIO = 1.12
+"""Ratio of one size of windows to the next. A hash of low frequencies tolerates about half of that."""
+_STEP = 0.09
+"""Distance between places of a window, as a share of it."""
 _SIDE = 128
 """Pixels per side to which a benchmark image is averaged before its windows are cut."""
 _NEAREST = 64
@@ -58,8 +61,9 @@ HITS = {"image": pl.String, "benchmark": pl.String, "row": pl.String, "kind": pl
 
 @lru_cache(maxsize=1)
 def _spans() -> tuple[list[np.ndarray], list[np.ndarray], list[tuple[int, int]]]:
-    """For each size of windows, in one direction: where they lie, (n, 2) in shares; what gives the amplitudes of their
-    cells out of a line of _SIDE pixels, (n * _USED, _SIDE); and the pairs of sizes (along, down) that make windows."""
+    """Three lists. Per size of windows, in one direction: where they lie, (n, 2) in shares, and the matrix that makes
+    the amplitudes of their cells of a line of _SIDE pixels, (n * _USED, _SIDE); and the pairs of sizes (along, down)
+    that make windows."""
     sizes, least = [1.0], np.sqrt(SMALLEST / WIDEST)
     while sizes[-1] > least:
         sizes.append(sizes[-1] / _RATIO)

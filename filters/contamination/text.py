@@ -14,8 +14,8 @@ Three kinds of hit:
   agree. Without that guard the questions of one template would all be near one another.
 
 A short text about an image ("What colour is the car?") belongs to its image. Where the question or the benchmark row
-has an image, a text counts only if it is specific: more than n n-grams that are no stock phrase, so at least 2n words.
-A question with an image is not a copy of a benchmark row without one.
+has an image, a text counts only if it is specific: more than n n-grams that are not stock phrases, so at least 2n
+words. A question with an image is not a copy of a benchmark row without one.
 """
 
 # ruff: noqa: RUF001 - signs that look alike are meant
@@ -86,7 +86,7 @@ class _Index:
     texts: pl.DataFrame
     """target, words, specific, content (list of words, null where the share alone decides)."""
     grams: pl.DataFrame
-    """gram, target, share: n-grams that are no stock phrase; a target's shares sum to 1."""
+    """gram, target, share: n-grams that are not stock phrases; a target's shares sum to 1."""
 
 
 def _index(benchmark: pl.DataFrame, n: int) -> _Index:

@@ -1,4 +1,4 @@
-"""How well a picture fits a window of another: the window is moved until it fits best, and the pixels are compared.
+"""The fit of a picture to a window of another: the window is moved until it fits best, and the pixels are compared.
 
 The fit is the enhanced correlation coefficient of Evangelidis and Psarakis, "Parametric Image Alignment Using Enhanced
 Correlation Coefficient Maximization", TPAMI 2008, for a window's four edges.
@@ -82,7 +82,7 @@ def fit(image: list[Image.Image], benchmark: list[Image.Image], box: Box) -> tup
 
 
 def details(pyramid: list[Image.Image]) -> float:
-    """Over how many blocks a picture's contrast is spread."""
+    """The number of blocks over which a picture's contrast is spread."""
     cut = _blocks(_cut(pyramid, (0, 0, 1, 1), _GRID))
     contrast = np.sqrt((cut * cut).sum(axis=(1, 3)))
     return float(contrast.sum() ** 2 / max((contrast**2).sum(), 1e-6))

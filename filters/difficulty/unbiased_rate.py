@@ -14,8 +14,8 @@ from filters.difficulty.stopping import Rule
 
 
 def _reached(rule: Rule, looks: Sequence[int], attempts: int, right: int) -> Iterator[tuple[int, Counter[int]]]:
-    """At each look (attempts made so far): how many sequences of attempts from the state (attempts, right) lead to each
-    number of right ones, without having stopped at an earlier look."""
+    """The number of sequences of attempts from the state (attempts, right) to each number of right ones at each look
+    (attempts made so far), without those that stopped at an earlier look."""
     going = Counter({right: 1})
     for look in looks:
         reached: Counter[int] = Counter()
@@ -112,8 +112,8 @@ def _first_above(curve: Callable[[np.ndarray], np.ndarray], level: float) -> flo
 
 @lru_cache(maxsize=1_000)
 def flipped_sequences(rule: Rule) -> tuple[int, ...]:
-    """Of all sequences of `samples` attempts with 0, 1, ... `samples` right: how many does the rule, stopping early,
-    decide otherwise than all attempts would?"""
+    """The number of sequences of `samples` attempts with 0, 1, ... `samples` right that the rule, stopping early,
+    decides differently than all attempts would."""
     flipped = [0] * (rule.samples + 1)
     for (attempts, right), paths in stopping_points(rule).items():
         decided = rule.decision(attempts, right)

@@ -60,11 +60,11 @@ def _from_hub(model: str, revision: str | None) -> Path:
         return Path(snapshot_download(model, revision=revision, etag_timeout=10, ignore_patterns=unread))
     except Exception as error:  # anything from name resolution to permissions, in types that change between releases
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise RecipeError(f"{KEY}.model: {model} is no folder, and not to be had from the hub: {reason[0]}") from None
+        raise RecipeError(f"{KEY}.model: {model} is not a folder and not on the hub: {reason[0]}") from None
 
 
 def model_folder(settings: SemanticDuplicates) -> Path:
-    """Where the model's files are: `model` as a folder, `model` from the hub, then `package`; the first to be had.
+    """The folder of the model's files: `model` as a folder, `model` from the hub, then `package`; the first available.
 
     Raises:
         RecipeError: none of them is there.

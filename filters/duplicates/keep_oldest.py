@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def keep_first(left: ArrayLike, right: ArrayLike, n: int) -> NDArray[np.int64]:
-    """For each of n rows the position of the earliest kept row that it duplicates, or -1 where the row is kept.
+    """The position of the earliest kept row that each of n rows duplicates, or -1 where the row is kept.
 
     `left` and `right`, both of shape (m,), are positions from 0 to n - 1: m pairs of duplicates in any order and
     orientation, repeated or not; a row paired with itself says nothing. Takes O(m log m + n).

@@ -9,8 +9,8 @@ Two texts of a group are near duplicates when
    blue car" in a question of twenty words, and both questions may have the answer 2. Long texts may differ in one word
    of letters in forty.
 
-What is normalised is no difference: case, punctuation, articles, politeness, how a number is written. Numbers, signs of
-mathematics, variables and short words are never slips.
+What is normalised away does not count as a difference: case, punctuation, articles, politeness, how a number is
+written. Numbers, signs of mathematics, variables and short words are never slips.
 
 Equal normalised texts are joined first. Candidates among the others are rows that are equal but for one word (there
 all pairs with a slip in one word are found), and rows that share one of 6 MinHash bands of 5. Each is verified exactly,
@@ -34,7 +34,7 @@ _SIGNS = dict(
 )  # fmt: skip
 """Signs beyond ASCII (after NFKC) and how they are read."""
 FIRST = 8
-"""Of equal texts, how many each other one is paired with."""
+"""Equal texts that each other one is paired with."""
 FREE_WORDS = 1 / 40
 """Words that may be changed, added or dropped, per word of a text."""
 GAP_WINDOW, BAND_WINDOW = 32, 2
@@ -196,7 +196,7 @@ def pairs(texts: pl.Series, groups: pl.Series, threshold: float) -> pl.DataFrame
     `keep_oldest.keep_first`, as of equal texts only the first can be kept, and where some pairs are struck out (the
     answers differ) it leaves a row 8 to stand for. Texts without words are like nothing. Deterministic.
 
-    Raises ValueError if the lengths differ, if groups are no integers, or for a threshold outside 0 < t <= 1.
+    Raises ValueError if the lengths differ, if groups are not integers, or for a threshold outside 0 < t <= 1.
     """
     if len(texts) != len(groups):
         raise ValueError(f"{len(texts)} texts, but {len(groups)} groups")

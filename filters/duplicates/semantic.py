@@ -76,7 +76,7 @@ def pairs(vectors: np.ndarray, blocks: pl.Series, similarity: float, *, whole: i
 def nearest(
     ours: pl.DataFrame, theirs: pl.DataFrame, our_vectors: np.ndarray, their_vectors: np.ndarray, similarity: float
 ) -> pl.DataFrame:
-    """For rows of one table the nearest row of another with which they share a key, exactly; none below `similarity`.
+    """The nearest row of another table for rows of one, among those that share a key, exactly; none below `similarity`.
 
     Args:
         ours, theirs: row (UInt32, a place among the vectors) and key; a row may have several keys.

@@ -98,9 +98,8 @@ def _opened(questions: pl.DataFrame, rules: QuestionRules) -> pl.DataFrame:
 
 
 def _with_pictures(questions: pl.DataFrame, facts: pl.DataFrame, rules: QuestionRules) -> pl.DataFrame:
-    """With `pictures`: for each image the oldest one that shows the same picture, among those of all that came: which
-    it is does not depend on the rules.
-    """
+    """The questions with `pictures`: per image the oldest one that shows the same picture, among those of all questions
+    that came, so that it does not depend on the rules."""
     if rules.duplicates.images is None:
         return questions.with_columns(pictures=pl.col("images").fill_null([]))
     used = (

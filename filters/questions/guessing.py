@@ -25,11 +25,15 @@ import polars as pl
 from filters.intervals import wilson
 
 MIN_ROWS = 20
+"""Questions from which a kind counts."""
 MAX_ANSWERS = 12
+"""Answers of a small set."""
 COVERED = 0.95
+"""Share of a kind that its commonest answers cover if they are a small set."""
 CONFIDENCE = 0.9
-"""Of the two-sided interval, whose lower end is the one-sided bound at 95 %."""
+"""Confidence of the two-sided interval, whose lower end is the one-sided bound at 95 %."""
 TEMPLATE_CHARS = 250
+"""Characters of a text that its template is made of."""
 
 
 def template(text: pl.Expr) -> pl.Expr:
@@ -40,7 +44,7 @@ def template(text: pl.Expr) -> pl.Expr:
 
 
 def _modal_share(rows: pl.DataFrame, kind: list[str], small: bool) -> pl.DataFrame:
-    """For each kind, the lower bound of the share of its commonest answer; `small`: only kinds with few answers.
+    """The lower bound of the share of each kind's commonest answer; `small`: only kinds with few answers.
 
     `rows` has the columns of `kind` and `said`. Kinds of fewer than MIN_ROWS rows are left out.
     """

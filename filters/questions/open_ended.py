@@ -33,8 +33,10 @@ from records.identity import content_hash
 
 _ROWS = 50_000
 """Rows looked at at once: bounds the memory that copies of the texts take."""
-MAX_WORDS, MAX_CHARS = 5, 40
-"""Of an option: a longer one is a statement, which nobody writes the same way again."""
+MAX_WORDS = 5
+"""Words of an option: a longer one is a statement, which nobody writes the same way again."""
+MAX_CHARS = 40
+"""Characters of an option."""
 
 # Instructions to answer with a letter, and the options in the text itself.
 _INSTRUCTION = (

@@ -95,7 +95,7 @@ def _expression_unreadable(answer: pl.Expr) -> pl.Expr:
 
 
 def _aliases_contradict(answer: pl.Expr, place: pl.Expr, names: pl.Expr) -> pl.Expr:
-    """Where an alias would make right what the answer makes wrong."""
+    """Whether an alias would make right what the answer makes wrong."""
     kind = pl.col("answer_type")
     aliases = pl.when(pl.col("aliases").list.len() > 0).then(pl.col("aliases"))
     said = aliases.list.eval(pl.element().fill_null("").str.strip_chars().str.to_lowercase())

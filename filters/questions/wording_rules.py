@@ -59,6 +59,7 @@ _ALNUM = RAW.str.count_matches(r"[\p{L}\p{N}]")
 
 
 def text_rules() -> list[WordingRule]:
+    """The text is a readable text that asks something."""
     long = RAW.str.len_chars()
     entity = RAW.str.contains(phrases.ENTITY) & ~LINE.str.contains(r"\b(?:html|xml|entit(?:y|ies)|escape[ds]?)\b")
     # 12 characters or more of signs, with no two words, no digit and no maths among them.
@@ -80,6 +81,7 @@ def text_rules() -> list[WordingRule]:
 
 
 def missing_rules() -> list[WordingRule]:
+    """What the text speaks of, images and options, is there."""
     no_picture = PICTURES == 0
     spoken = LINE.str.replace_all(phrases.NOT_SHOWN, "~")
     charted = spoken.str.contains(phrases.IN_CHART) & ~LINE.str.contains(phrases.GRAPH_THEORY)
@@ -125,6 +127,7 @@ def missing_rules() -> list[WordingRule]:
 
 
 def leak_rules() -> list[WordingRule]:
+    """The text does not tell the answer."""
     words = normalised(ANSWER)
     # By its place if the answer is a letter, otherwise by its text: as the verdict reads it.
     marked = pl.col("choices").list.eval(pl.element().fill_null("").str.contains(phrases.MARK))
@@ -189,6 +192,7 @@ def leak_rules() -> list[WordingRule]:
 
 
 def question_rules() -> list[WordingRule]:
+    """The text asks one clear question with one answer."""
     no_picture = PICTURES == 0
     alone = no_picture & ~RAW.str.contains(phrases.REFERENT)
     pronoun = (
@@ -250,6 +254,7 @@ def question_rules() -> list[WordingRule]:
 
 
 def time_rules() -> list[WordingRule]:
+    """The answer stays the same over the years."""
     dated = LINE.str.replace_all(phrases.EVENT_DATE, "~").str.contains(phrases.DATED)
     plain = LINE.str.replace_all(phrases.OTHER_SENSE, "~").str.replace(phrases.OVER, "~")
     # "Today" in the middle of a sentence is a name: of a paper, a programme, a song.
