@@ -527,23 +527,30 @@ async def test_a_server_that_queues_is_asked_for_what_it_can_run(served, monkeyp
     monkeypatch.setattr(concurrency_module, "POLL_S", 0.02)
 
     async def run(slots):
-        running, at_once, paths, limits = asyncio.Semaphore(slots), 0, set(), []
+        running, at_once, polls, paths, limits = asyncio.Semaphore(slots), 0, 0, set(), []
+
+        def has_been_watched() -> bool:
+            return endpoint.limit < 16 if slots < 16 else polls >= 3
 
         async def answer(path, body):
-            nonlocal at_once
+            nonlocal at_once, polls
             paths.add(path)
+            polls += path == "/metrics"
             limits.append(endpoint.limit)
             if path == "/metrics":
                 waiting, busy = max(0, at_once - slots), min(at_once, slots)
                 return 200, f'vllm:num_requests_running {busy}.0\nvllm:num_requests_waiting{{a="b"}} {waiting}.0\n'
             at_once += 1
             async with running:
+                while not has_been_watched():  # nothing comes to its end before, however rarely it is looked at
+                    await asyncio.sleep(0.01)
                 await asyncio.sleep(0.01)
             at_once -= 1
             return 200, chat()
 
         async with client(await served(answer), concurrency=16) as endpoint:
-            await gathered(endpoint, *(f"{n}?" for n in range(120)))
+            async with asyncio.timeout(120):
+                await gathered(endpoint, *(f"{n}?" for n in range(120)))
         assert paths == {"/metrics", "/v1/chat/completions"}
         return min(limits), endpoint.counters.completed
 
