@@ -32,6 +32,7 @@ def test_a_good_recipe_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"models": {"policy": POLICY, "techer": POLICY}}, "techer: did you mean 'teacher'?"),
         ({"dificulty": {}}, "dificulty: no such key (did you mean 'difficulty'?)"),
         ({"sources": [{"name": "a", "loader": "b", "limt": 3}]}, "sources.0.limt: no such key (did you mean 'limit'?)"),
         ({"difficulty": {"samples": 4, "waves": [2, 3], "keep": {"max": 1}}}, "waves [2, 3] add up to 5"),
