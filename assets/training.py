@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from assets.resources import Models, Workspace
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from reports import samples as show
 
 # After everything that calls the policy: its server is stopped for the training, and takes a minute to start again.
@@ -121,7 +121,7 @@ def sft_checkpoint(
     context: dg.AssetExecutionContext, workspace: Workspace, models: Models, sft_training_set: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
     data = workspace.folder("training_sets") / "sft" / "trl_messages" / "train.parquet"
-    settings = workspace.recipe.sft.model_dump(exclude={"formats"})
+    settings = hashed(workspace.recipe.sft, leaving_out={"formats"})
     return _checkpoint(context, workspace, models, "sft", data, sft_training_set, settings, {})
 
 
@@ -137,7 +137,7 @@ def rl_checkpoint(
     context: dg.AssetExecutionContext, workspace: Workspace, models: Models, rl_training_set: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
     data = workspace.folder("training_sets") / "rl" / "trl_prompts" / "train.parquet"
-    settings = workspace.recipe.rl.model_dump(exclude={"formats"})
+    settings = hashed(workspace.recipe.rl, leaving_out={"formats"})
     more = {
         "recipe": workspace.recipe.model_dump(mode="json"),
         "data_root": workspace.data,

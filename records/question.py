@@ -1,6 +1,6 @@
 """A question with a checkable answer, and a row that was turned away."""
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,6 +55,7 @@ class Document(BaseModel):
     """One text of a corpus that a search tool searches."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("document_id", "title", "text", "source")
 
     document_id: str
     title: str

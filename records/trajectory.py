@@ -3,7 +3,7 @@
 Dialects turn messages to and from a model's own text; formats turn them into what a trainer reads.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,7 @@ class Block(BaseModel):
     """A piece of content: a text, or an image by its hash."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("type", "text", "image")
 
     type: Literal["text", "image"]
     text: str = ""
@@ -28,6 +29,7 @@ class ToolCall(BaseModel):
     """A call as the model wrote it; `arguments` is JSON text and code in it is byte for byte what runs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("name", "arguments")
 
     name: str
     arguments: str
@@ -37,6 +39,7 @@ class ToolResult(BaseModel):
     """What came back. `outcome` is about the call alone: `infrastructure` is never the model's doing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("outcome", "text", "images", "seconds")
 
     outcome: Outcome
     text: str = ""
@@ -49,6 +52,7 @@ class Message(BaseModel):
     """One turn."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("role", "content", "reasoning", "tool_calls", "answer", "raw", "name")
 
     role: Role
     content: list[Block] = Field(default_factory=list)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from records.identity import canonical_json, content_hash
+from records.identity import canonical_json, content_hash, hashed
 from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Sampling
@@ -44,7 +44,7 @@ TOOL_ATTEMPTS = 3
 
 def sampling_identity(sampling: Sampling) -> dict[str, Any]:
     """How sampling enters fingerprints and is kept with a rollout: a limit that is not set is no part of it."""
-    return sampling.model_dump(exclude_none=True)
+    return hashed(sampling)
 
 
 class Calls(Protocol):
@@ -203,7 +203,7 @@ async def attempt(
     dialect, sampling = setting.dialect, setting.sampling
     tools = list(setting.tools.values())
     # the prompt's images enter the fingerprint by hash, never as bytes
-    prompt_fingerprint = content_hash([dialect.name, [m.model_dump() for m in prompt], setting.sees_images])
+    prompt_fingerprint = content_hash([dialect.name, [hashed(m) for m in prompt], setting.sees_images])
     versions = setting.tool_versions()
     # what is given up front may come to the same words in another setting, where it is another attempt
     given = [setting.prompt_template] if setting.arm in GIVEN else []

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from assets.conservation import rejects_table
 from assets.resources import Workspace
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import Question, Reject
 from records.recipe import Source
@@ -86,7 +86,7 @@ def take_over(workspace: Workspace, spec: Source, seed: int, accept: bool = Fals
     # A run that was killed in between may have left a state without a table.
     before = read_state(workspace, spec.name) if tables.exists(spec.name) else None
     arrival = open_source(spec, seed, workspace.images, workspace.recipe.questions.images, _Known(workspace, spec.name))
-    about = spec.model_dump(mode="json", exclude={"max_shrink"}) | {"evaluation": spec.evaluation}
+    about = hashed(spec, leaving_out={"max_shrink"}) | {"evaluation": spec.evaluation}
     settings = content_hash([about, seed])
     compared = before if before is not None and before.settings == settings and not accept else None
     # What a look at the source already tells needs no reading.

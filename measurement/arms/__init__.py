@@ -10,7 +10,7 @@ from filters.difficulty.band import rule_of
 from filters.difficulty.stopping import Rule
 from records.evidence import KEY as AID
 from records.evidence import read_aid
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.question import Question, Task
 from records.recipe import Recipe, Sampling, ToolBenefit
 from records.trajectory import Message
@@ -145,7 +145,7 @@ def askable(workspace: Workspace, arm: Arm, questions: pl.DataFrame) -> pl.DataF
 def _aid(extra: str, images: int) -> str:
     """Identity of the aid in a question's `extra`, as far as it is text or within so many images; "" without any."""
     aid = read_aid(extra)
-    boxes = [box.model_dump() for box in aid.boxes if box.image < images] if aid else []
+    boxes = [hashed(box) for box in aid.boxes if box.image < images] if aid else []
     return content_hash([aid.texts, boxes]) if aid and (aid.texts or boxes) else ""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import fsspec
 
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.question import Document
 from records.recipe import Recipe
 from records.trajectory import ToolResult
@@ -25,7 +25,7 @@ MAX_QUERY_CHARS = 1000
 
 
 def _pointer(recipe: Recipe, data: str) -> str:
-    corpus = content_hash([spec.model_dump(mode="json") for spec in recipe.search.corpus])
+    corpus = content_hash([hashed(spec) for spec in recipe.search.corpus])
     return f"{data.rstrip('/')}/search_index/corpus_{corpus}.json"
 
 
