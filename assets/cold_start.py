@@ -14,7 +14,7 @@ from measurement.run import roll
 from records.question import Question, Reject
 from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory
-from rollouts.agent import replay
+from rollouts.tool_calls import replay
 from rollouts.tools import ToolInfrastructureError
 
 

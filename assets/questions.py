@@ -17,7 +17,7 @@ from records.recipe import Recipe
 from records.tables import schema, stack
 from reports import samples as show
 from reports.funnel import funnel
-from rollouts.prompts.build import read_examples
+from rollouts.prompts.examples import read_examples
 from sources.refresh import images_table
 
 STAGE, SOURCE_STAGE = "questions", "source"

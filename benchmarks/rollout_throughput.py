@@ -31,11 +31,11 @@ from measurement import arms
 from pipelines.recipe_file import recipe_path
 from records.question import Question
 from records.trajectory import Message
-from rollouts.agent import Setting
 from rollouts.dialects.plain_tags import PlainTags
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, Request
 from rollouts.models.endpoint import Endpoint
+from rollouts.setting import Setting
 from rollouts.waves import OpenQuestion, roll_out
 from sources.open import load_source
 

@@ -20,8 +20,8 @@ from records.identity import canonical_json
 from records.question import Question
 from records.tables import from_frame
 from records.trajectory import Message
-from rollouts.agent import sampling_identity
 from rollouts.ledger.ledger import Ledger
+from rollouts.setting import sampling_identity
 from rollouts.waves import OpenQuestion
 
 INDEX = [

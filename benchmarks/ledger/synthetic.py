@@ -14,9 +14,9 @@ from records.identity import canonical_json
 from records.question import Question
 from records.tables import schema, to_frame
 from records.trajectory import ExecutedCall, Message, Rollout, ToolCall, ToolResult, text_message
-from rollouts.agent import sampling_identity
 from rollouts.ledger import ledger as ledger_module
 from rollouts.ledger.ledger import CALLS, ROLLOUTS, Ledger
+from rollouts.setting import sampling_identity
 from verdicts.rules import judged_with
 
 CALLS_A_ROLLOUT = 3

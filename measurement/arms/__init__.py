@@ -14,10 +14,12 @@ from records.identity import content_hash, hashed
 from records.question import Question, Task
 from records.recipe import Recipe, Sampling, ToolBenefit
 from records.trajectory import Message
-from rollouts.agent import Setting
 from rollouts.dialects import get_dialect
-from rollouts.prompts.build import Form, build_prompt, read_examples, template_fingerprint
+from rollouts.prompts.build import PromptSetting, build_prompt, template_fingerprint
+from rollouts.prompts.examples import read_examples
+from rollouts.prompts.forms import FORMS
 from rollouts.prompts.prefilled_results import aid_results
+from rollouts.setting import Setting
 from rollouts.tools import Tool
 from rollouts.tools._withheld import withhold
 from rollouts.waves import Prepare
@@ -31,7 +33,7 @@ class Arm:
     """Part of a rollout's identity: its form, or `teacher`."""
     role: str
     """Whose model attempts: `policy` or `teacher`."""
-    form: Form
+    form: str
     """How its prompts are made, and what a call comes to."""
     sampling: Sampling
     rule: Rule
@@ -68,7 +70,7 @@ def benefit(recipe: Recipe) -> list[Arm]:
     than those that chose the question.
     """
     settings = recipe.tool_benefit
-    forms: list[Form] = ["tools", "direct", *dict.fromkeys(settings.controls)]
+    forms: list[str] = ["tools", "direct", *dict.fromkeys(settings.controls)]
     sampling, rule, most = _same_budget(settings), _fixed(settings.samples), settings.most_samples
     first = {"direct": recipe.difficulty.samples}
     return [Arm(form, "policy", form, sampling, rule, first.get(form, 0), most) for form in forms]
@@ -115,10 +117,11 @@ def setting_of(workspace: Workspace, arm: Arm, task: Task) -> Setting:
     sees_images = recipe.models.role(arm.role).sees_images
     offered = offered_tools(workspace, arm, task)
     shown = list(_shown_tools(workspace, arm, task).values())
-    template = template_fingerprint(task, dialect, shown, examples, sees_images, arm.form)
+    template = template_fingerprint(task, PromptSetting(dialect, examples, sees_images), shown, FORMS[arm.form])
     if arm.form == "result_only":  # other attempts with tools bring other results
         template = content_hash([template, setting_of(workspace, tools(recipe), task).fingerprint("")])
-    return Setting(arm.name, dialect, offered, arm.sampling, workspace.images, sees_images, template)
+    prefilled = FORMS[arm.form].prefilled is not None
+    return Setting(arm.name, dialect, offered, arm.sampling, workspace.images, sees_images, template, prefilled)
 
 
 def with_aid(setting: Setting, aid: str) -> Setting:
@@ -162,6 +165,7 @@ def preparation(workspace: Workspace, arm: Arm) -> Prepare:
             given = aid_results(question, workspace.images, setting.sees_images)
             setting = with_aid(setting, _aid(question.extra, len(question.images) if setting.sees_images else 0))
         shown = list(_shown_tools(workspace, arm, question.task).values())
-        return setting, build_prompt(question, setting.dialect, shown, examples, setting.sees_images, arm.form, given)
+        how = PromptSetting(setting.dialect, examples, setting.sees_images)
+        return setting, build_prompt(question, how, shown, FORMS[arm.form], given)
 
     return prepare

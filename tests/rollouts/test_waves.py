@@ -8,15 +8,15 @@ import pytest
 from records.trajectory import text_message
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, ModelOutage, ModelUnavailable
-from rollouts.prompts.build import FOUND_OUT, build_prompt, read_examples
+from rollouts.prompts.build import FOUND_OUT
 from rollouts.waves import AHEAD, OpenQuestion, roll_out
-from tests.rollouts.test_agent import ANSWER, QUESTION, Scripted, setting
+from tests.rollouts.test_agent import ANSWER, QUESTION, Scripted, prompt_of, setting
 
 WRONG = "<answer>5</answer>"
 
 
 def prepare(use):
-    return lambda question, given: (use, build_prompt(question, use.dialect, [], read_examples(), False, None, given))
+    return lambda question, given: (use, prompt_of(question, use, None, given))
 
 
 def named(*names):

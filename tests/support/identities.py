@@ -21,7 +21,9 @@ from records.trajectory import ToolResult, text_message
 from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
 from rollouts.models.contract import Completion
-from rollouts.prompts.build import read_examples, template_fingerprint
+from rollouts.prompts.build import PromptSetting, template_fingerprint
+from rollouts.prompts.examples import read_examples
+from rollouts.prompts.forms import FORMS
 from rollouts.tools import ToolContext
 from rollouts.tools.python import PythonTool
 from rollouts.tools.search import SearchTool
@@ -116,7 +118,7 @@ def identities() -> dict[str, Any]:
         tools = [workspace.tool(name) for name in ("python", "search")]
         templates = {
             f"{dialect} {task} {form}": template_fingerprint(
-                task, get_dialect(dialect), tools, read_examples(None), sees_images, form
+                task, PromptSetting(get_dialect(dialect), read_examples(None), sees_images), tools, FORMS[form]
             )
             for dialect in ("plain_tags", "deepeyes_v2")
             for task, sees_images in (("perception", True), ("math", False), ("search", False))
