@@ -179,7 +179,7 @@ def open_questions(
                 question,
                 {first + s: c for s, c in zip(samples or (), correct or (), strict=True)},
                 samples=wanted if fixed else None,
-                given=None if obtained is None else {first + s: result for s, result in obtained.items()},
+                prefilled=None if obtained is None else {first + s: result for s, result in obtained.items()},
             )
 
 

@@ -21,7 +21,7 @@ from rollouts.models.contract import ModelOutage
 from rollouts.models.endpoint import Endpoint
 from rollouts.prompts.prefilled_results import results_of
 from rollouts.tools import ToolInfrastructureError
-from rollouts.waves import OpenQuestion, roll_out
+from rollouts.waves import OpenQuestion, Waves
 
 MOST_UNFINISHED = 0.05
 """Share of rollouts that faults of ours may leave unfinished before a stage fails."""
@@ -85,10 +85,11 @@ class Stage:
 
     async def _roll_out(self, arm: Arm, todo: Iterator[OpenQuestion], total: int) -> list[Rollout]:
         try:
-            return await roll_out(
-                todo, total, preparation(self.workspace, arm), arm.rule.waves, arm.rule.is_open, self.model,
-                self.ledger, self.model.concurrency, self.context.log.info, arm.name, arm.first_sample,
+            waves = Waves(
+                preparation(self.workspace, arm), arm.rule.waves, arm.rule.is_open, self.model, self.ledger,
+                self.model.concurrency, self.context.log.info, arm.name, arm.first_sample,
             )  # fmt: skip
+            return await waves.roll_out(todo, total)
         finally:
             await self.model.aclose()
 
@@ -98,7 +99,7 @@ class Stage:
         self._calls = now
         names = ("calls_made", "calls_from_the_ledger")
         return {
-            f"{kind}_{name}": now[which][kind] - before[which][kind]
+            f"{kind}_{name}": now[which][kind] - before[which].get(kind, 0)
             for which, name in enumerate(names)
             for kind in now[which]
         }

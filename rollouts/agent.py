@@ -75,7 +75,7 @@ class Turns:
         )
 
     def add(self, reply: Completion, max_tokens: int) -> StopReason | None:
-        """Take in the reply to a request for at most `max_tokens` tokens; returns why the attempt ends with it, if so."""
+        """Take in the reply to a request for at most `max_tokens` tokens; returns why the attempt ends, if it does."""
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
         self.seconds += reply.seconds

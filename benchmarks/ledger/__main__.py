@@ -34,7 +34,7 @@ from records.trajectory import Rollout
 from reports import samples as show
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, Request
-from rollouts.waves import roll_out
+from rollouts.waves import Waves
 
 QUESTIONS_A_ROLLOUT = 1 / 10.4
 """So that every question gets its direct attempts and those in the band their tools attempts."""
@@ -115,12 +115,10 @@ def roll_out_at_once(root: str) -> dict[str, float]:
     with Ledger(f"{root}/another") as ledger:
         at = standing(place, Held(ledger), arm, Instant.fingerprint, questions)
         todo = open_questions(at, questions, order=0)
-        asyncio.run(
-            roll_out(
-                todo, questions.height, arms.preparation(place, arm), (1,), lambda n, s: False, Instant(), ledger, 32,
-                lambda line: None, arm.name,
-            )
-        )  # fmt: skip
+        waves = Waves(
+            arms.preparation(place, arm), (1,), lambda n, s: False, Instant(), ledger, 32, lambda line: None, arm.name
+        )
+        asyncio.run(waves.roll_out(todo, questions.height))
     return {"rollouts": questions.height, "rollouts_s": round(questions.height / (time.monotonic() - start))}
 
 

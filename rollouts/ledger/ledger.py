@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -78,8 +79,8 @@ class Ledger:
         self.calls = Segments(self.root, CALLS)
         self.rollouts = Segments(f"{self.root}/rollouts", ROLLOUTS)
         self.verdicts = Segments(f"{self.root}/verdicts", VERDICTS)
-        self.made = {"model": 0, "tool": 0}
-        self.reused = {"model": 0, "tool": 0}
+        self.made = Counter(model=0, tool=0)
+        self.reused = Counter(model=0, tool=0)
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._reading = threading.Lock()
         self._unfinished: dict[str, dict[str, str]] | None = None
@@ -125,7 +126,7 @@ class Ledger:
         return None if value is None else json.loads(value)
 
     def put(self, rollout_id: str, kind: str, key: str, value: dict[str, Any]) -> None:
-        """Keep a finished call; `kind` is `model` or `tool`, `value` a JSON-able mapping."""
+        """Store a finished call: `kind` (`model`, `tool`, …) is what it counts as, `value` a JSON-able mapping."""
         text = json.dumps(value, ensure_ascii=False)
         calls = self._calls_of_unfinished_rollouts()
         with self._lock:

@@ -41,7 +41,7 @@ async def test_a_finished_call_is_made_once_and_a_failed_one_again(tmp_path):
 
 KILLED = """
 import sys, time
-from rollouts.ledger import Ledger
+from rollouts.ledger.ledger import Ledger
 ledger = Ledger(sys.argv[1], flush_seconds=0.2)
 for n in range(10_000):
     ledger.put("r", "model", f"k{n}", {"n": n})
