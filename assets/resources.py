@@ -16,9 +16,11 @@ from pydantic import PrivateAttr
 from records.images.store import ImageStore
 from records.recipe import Model, Recipe, read_recipe
 from records.tables import TableFile, TableStore
-from rollouts.models.endpoint import Endpoint, remote_fingerprint
+from rollouts.models.connections import EndpointLimits
+from rollouts.models.endpoint import Endpoint
 from rollouts.models.local_server import LocalServer
 from rollouts.models.merge_lora import merged
+from rollouts.models.served_models import remote_fingerprint
 from rollouts.models.weights import ModelFiles, identity_of_directory, resolve_weights
 from rollouts.tools import Tool, ToolContext, build_tool
 from training.job import Clock, Heartbeat
@@ -121,7 +123,7 @@ class Models(dg.ConfigurableResource):
         if model.api_key_env and not key:
             raise dg.Failure(f"models.{role}: the environment variable {model.api_key_env} is not set")
         fingerprint = remote_fingerprint(model.url, model.model, model.revision, key)
-        return Endpoint(model.url, model.model, fingerprint, api_key=key, **_limits(model))
+        return Endpoint(model.url, model.model, fingerprint, api_key=key, limits=_limits(model))
 
     def checkpoint(self, name: str, folder: Path) -> Endpoint:
         """The client of a checkpoint of the policy: a LoRA adapter, merged before it is served, or whole weights."""
@@ -151,11 +153,11 @@ class Models(dg.ConfigurableResource):
                     other.stop()
             return server.start()
 
-        return Endpoint(start, server.name, server.fingerprint(), vllm=True, **_limits(self._settings(name)))
+        return Endpoint(start, server.name, server.fingerprint(), vllm=True, limits=_limits(self._settings(name)))
 
 
-def _limits(model: Model) -> dict[str, int]:
-    return {"concurrency": model.concurrency, "timeout_s": model.timeout_s, "max_retries": model.max_retries}
+def _limits(model: Model) -> EndpointLimits:
+    return EndpointLimits(model.concurrency, model.timeout_s, model.max_retries)
 
 
 class TableIOManager(dg.ConfigurableIOManager):

@@ -46,10 +46,10 @@ def compact(segments: Segments, target: int = 64 * 2**20) -> Compaction:
     are of the current version afterwards. In memory: the inputs' keys, a few row groups and, for an object store, a
     segment. SegmentVersionError: a segment is of a version that cannot be read; nothing is lost.
     """
-    segments.folder.remove(segments.folder.leftovers(_DAY))
+    segments.store.remove(segments.store.leftovers(_DAY))
     before, totals = len(segments.names()), Counter[str]()
     while True:
-        small = {name: size for name, size in segments.folder.sizes().items() if size < target}
+        small = {name: size for name, size in segments.store.sizes().items() if size < target}
         if len(small) < 2:
             break
         try:
@@ -70,7 +70,7 @@ def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Coun
         if group.rows.height:  # the last may be empty: its inputs' rows are visible already
             # Begins with the time of its first input: sorts where that was, after the writers of that second.
             start = group.first.removesuffix(".parquet").partition("-")[0]
-            with segments.folder.new(f"{start}{MERGED}-{series}-{number:06d}.parquet") as file:
+            with segments.store.new(f"{start}{MERGED}-{series}-{number:06d}.parquet") as file:
                 with segments.parquet(file) as writer:
                     writer.write_table(segments.table(group.rows), row_group_size=group.rows.height)
                     while file.tell() < target and (more := next(groups, None)) is not None:
@@ -79,7 +79,7 @@ def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Coun
                         done += more.done
                         change.update(rows=more.rows.height, duplicates=more.duplicates)
                 change.update(bytes_after=file.tell())
-        segments.folder.remove(done)
+        segments.store.remove(done)
         totals.update(change)
         totals.update(bytes_before=sum(inputs[name] for name in done))
 

@@ -18,11 +18,12 @@ import polars as pl
 from records.tables import schema, to_frame
 from records.trajectory import Rollout
 from rollouts.ledger.compaction import Compaction, compact
-from rollouts.ledger.segments import Kind, Segments
+from rollouts.ledger.kinds import SegmentKind
+from rollouts.ledger.segments import Segments
 
 log = logging.getLogger(__name__)
 
-CALLS = Kind(
+CALLS = SegmentKind(
     name="ledger calls",
     schema=pl.Schema(
         {"kind": pl.String, "rollout_id": pl.String, "key": pl.String, "value": pl.String, "time": pl.Float64}
@@ -33,7 +34,7 @@ CALLS = Kind(
     # version 1 did not say which rollout a call was made for
     upgrade={1: lambda frame: frame.with_columns(rollout_id=pl.lit(""))},
 )
-ROLLOUTS = Kind(
+ROLLOUTS = SegmentKind(
     name="ledger rollouts",
     schema=pl.Schema({**schema(Rollout), "time": pl.Float64}),
     key="rollout_id",
@@ -41,7 +42,7 @@ ROLLOUTS = Kind(
     version_key="touchstone.rollouts_version",
     upgrade={},
 )
-VERDICTS = Kind(
+VERDICTS = SegmentKind(
     name="ledger verdicts",
     schema=pl.Schema({"key": pl.String, "correct": pl.Boolean, "verdict": pl.String}),
     key="key",

@@ -162,18 +162,6 @@ def identity_of_directory(path: Path, cache: Path | None = None) -> str:
     return _identity(files)
 
 
-def lora_rank(path: Path) -> int:
-    """Rank of the LoRA adapter in a PEFT directory.
-
-    Raises:
-        WeightsError: it is none.
-    """
-    config = _read_json(Path(path) / "adapter_config.json")
-    if not isinstance(config.get("r"), int):
-        raise WeightsError(f"{path} is no LoRA adapter: no rank in adapter_config.json")
-    return max([config["r"], *config.get("rank_pattern", {}).values()])
-
-
 def _converted(cache: Path, name: str) -> Path:
     return cache / "models" / f"{name}-{PACKAGES[name].sha256[:8]}"
 

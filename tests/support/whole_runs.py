@@ -24,7 +24,8 @@ from assets.resources import Models, TableIOManager, Workspace
 from measurement import run as rolling
 from records.tables import TableStore
 from rollouts.ledger import ledger
-from rollouts.ledger.segments import Folder, Segments
+from rollouts.ledger.segments import Segments
+from rollouts.ledger.store import SegmentStore
 from rollouts.models import endpoint
 from tests.support.stand_in_model import ModelStandIn
 
@@ -234,7 +235,7 @@ def _run_here(place: Place, said: Path, flush_seconds: float, poll_seconds: floa
     if merge:
         ledger.MANY_SEGMENTS = 1
     if merge == "and die":
-        Folder.remove = lambda folder, names: os.kill(os.getpid(), signal.SIGKILL) if list(names) else None
+        SegmentStore.remove = lambda folder, names: os.kill(os.getpid(), signal.SIGKILL) if list(names) else None
     written = said.with_suffix(".tmp")
     written.write_text(json.dumps(asdict(place.run())))
     written.rename(said)
