@@ -1,4 +1,4 @@
-"""A question with a checkable answer, and a row that was turned away."""
+"""A question with a checkable answer, a document of a corpus, and a row that was rejected."""
 
 from typing import ClassVar, Literal, get_args
 
@@ -18,7 +18,7 @@ class Question(BaseModel):
 
     source: str
     source_row: str
-    """Where in the source the row came from; only for people, no part of the identity."""
+    """The place in the source that the row came from. It is for people, and not part of the identity."""
     task: Task
     text: str
     images: list[str] = Field(default_factory=list)
@@ -39,7 +39,7 @@ class Question(BaseModel):
 
 
 class Reject(BaseModel):
-    """A row that a stage turned away. `reason` is a code to count by, `detail` a sentence to read."""
+    """A row that a stage rejected. `reason` is a code to count by, `detail` a sentence to read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

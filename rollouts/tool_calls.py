@@ -13,7 +13,7 @@ TOOL_ATTEMPTS = 3
 
 
 class Calls(Protocol):
-    """Where finished calls are kept: a Ledger, or NoLedger."""
+    """Where finished calls are stored: a Ledger, or NoLedger."""
 
     async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]: ...
 
@@ -26,7 +26,7 @@ class NoLedger:
 
 
 class ToolUser:
-    """The tools in the hands of one rollout: sessions opened at the first call that has to be made.
+    """The tools of one rollout; a session is opened when the first call has to be made.
 
     A session whose earlier calls came from the ledger is brought to the same state by making them again first.
     """
@@ -72,7 +72,7 @@ class ToolUser:
                 for earlier, before in history[self._performed[tool.name] :]:
                     again = await session.call(json.loads(earlier))
                     if (again.outcome, again.text, again.images) != (before.outcome, before.text, before.images):
-                        # The model has read the first result: going on from another state would falsify the rollout.
+                        # The model has read the first result: to continue from another state would falsify the rollout.
                         raise ToolInfrastructureError(
                             f"{tool.name}: an earlier call gave something else when made again"
                         )

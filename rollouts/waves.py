@@ -102,7 +102,7 @@ class Waves:
     sizes: Sequence[int]
     """Samples of each wave."""
     is_open: Callable[[int, int], bool]
-    """Whether a further wave is needed after so many attempts, of which so many are right."""
+    """Whether a further wave is needed, by the numbers of attempts and of right ones."""
     model: Completer
     ledger: Ledger
     concurrency: int

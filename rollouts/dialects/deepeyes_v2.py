@@ -76,7 +76,7 @@ class DeepEyesV2(TextDialect):
 
 
 def _read_call(body: str) -> ToolCall:
-    """The call in the JSON; one that is no call keeps its text, under a name no tool has, and is answered so."""
+    """The call in the JSON. What is not a call keeps its text, under a name that no tool has."""
     try:
         value = json.loads(body)
         name, arguments = value["name"], value.get("arguments", {})

@@ -2,7 +2,7 @@
 
 It may be killed at any moment, and run beside writers, readers and other compactions, because of one rule: a segment is
 deleted only when every key in it is in a visible segment that was written after it was read. So rows are compared only
-with rows of the same compaction's inputs, and whatever takes an input away makes the compaction plan anew.
+with rows of the same compaction's inputs, and a compaction whose inputs are taken away plans again.
 """
 
 import uuid
@@ -55,14 +55,14 @@ def compact(segments: Segments, target: int = 64 * 2**20) -> Compaction:
         try:
             _merge(segments, small, target, totals)
             break
-        except SegmentGone:  # another compaction merged it, or it was just set aside: plan anew with what there is
+        except SegmentGone:  # another compaction merged it, or it was just set aside: plan again with what there is
             continue
     counts = {name: totals[name] for name in ("rows", "duplicates", "bytes_before", "bytes_after")}
     return Compaction(before, len(segments.names()), **counts)
 
 
 def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Counter[str]) -> None:
-    """Write the rows of the inputs (name: bytes) anew, and delete each input when the last of its rows is visible."""
+    """Write the rows of the inputs (name: bytes) again, and delete each input when the last of its rows is visible."""
     series = uuid.uuid4().hex[:12]
     groups = _groups(segments, list(inputs), _first_of_each_key(segments, list(inputs)))
     for number, group in enumerate(groups):
@@ -85,7 +85,7 @@ def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Coun
 
 
 def _first_of_each_key(segments: Segments, names: Sequence[str]) -> pl.Series:
-    """One boolean a row of these segments, in order: false where the key came before. A row without a key is kept."""
+    """One boolean per row of these segments, in order: false where the key came before. A row without a key is kept."""
     key = segments.kind.key
     frames = (frame[key] for name in names for frame in segments.rows_of(name, [key], GROUP_ROWS))
     keys = pl.concat([pl.Series(key, [], segments.kind.schema[key]), *frames])

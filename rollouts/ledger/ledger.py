@@ -1,6 +1,6 @@
 """The ledger: every finished model and tool call, and every finished rollout, written as it finishes.
 
-A call is kept so that an interrupted rollout goes on where it stopped; a rollout is kept so that it is never walked
+A call is stored so that an interrupted rollout resumes where it stopped; a rollout is stored so that it is never made
 again. Both are rows of append-only parquet segments (rollouts/ledger/segments.py); several ledgers, in several
 processes, may write under one root.
 """
@@ -51,13 +51,13 @@ VERDICTS = SegmentKind(
     upgrade={},
 )
 CLOCKS_APART_S = 600.0
-"""How far the clocks of machines that share a ledger may differ."""
+"""Seconds by which the clocks of machines that share a ledger may differ."""
 MANY_SEGMENTS = 32
-"""Closing a ledger merges segments when there are more than this."""
+"""Segments above which closing a ledger merges them."""
 
 
 class Found(NamedTuple):
-    """What another writer has just finished."""
+    """An attempt that another writer has just finished."""
 
     answer: str | None
     stop_reason: str
@@ -95,7 +95,7 @@ class Ledger:
 
     @property
     def set_aside(self) -> list[str]:
-        """Segments that could not be read, where they are now."""
+        """The paths that segments which could not be read were moved to."""
         return [*self.calls.set_aside, *self.rollouts.set_aside, *self.verdicts.set_aside]
 
     # ---- calls
@@ -103,7 +103,7 @@ class Ledger:
     def _calls_of_unfinished_rollouts(self) -> dict[str, dict[str, str]]:
         """Values by rollout and key. Segments in which every rollout has finished are not read beyond their ids."""
         if self._unfinished is None:
-            self.look_around()  # what is read below is no news any more
+            self.look_around()  # what is read below is not news any more
             with self._reading:
                 if self._unfinished is None:
                     finished = self.rollouts.read(["rollout_id"])["rollout_id"].unique().implode()
@@ -152,7 +152,7 @@ class Ledger:
     # ---- rollouts
 
     def finish(self, rollout: Rollout) -> None:
-        """Keep a finished, judged rollout; its calls need not be kept in memory any more."""
+        """Store a finished, judged rollout; its calls leave the memory."""
         with self._lock:
             self._pending_rollouts.append(rollout)
             if self._unfinished is not None:
@@ -172,7 +172,7 @@ class Ledger:
         return pl.concat([ROLLOUTS.schema.to_frame().select(columns), *parts]).unique()
 
     def found(self, setting: str, question_id: str, sample: int) -> Found | None:
-        """How that attempt ended, if another writer has finished it since this ledger was opened."""
+        """The end of that attempt, if another writer has finished it since this ledger was opened."""
         return self._found.get((setting, question_id, sample))
 
     def look_around(self) -> None:

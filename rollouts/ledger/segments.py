@@ -166,7 +166,7 @@ class Segments:
     def rows_of(self, name: str, columns: Sequence[str], rows: int | None = 50_000) -> Iterator[pl.DataFrame]:
         """These columns of one segment, `rows` rows at a time, fewer where they are long (None: a row group at a time).
 
-        SegmentGone: there is no such segment, or no more: what is damaged or not of this kind is set aside.
+        SegmentGone: there is no such segment (any more); what is damaged or not of this kind is set aside.
         """
         types = self._types(columns)
         source = None

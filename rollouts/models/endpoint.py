@@ -202,7 +202,7 @@ class Endpoint:
     async def _with_retries(self, here: Connections, body: dict[str, Any], request: Request) -> Completion:
         began = time.monotonic()
         for number in range(self.limits.max_retries + 1):
-            # Once the endpoint has asked for rest, it is given rest by all calls. A call keeps its slot while it waits:
+            # Once the endpoint has asked for rest, all calls wait. A call keeps its slot while it waits:
             # fewer requests are what an overloaded server needs.
             await here.outages.pause(here.resting_until - time.monotonic())
             sent = time.monotonic()
@@ -248,7 +248,7 @@ class Endpoint:
             headers["X-Request-Id"] = f"{request.id}-{self._tries[request.id]}"
         start = time.monotonic()
         try:
-            # httpx counts its time-out anew for every chunk; a server that trickles must not hold the slot for ever.
+            # httpx restarts its time-out with every chunk; a server that trickles must not occupy the slot for ever.
             async with asyncio.timeout(self.limits.timeout_s) as deadline:
                 here.deadlines.add(deadline)
                 try:

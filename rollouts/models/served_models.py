@@ -22,7 +22,7 @@ def remote_fingerprint(url: str, model: str, revision: str = "", api_key: str | 
     """Identity of a model behind a URL that others run.
 
     With a revision it is the name and the revision, and the endpoint is not asked. Without one it is the name and what
-    GET /models says the name stands for (vLLM and SGLang give `root`, the weights' path or hub id); where it says
+    GET /models says about the name (vLLM and SGLang give `root`, the weights' path or hub id); where it says
     nothing, a change of the weights behind the name cannot be seen.
 
     Raises:

@@ -92,8 +92,8 @@ def build_prompt(
     Args:
         tools: those whose calls or results the form shows: the worked examples are about them.
         form: `tools` by default, or `direct` when there are no tools.
-        prefilled: tool turns whose results stand in the question's turn, in a form that is prefilled. Without any, the
-            question's turn is as in `direct`.
+        prefilled: tool turns whose results are shown in the question's turn, in a prefilled form. Without any, it is
+            as in `direct`.
     """
     form = form or (TOOLS if tools else DIRECT)
     offered = tools if form.offers_calls else ()

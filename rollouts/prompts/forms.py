@@ -3,7 +3,7 @@
 direct       the example is worked out in words
 tools        it is worked out with the tool
 call_only    as tools, but results are withheld, and what would be concluded from them is left out
-result_only  what the tool returned stands below the question, and leads to the answer; no tool is offered
+result_only  what the tool returned is below the question, and leads to the answer; no tool is offered
 oracle       as result_only; the question itself comes with what its source annotates it with
 """
 
@@ -22,8 +22,8 @@ class Form:
     executes_calls: bool
     """Whether calls are run and their results shown."""
     prefilled: Literal["tool_results", "evidence"] | None
-    """What stands below the question: the results of an attempt with tools, the evidence that the source annotates, or
-    nothing."""
+    """What is shown below the question: the results of an attempt with tools, the evidence that the source annotates,
+    or nothing."""
     in_examples: Literal["words", "calls_and_results", "calls", "results"]
     """What the worked examples show of the way to their answers."""
 

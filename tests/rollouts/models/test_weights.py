@@ -141,8 +141,8 @@ def test_a_directory_comes_first(index, conversions, tmp_path):
     said = []
     files = resolve_weights(Weights(path=str(tmp_path / "none"), package="toy"), tmp_path / "cache", said.append)
     assert conversions == [WHOLE]
-    assert any("no Hugging Face model directory" in line and "took weights.package" in line for line in said)
-    with pytest.raises(WeightsError, match=r"weights.path: .*none is no Hugging Face model directory"):
+    assert any("not a Hugging Face model directory" in line and "took weights.package" in line for line in said)
+    with pytest.raises(WeightsError, match=r"weights.path: .*none is not a Hugging Face model directory"):
         resolve_weights(Weights(path=str(tmp_path / "none")), tmp_path / "cache")
 
 
