@@ -11,11 +11,11 @@ from assets.resources import Models, Workspace
 from filters import trajectories as rule
 from measurement import arms
 from measurement.run import roll
+from records.faults import ToolInfrastructureError
 from records.question import Question, Reject
 from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory
 from rollouts.tool_calls import replay
-from rollouts.tools import ToolInfrastructureError
 
 
 @dg.asset(

@@ -16,7 +16,7 @@ from records.recipe import Recipe
 from records.recipe.section import RecipeError
 from rollouts.dialects import get_dialect
 from rollouts.prompts.examples import read_examples
-from rollouts.tools import tool_names
+from rollouts.tools import check_tools
 from sources.open import check_corpus, check_source, must_be_checked_against
 from training.formats import get_format
 
@@ -34,14 +34,11 @@ def check_recipe(recipe: Recipe, file: str) -> None:
     _check_evaluation_sets(recipe, file)
     for index, corpus in enumerate(recipe.search.corpus):
         check_corpus(corpus, file, index)
+    check_tools(recipe, file)
     try:
         get_dialect(recipe.dialect)
         read_examples(recipe.examples)
         get_checks(recipe.cold_start.checks)
-        for task, tools in recipe.tools.items():
-            for tool in tools:
-                if tool not in tool_names():
-                    raise RecipeError(f"tools.{task}: there is no tool {tool!r}; known: {', '.join(tool_names())}")
         for section, kind in (("sft", recipe.sft), ("rl", recipe.rl)):
             for name in kind.formats:
                 if section != get_format(name).KIND:

@@ -4,11 +4,12 @@ import dagster as dg
 import polars as pl
 
 from assets.resources import Workspace
-from rollouts.tools.search import ensure_index
+from rollouts.tools.search import ASSET, SearchIndex
 from sources.open import corpus_documents
 
 
 @dg.asset(
+    name=ASSET,
     group_name="sources",
     kinds={"bm25s"},
     description="The index that the search tool searches, built from the recipe's corpora (empty when it names none). "
@@ -18,7 +19,7 @@ from sources.open import corpus_documents
 def search_index(workspace: Workspace) -> dg.Output[pl.DataFrame]:
     corpus = workspace.recipe.search.corpus
     documents = list(corpus_documents(corpus))
-    version = ensure_index(workspace.recipe, workspace.data, documents) if corpus else ""
+    version = SearchIndex.build(corpus, workspace.data, documents).version if corpus else ""
     return dg.Output(
         pl.DataFrame({"version": [version], "documents": [len(documents)]}),
         metadata={

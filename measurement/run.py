@@ -13,6 +13,7 @@ from assets.resources import Workspace
 from measurement.arms import Arm, preparation, tools
 from measurement.export import export
 from measurement.progress import Given, Held, Need, Standing, need, open_questions, standing
+from records.faults import ToolInfrastructureError
 from records.tables import TableFile, to_frame
 from records.trajectory import Rollout
 from reports import samples as show
@@ -20,7 +21,6 @@ from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import ModelOutage
 from rollouts.models.endpoint import Endpoint
 from rollouts.prompts.prefilled_results import results_of
-from rollouts.tools import ToolInfrastructureError
 from rollouts.waves import OpenQuestion, Waves
 
 MOST_UNFINISHED = 0.05

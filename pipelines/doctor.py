@@ -5,9 +5,9 @@ import statistics
 import time
 from typing import get_args
 
+from records.faults import ToolInfrastructureError
 from records.recipe import Layer, Recipe
 from records.recipe import SandboxSettings as Settings
-from rollouts.tools import ToolInfrastructureError
 from sandbox import SandboxUnavailable, build_sandbox, check_isolation, check_sandbox
 from sandbox.walls.isolation import ALWAYS
 

@@ -18,7 +18,7 @@ class Question(BaseModel):
 
     source: str
     source_row: str
-    """The place in the source that the row came from. It is for people, and not part of the identity."""
+    """The place of the row in its source. It is only for people and not part of the identity."""
     task: Task
     text: str
     images: list[str] = Field(default_factory=list)
@@ -30,7 +30,7 @@ class Question(BaseModel):
     """Other texts that count as the answer."""
     licence: str = "unknown"
     extra: str = "{}"
-    """JSON text."""
+    """Whatever else the source says about the question, as JSON text. It is not part of the identity."""
     question_id: str = ""
 
     def model_post_init(self, _context: object) -> None:

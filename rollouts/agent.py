@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from records.faults import ToolInfrastructureError
 from records.identity import canonical_json, content_hash, hashed
 from records.question import Question
 from records.trajectory import ExecutedCall, Message, Rollout, StopReason, text_message, tool_message
@@ -22,7 +23,6 @@ from rollouts.models.contract import (
 )
 from rollouts.setting import Setting, sampling_identity
 from rollouts.tool_calls import Calls, ToolUser
-from rollouts.tools import ToolInfrastructureError
 
 REMINDER = "Give the final answer, and nothing but the answer."
 LONGEST_BARE_ANSWER = 100

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from records.faults import ToolInfrastructureError
 from records.identity import content_hash
 from records.trajectory import ExecutedCall, ToolCall, ToolResult
-from rollouts.tools import Tool, ToolInfrastructureError, ToolSession
+from rollouts.tools import Tool, ToolSession
 
 TOOL_ATTEMPTS = 3
 """How often a call is tried on a fresh session when the tool itself fails."""

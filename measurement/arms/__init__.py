@@ -9,7 +9,7 @@ from assets.resources import Workspace
 from filters.difficulty.band import rule_of
 from filters.difficulty.stopping import Rule
 from records.evidence import KEY as AID
-from records.evidence import read_aid
+from records.evidence import read_evidence
 from records.identity import content_hash, hashed
 from records.question import Question, Task
 from records.recipe import Recipe, Sampling, ToolBenefit
@@ -147,7 +147,7 @@ def askable(workspace: Workspace, arm: Arm, questions: pl.DataFrame) -> pl.DataF
 
 def _aid(extra: str, images: int) -> str:
     """Identity of the aid in a question's `extra`, as far as it is text or within so many images; "" without any."""
-    aid = read_aid(extra)
+    aid = read_evidence(extra)
     boxes = [hashed(box) for box in aid.boxes if box.image < images] if aid else []
     return content_hash([aid.texts, boxes]) if aid and (aid.texts or boxes) else ""
 

@@ -6,7 +6,7 @@ import math
 from PIL import Image
 from pydantic import TypeAdapter
 
-from records.evidence import Box, read_aid
+from records.evidence import Box, read_evidence
 from records.images.store import ImageStore
 from records.question import Question
 from records.trajectory import ExecutedCall, Message, ToolResult, tool_message
@@ -40,7 +40,7 @@ def aid_results(question: Question, images: ImageStore, sees_images: bool) -> tu
     Raises:
         OSError: an image cannot be read, or a crop not stored.
     """
-    aid = read_aid(question.extra)
+    aid = read_evidence(question.extra)
     if aid is None:
         return ()
     boxes = [box for box in aid.boxes if box.image < len(question.images)] if sees_images else []

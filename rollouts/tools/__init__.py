@@ -1,18 +1,28 @@
-"""What a tool is. A new tool is one module of this package that offers `build(context) -> Tool`."""
+"""What a tool is. A new tool is one module of this folder that offers
+
+- `Options`: the section (`records.recipe.section.Section`) of its settings, which a recipe gives under
+  `tool_options.<name>`; a tool that has a section of its own in the recipe names it in `SECTION`,
+- `build(options, context) -> Tool`,
+- `ASSET`, if the tool is built from an asset: the name of that asset, which is materialized before the tool is used,
+- `check(recipe)`, if not every recipe can offer the tool; it raises RecipeError.
+
+Modules whose names start with an underscore are not tools.
+"""
 
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Protocol
 
 from records.images.store import ImageStore
-from records.recipe import Recipe
-from records.recipe.section import RecipeError
+from records.recipe import Recipe, RecipeError
+from records.recipe.section import Section, check_settings
 from records.trajectory import ToolResult
 
 
 class ToolSession(Protocol):
-    """A tool in the hands of one rollout. State lives as long as the session and is shared with no other."""
+    """A tool in the hands of one rollout. Its state lives as long as the session and is shared with no other."""
 
     async def call(self, arguments: dict[str, Any]) -> ToolResult:
         """Run one call. What the model did wrong comes back as an outcome of the result.
@@ -40,10 +50,6 @@ class Tool(Protocol):
         ...
 
 
-class ToolInfrastructureError(RuntimeError):
-    """A fault of ours, not of the model."""
-
-
 @dataclass(frozen=True)
 class ToolContext:
     """What a tool may be built from."""
@@ -51,19 +57,77 @@ class ToolContext:
     recipe: Recipe
     images: ImageStore
     data: str
-    """The fsspec root of the data folder (the search index lives under it)."""
+    """The fsspec root of the data folder, which what an asset builds lies under."""
 
 
 def tool_names() -> list[str]:
+    """The names that a recipe may give under `tools`."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
-def build_tool(name: str, context: ToolContext) -> Tool:
-    """Build a tool by its name.
+def get_tool(name: str) -> ModuleType:
+    """The module of that name.
 
     Raises:
-        RecipeError: there is no tool of that name.
+        RecipeError: there is no such tool; the message lists those that there are.
     """
     if name not in tool_names():
-        raise RecipeError(f"tools: there is no tool {name!r}; known: {', '.join(tool_names())}")
-    return importlib.import_module(f"rollouts.tools.{name}").build(context)
+        raise RecipeError(f"there is no tool {name!r}; known: {', '.join(tool_names())}")
+    return importlib.import_module(f"rollouts.tools.{name}")
+
+
+def options_of(name: str, recipe: Recipe, file: str = "recipe") -> Section:
+    """The checked settings of a tool.
+
+    Raises:
+        RecipeError: naming the file and the key.
+    """
+    module = get_tool(name)
+    section = getattr(module, "SECTION", None)
+    if section is None:
+        return check_settings(module.Options, recipe.tool_options.get(name, {}), file, f"tool_options.{name}")
+    if name in recipe.tool_options:
+        raise RecipeError(f"{file}: tool_options.{name}: the settings of this tool are given under {section!r}")
+    return getattr(recipe, section)
+
+
+def offered(recipe: Recipe) -> list[str]:
+    """The names of all tools that the recipe offers for any task, each once."""
+    return list(dict.fromkeys(name for names in recipe.tools.values() for name in names))
+
+
+def assets_of(recipe: Recipe) -> list[str]:
+    """The names of the assets that the recipe's tools are built from: what uses tools depends on them."""
+    assets = (getattr(get_tool(name), "ASSET", None) for name in offered(recipe))
+    return sorted({asset for asset in assets if asset is not None})
+
+
+def check_tools(recipe: Recipe, file: str) -> None:
+    """Check which tools the recipe offers, and the settings of each.
+
+    Raises:
+        RecipeError: naming the file and the key.
+    """
+    named = [(name, f"tools.{task}") for task, names in recipe.tools.items() for name in names]
+    for name, key in [*named, *((name, "tool_options") for name in recipe.tool_options)]:
+        try:
+            get_tool(name)
+        except RecipeError as error:
+            raise RecipeError(f"{file}: {key}: {error}") from None
+        options_of(name, recipe, file)
+    for name in offered(recipe):
+        module = get_tool(name)
+        if hasattr(module, "check"):
+            try:
+                module.check(recipe)
+            except RecipeError as error:
+                raise RecipeError(f"{file}: {error}") from None
+
+
+def build_tool(name: str, context: ToolContext) -> Tool:
+    """A tool by its name, with the recipe's settings.
+
+    Raises:
+        RecipeError: there is no such tool, or its settings are wrong.
+    """
+    return get_tool(name).build(options_of(name, context.recipe), context)

@@ -1,6 +1,6 @@
 """A BM25 index of documents: built once, saved as files, searched in memory, with snippets.
 
-Its version is the hash of all documents and all parameters, so an index is never changed, only joined by another.
+Its version is the hash of all documents and all settings: an index never changes, a new one is built beside it.
 """
 
 # ruff: noqa: RUF001 - signs that look alike are what this module is about
@@ -25,8 +25,8 @@ from records.identity import canonical_json, hashed
 from records.question import Document
 from records.tables import to_frame
 
-PARAMETERS: dict[str, Any] = {"method": "lucene", "k1": 1.2, "b": 0.4, "title_weight": 6, "tokens": 1, "snippets": 1}
-"""Of the index and the snippets; `tokens` and `snippets` number the versions of the code below."""
+BM25_SETTINGS: dict[str, Any] = {"method": "lucene", "k1": 1.2, "b": 0.4, "title_weight": 6, "tokens": 1, "snippets": 1}
+"""What an index and its snippets depend on, beside the documents; `tokens` and `snippets` are versions of the code."""
 _STOP_WORDS = """
 a an and are as at be by did do does for from give had has have how i in into is it its list many me much name of on or
 please such tell that the their them then there these they this to was were what when where which who whom whose why
@@ -56,7 +56,7 @@ def _stem(word: str) -> str:
 
 def _version(documents: Iterable[Document]) -> str:
     digest = hashlib.sha256()
-    digest.update(canonical_json([PARAMETERS, importlib.metadata.version("bm25s")]).encode())
+    digest.update(canonical_json([BM25_SETTINGS, importlib.metadata.version("bm25s")]).encode())
     for document in documents:
         digest.update(canonical_json(hashed(document)).encode())
     return digest.hexdigest()[:32]
@@ -84,27 +84,27 @@ def build_index(documents: Iterable[Document], path: str) -> str:
     if fs.exists(f"{root}/{version}/manifest.json"):
         return version
 
-    index = bm25s.BM25(method=PARAMETERS["method"], k1=PARAMETERS["k1"], b=PARAMETERS["b"])
-    texts = [tokens(row.title) * PARAMETERS["title_weight"] + tokens(row.text) for row in rows]
+    index = bm25s.BM25(method=BM25_SETTINGS["method"], k1=BM25_SETTINGS["k1"], b=BM25_SETTINGS["b"])
+    texts = [tokens(row.title) * BM25_SETTINGS["title_weight"] + tokens(row.text) for row in rows]
     # Ids in the order of the words, so that the same documents give the same files.
     vocabulary = {word: i for i, word in enumerate(sorted({word for text in texts for word in text}))}
     index.index(([[vocabulary[word] for word in text] for text in texts], vocabulary), show_progress=False)
     with tempfile.TemporaryDirectory() as folder:
         index.save(folder, show_progress=False)
         to_frame(rows, Document).write_parquet(f"{folder}/documents.parquet")
-        manifest = {"version": version, "documents": len(rows), "parameters": PARAMETERS}
+        manifest = {"version": version, "documents": len(rows), "parameters": BM25_SETTINGS}
         Path(folder, "manifest.json").write_text(json.dumps(manifest, indent=1))
         part = f"{root}/{version}.{uuid.uuid4().hex}.tmp"
         fs.makedirs(root, exist_ok=True)
         fs.put(f"{folder}/", f"{part}/", recursive=True)
         if not fs.exists(f"{root}/{version}/manifest.json"):
             fs.mv(part, f"{root}/{version}", recursive=True)
-        else:  # another writer was faster, with the same files
+        else:  # another writer was faster; its files are the same
             fs.rm(part, recursive=True)
     return version
 
 
-class Index:
+class Bm25Index:
     """An index in memory. Searching is fast (about a millisecond for ten thousand documents) and holds no state."""
 
     def __init__(self, path: str) -> None:
@@ -136,7 +136,7 @@ class Index:
         return [(int(i), float(scores[i])) for i in best if scores[i] > 0]
 
     def weight(self, word: str) -> float:
-        """How much a word tells: its inverse document frequency; 0 for an unknown one."""
+        """The inverse document frequency of a word: how much it tells; 0 for an unknown one."""
         number = self._bm25.vocab_dict.get(word)
         if number is None:
             return 0.0
@@ -149,7 +149,7 @@ class Index:
         text = self._texts[document].split()
         if len(text) <= words:
             return " ".join(text)
-        # Words of the title are in every window, so to speak: they do not help to choose one.
+        # The title is shown with every window, so its words do not help to choose one.
         title = set(tokens(self._titles[document]))
         weights = {w: self.weight(w) * (0.1 if w in title else 1.0) for w in set(tokens(query))}
         found = [[w for w in tokens(word) if w in weights] for word in text]
@@ -158,7 +158,7 @@ class Index:
         return f"{'… ' if start else ''}{' '.join(text[start:end])}{' …' if end < len(text) else ''}"
 
     def show(self, query: str, top_k: int, snippet_words: int) -> str:
-        """The results as the model sees them, one a line: `[1] Title: snippet`."""
+        """The results as the model sees them, one per line: `[1] Title: snippet`."""
         hits = self.search(query, top_k)
         lines = [
             f"[{n}] {self._titles[i]}: {self.snippet(i, query, snippet_words)}" for n, (i, _) in enumerate(hits, 1)
@@ -167,8 +167,8 @@ class Index:
 
 
 def _best_window(found: list[list[str]], weights: dict[str, float], size: int) -> int:
-    """Where the window of `size` positions starts that holds the most weight, each word counted fully once and a
-    tenth when it comes again. A match is shown with what follows it: it stands in the first third where possible."""
+    """The start of the window of `size` positions with the most weight. A word counts fully once and a tenth when it is
+    repeated. The first match lies in the first third of the window where possible, so that what follows it is shown."""
     counts: Counter[str] = Counter()
     score, best, best_start = 0.0, -1.0, 0
     for position, words in enumerate(found):

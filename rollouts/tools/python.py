@@ -3,27 +3,33 @@
 import asyncio
 from typing import Any
 
+from records.faults import ToolInfrastructureError
 from records.identity import content_hash, hashed
 from records.images.store import ImageStore
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from records.trajectory import ToolResult
-from rollouts.tools import Tool, ToolContext, ToolInfrastructureError
+from rollouts.tools import Tool, ToolContext
 from sandbox import About, CellResult, Sandbox, Session, build_sandbox, check_sandbox
 
+SECTION = "sandbox"
+"""The section of the recipe that holds the tool's settings."""
+Options = SandboxSettings
 MAX_CODE = 100_000
+"""The most characters of code that one call may have."""
 FORMAT = 1
-"""Count up when the text of a result changes."""
+"""The version of the text of a result: count it up when that changes."""
 PARAMETERS: dict[str, Any] = {
     "type": "object",
     "properties": {"code": {"type": "string", "description": "The Python code to run."}},
     "required": ["code"],
     "additionalProperties": False,
 }
+"""The JSON schema of the arguments."""
 NO_OUTPUT = "(no output: use print(), or end with an expression, to see a value)"
 
 
-def describe(settings: Settings) -> str:
-    """The tool in the words that a model reads: of the recipe alone, the same on every machine."""
+def describe(settings: SandboxSettings) -> str:
+    """The description that the model reads. It depends on the recipe alone and is the same on every machine."""
     return (
         "Run Python code and see what it prints and the value of its last expression. Variables are kept from one "
         "call to the next. The images of the question are there as PIL images named image_1, image_2, and so on. "
@@ -39,7 +45,7 @@ def _size(png: bytes) -> str:
 
 
 def render(result: CellResult) -> str:
-    """What the model reads: stdout, the last value, stderr, images, then the error if there was one."""
+    """What the model reads of a result: stdout, the last value, stderr, images, then the error if there was one."""
     images = [f"[image of {_size(png)} pixels]" for png in result.images]
     parts = [result.stdout, result.value, result.stderr, *images, *result.notes, result.error]
     text = "\n".join(part.rstrip("\n") for part in parts if part.strip("\n"))
@@ -90,7 +96,7 @@ class PythonSession:
 
 
 def _fault(arguments: dict[str, Any]) -> str:
-    """What is wrong with the arguments; empty if nothing is."""
+    """What is wrong with the arguments; an empty text if nothing is."""
     if not isinstance(arguments, dict) or "code" not in arguments:
         return 'Invalid call: the tool python needs the argument "code", a string of Python code.'
     if unknown := sorted(set(arguments) - {"code"}):
@@ -105,14 +111,13 @@ def _fault(arguments: dict[str, Any]) -> str:
     return ""
 
 
-class PythonTool:
+class PythonInSandbox:
     """Python, as it is offered to a model."""
 
     name = "python"
 
-    def __init__(self, context: ToolContext, about: About) -> None:
-        settings = context.recipe.sandbox
-        self._sandbox, self._store = build_sandbox(settings), context.images
+    def __init__(self, settings: SandboxSettings, store: ImageStore, about: About) -> None:
+        self._sandbox, self._store = build_sandbox(settings), store
         self.description, self.parameters = describe(settings), PARAMETERS
         # How many run side by side, where, and behind which further walls, changes no result.
         limits = hashed(settings, leaving_out={"sessions", "cells", "servers", "minimum", "isolation"})
@@ -123,10 +128,10 @@ class PythonTool:
         return PythonSession(self._sandbox, self._store, images)
 
 
-def build(context: ToolContext) -> Tool:
-    """The tool, over a sandbox whose isolation has been proved.
+def build(options: SandboxSettings, context: ToolContext) -> Tool:
+    """The Python tool over a sandbox whose isolation has been proved.
 
     Raises:
         SandboxUnavailable: model-written code cannot be isolated here, or on the servers that the recipe names.
     """
-    return PythonTool(context, check_sandbox(context.recipe.sandbox))
+    return PythonInSandbox(options, context.images, check_sandbox(options))

@@ -1,7 +1,7 @@
-"""The search tool: BM25 over the recipe's corpus; the top few documents, each as the window that matches best.
+"""The search tool: BM25 over the recipe's corpus; the best few documents, each as the window that matches best.
 
-The index is a folder `search_index/<version>` of the data folder. `search_index/corpus_<hash>.json` says which version
-is current for a corpus as the recipe declares it.
+The index is a folder `search_index/<version>` of the data folder. The file `search_index/corpus_<hash>.json` says which
+version is current for a corpus as the recipe declares it.
 """
 
 import asyncio
@@ -9,68 +9,104 @@ import json
 import time
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import fsspec
 
 from records.identity import content_hash, hashed
 from records.question import Document
-from records.recipe import Recipe
+from records.recipe import Corpus, Recipe, RecipeError, SearchSettings
 from records.trajectory import ToolResult
 from rollouts.tools import Tool, ToolContext
-from rollouts.tools._bm25 import PARAMETERS, Index, IndexMissing, build_index
+from rollouts.tools._bm25 import BM25_SETTINGS, Bm25Index, IndexMissing, build_index
 
+SECTION = "search"
+"""The section of the recipe that holds the tool's settings."""
+ASSET = "search_index"
+"""The asset that builds the index."""
+Options = SearchSettings
 MAX_QUERY_CHARS = 1000
+"""The number of characters after which a query is cut."""
 
 
-def _pointer(recipe: Recipe, data: str) -> str:
-    corpus = content_hash([hashed(spec) for spec in recipe.search.corpus])
-    return f"{data.rstrip('/')}/search_index/corpus_{corpus}.json"
-
-
-def ensure_index(recipe: Recipe, data: str, documents: Iterable[Document]) -> str:
-    """Build the index of the recipe's corpus under the data folder unless it is there, and return its version.
-
-    Args:
-        recipe: names the corpus; the version becomes the current one of this corpus.
-        data: the fsspec root of the data folder.
-        documents: what `sources.corpus_documents(recipe.search.corpus)` gives.
-
-    Raises:
-        ValueError: as `build_index`.
-    """
-    version = build_index(documents, f"{data.rstrip('/')}/search_index")
-    fs, path = fsspec.url_to_fs(_pointer(recipe, data))
-    part = f"{path}.{uuid.uuid4().hex}.tmp"
-    with fs.open(part, "w") as file:
-        json.dump({"version": version}, file)
-    fs.mv(part, path)
-    return version
-
-
-def index_version(recipe: Recipe, data: str) -> str:
-    """The version of the index that is current for the recipe's corpus.
-
-    Raises:
-        IndexMissing: it was never built.
-    """
-    fs, path = fsspec.url_to_fs(_pointer(recipe, data))
-    if not fs.exists(path):
-        raise IndexMissing(
-            f"there is no search index for this corpus under {data}: materialize the asset 'search_index' first"
-        )
-    with fs.open(path) as file:
-        return json.load(file)["version"]
+def check(recipe: Recipe) -> None:
+    """Raises RecipeError for a recipe without a corpus."""
+    if not recipe.search.corpus:
+        raise RecipeError("tools: search is offered, but search.corpus names no corpus")
 
 
 @lru_cache(maxsize=4)
-def _load(path: str) -> Index:
-    return Index(path)
+def _load(path: str) -> Bm25Index:
+    return Bm25Index(path)
 
 
-class _Session:
-    """One rollout's hold of the tool; it keeps nothing."""
+@dataclass(frozen=True)
+class SearchIndex:
+    """The index of a corpus, on disk until it is searched."""
+
+    path: str
+    """The fsspec folder of the index."""
+    version: str
+    """The hash of the documents and settings that the index was built from."""
+
+    @property
+    def in_memory(self) -> Bm25Index:
+        """The index, read when it is first used."""
+        return _load(self.path)
+
+    @classmethod
+    def build(cls, corpus: list[Corpus], data: str, documents: Iterable[Document]) -> Self:
+        """Build the index of a corpus unless it is there, and make it the current one of this corpus.
+
+        Args:
+            corpus: the corpora as the recipe declares them.
+            data: the fsspec root of the data folder.
+            documents: all documents of the corpora (`sources.open.corpus_documents`).
+
+        Raises:
+            ValueError: there is no document, or two have the same id.
+        """
+        version = build_index(documents, _folder(data))
+        fs, path = fsspec.url_to_fs(_pointer(corpus, data))
+        part = f"{path}.{uuid.uuid4().hex}.tmp"
+        with fs.open(part, "w") as file:
+            json.dump({"version": version}, file)
+        fs.mv(part, path)
+        return cls(f"{_folder(data)}/{version}", version)
+
+    @classmethod
+    def current(cls, corpus: list[Corpus], data: str) -> Self:
+        """The index that is current for a corpus.
+
+        Raises:
+            IndexMissing: it was never built, or it is gone.
+        """
+        fs, pointer = fsspec.url_to_fs(_pointer(corpus, data))
+        if not fs.exists(pointer):
+            raise IndexMissing(
+                f"there is no search index for this corpus under {data}: materialize the asset {ASSET!r} first"
+            )
+        with fs.open(pointer) as file:
+            version = json.load(file)["version"]
+        path = f"{_folder(data)}/{version}"
+        if not fs.exists(f"{fsspec.url_to_fs(path)[1]}/manifest.json"):
+            raise IndexMissing(f"the search index {path} is gone: materialize the asset {ASSET!r} again")
+        return cls(path, version)
+
+
+def _folder(data: str) -> str:
+    return f"{data.rstrip('/')}/search_index"
+
+
+def _pointer(corpus: list[Corpus], data: str) -> str:
+    """The file that names the current version."""
+    return f"{_folder(data)}/corpus_{content_hash([hashed(spec) for spec in corpus])}.json"
+
+
+class SearchSession:
+    """The search tool in the hands of one rollout; it keeps no state."""
 
     def __init__(self, tool: "SearchTool") -> None:
         self._tool = tool
@@ -87,8 +123,9 @@ class _Session:
                 text=f"Error: search has no argument {unknown[0]!r}; its only argument is query.",
             )
         started = time.perf_counter()
-        show = self._tool.index.show  # in a thread: other rollouts go on meanwhile
-        text = await asyncio.to_thread(show, query[:MAX_QUERY_CHARS], self._tool.top_k, self._tool.snippet_words)
+        tool, query = self._tool, query[:MAX_QUERY_CHARS]
+        # in a thread, so that other rollouts continue
+        text = await asyncio.to_thread(tool.index.in_memory.show, query, tool.options.top_k, tool.options.snippet_words)
         return ToolResult(outcome="ok", text=text, seconds=time.perf_counter() - started)
 
     async def close(self) -> None:
@@ -107,28 +144,16 @@ class SearchTool:
         "additionalProperties": False,
     }
 
-    def __init__(self, path: str, version: str, top_k: int, snippet_words: int) -> None:
-        self._path = path
-        self.top_k, self.snippet_words = top_k, snippet_words
-        self.version = content_hash([version, top_k, snippet_words, PARAMETERS, MAX_QUERY_CHARS])
+    def __init__(self, index: SearchIndex, options: SearchSettings) -> None:
+        self.index, self.options = index, options
+        identity = [index.version, options.top_k, options.snippet_words, BM25_SETTINGS, MAX_QUERY_CHARS]
+        self.version = content_hash(identity)
 
-    @property
-    def index(self) -> Index:
-        return _load(self._path)
-
-    def open(self, images: list[str]) -> _Session:
-        return _Session(self)
+    def open(self, images: list[str]) -> SearchSession:
+        """A new session; the question's images play no part in it."""
+        return SearchSession(self)
 
 
-def build(context: ToolContext) -> Tool:
-    """The search tool over the current index of the recipe's corpus.
-
-    Raises:
-        IndexMissing: it was never built; the asset `search_index` builds it.
-    """
-    version = index_version(context.recipe, context.data)
-    path = f"{context.data.rstrip('/')}/search_index/{version}"
-    fs, root = fsspec.url_to_fs(path)
-    if not fs.exists(f"{root}/manifest.json"):
-        raise IndexMissing(f"the search index {path} is gone: materialize the asset 'search_index' again")
-    return SearchTool(path, version, context.recipe.search.top_k, context.recipe.search.snippet_words)
+def build(options: SearchSettings, context: ToolContext) -> Tool:
+    """The search tool over the current index of the recipe's corpus. Raises IndexMissing like `SearchIndex.current`."""
+    return SearchTool(SearchIndex.current(options.corpus, context.data), options)

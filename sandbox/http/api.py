@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from records.faults import ToolInfrastructureError
 from records.recipe import SandboxSettings as Settings
-from rollouts.tools import ToolInfrastructureError
 from sandbox.contract import Sandbox, SandboxUnavailable, check_files
 from sandbox.description import About
 from sandbox.http import wire

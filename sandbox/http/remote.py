@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from records.faults import ToolInfrastructureError
 from records.recipe import SandboxSettings as Settings
-from rollouts.tools import ToolInfrastructureError
 from sandbox.contract import SandboxUnavailable, check_files
 from sandbox.description import About
 from sandbox.http import wire

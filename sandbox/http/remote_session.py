@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollouts.tools import ToolInfrastructureError
+from records.faults import ToolInfrastructureError
 from sandbox.contract import CellResult, SandboxUnavailable
 from sandbox.history import History
 from sandbox.http import wire

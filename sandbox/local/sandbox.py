@@ -10,10 +10,10 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from records.faults import ToolInfrastructureError
 from records.images.store import ImageError
 from records.recipe import SandboxSettings as Settings
 from records.trajectory import Outcome
-from rollouts.tools import ToolInfrastructureError
 from sandbox.contract import CellResult, check_files
 from sandbox.history import History
 from sandbox.inside import worker

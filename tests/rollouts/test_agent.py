@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from records.faults import ToolInfrastructureError
 from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Sampling
@@ -17,7 +18,6 @@ from rollouts.prompts.build import PromptSetting, build_prompt
 from rollouts.prompts.examples import read_examples
 from rollouts.setting import Setting, sampling_identity
 from rollouts.tool_calls import NoLedger, replay
-from rollouts.tools import ToolInfrastructureError
 
 QUESTION = Question(source="s", source_row="1", task="math", text="2+2?", answer="4", answer_type="number")
 

@@ -14,7 +14,7 @@ from assets.resources import Workspace
 from filters import trajectories
 from measurement import arms
 from pipelines.recipe_file import recipe_path
-from records.evidence import Aid, Box, write_aid
+from records.evidence import Box, Evidence, write_evidence
 from records.question import Question
 from records.recipe import read_recipe
 from records.trajectory import ToolResult, text_message
@@ -24,13 +24,14 @@ from rollouts.models.contract import Completion
 from rollouts.prompts.build import PromptSetting, template_fingerprint
 from rollouts.prompts.examples import read_examples
 from rollouts.prompts.forms import FORMS
-from rollouts.tools import ToolContext
-from rollouts.tools.python import PythonTool
-from rollouts.tools.search import SearchTool
+from rollouts.tools.python import PythonInSandbox
+from rollouts.tools.search import SearchIndex, SearchTool
 from sandbox import About
 from verdicts.rules import judged_with
 
-AID = json.dumps(write_aid({}, Aid(texts=["It is so."], boxes=[Box(image=0, left=0, top=0, right=0.5, bottom=0.5)])))
+AID = json.dumps(
+    write_evidence({}, Evidence(texts=["It is so."], boxes=[Box(image=0, left=0, top=0, right=0.5, bottom=0.5)]))
+)
 QUESTIONS = [
     Question(source="a", source_row="1", task="perception", text="Which colour?", images=["0" * 64],
              choices=["red", "blue"], answer="red", answer_type="choice", extra=AID),
@@ -76,10 +77,9 @@ class Keys:
 def workspace_of(data: str) -> Workspace:
     """The demo's workspace with tools of pinned versions, which never run."""
     workspace = Workspace(recipe_file=str(recipe_path()), data=data)
-    context = ToolContext(workspace.recipe, workspace.images, data)
-    search = workspace.recipe.search
-    workspace._tools["python"] = PythonTool(context, About("pinned"))
-    workspace._tools["search"] = SearchTool(data, "pinned", search.top_k, search.snippet_words)
+    recipe = workspace.recipe
+    workspace._tools["python"] = PythonInSandbox(recipe.sandbox, workspace.images, About("pinned"))
+    workspace._tools["search"] = SearchTool(SearchIndex(data, "pinned"), recipe.search)
     return workspace
 
 

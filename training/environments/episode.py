@@ -14,10 +14,10 @@ from typing import Any, Self
 from PIL import Image
 from pydantic import ValidationError
 
+from records.faults import ToolInfrastructureError
 from records.images.store import ImageError, ImageStore, check_image
 from records.question import Question
 from records.trajectory import ToolResult
-from rollouts.tools import ToolInfrastructureError
 from rollouts.tools.python import PythonSession
 from sandbox.contract import Sandbox, check_files
 

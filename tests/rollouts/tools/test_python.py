@@ -7,9 +7,10 @@ import json
 import pytest
 from PIL import Image
 
+from records.faults import ToolInfrastructureError
 from records.images.store import ImageStore
 from records.recipe import Recipe
-from rollouts.tools import ToolContext, ToolInfrastructureError, build_tool, tool_names
+from rollouts.tools import ToolContext, build_tool, tool_names
 from sandbox import SandboxUnavailable
 from sandbox.walls import bubblewrap
 

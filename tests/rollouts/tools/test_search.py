@@ -1,16 +1,18 @@
 """The search tool on a real index: built, reopened, searched, refused."""
 
+import shutil
 import time
 
 import pytest
 
 from records.images.store import ImageStore
 from records.question import Document
-from records.recipe import Recipe
-from rollouts.tools import ToolContext, build_tool
-from rollouts.tools._bm25 import Index, IndexMissing, build_index, tokens
-from rollouts.tools.search import ensure_index
+from records.recipe import Corpus, Recipe, RecipeError
+from rollouts.tools import ToolContext, build_tool, check_tools
+from rollouts.tools._bm25 import Bm25Index, IndexMissing, build_index, tokens
+from rollouts.tools.search import SearchIndex
 
+CORPUS = [Corpus(loader="world_factbook")]
 FILL = " ".join(f"word{i}" for i in range(300))
 DOCUMENTS = [
     Document(document_id="fr", title="France", text=f"{FILL} The capital of France is Paris, on the Seine. {FILL}"),
@@ -36,16 +38,26 @@ def context(tmp_path, **search):
     return ToolContext(recipe=recipe(**search), images=ImageStore(str(tmp_path / "images")), data=str(tmp_path))
 
 
+def test_a_recipe_that_offers_search_names_a_corpus():
+    check_tools(recipe(), "r.yaml")
+    with pytest.raises(RecipeError, match=r"r\.yaml: tools: search is offered, but search\.corpus names no corpus"):
+        check_tools(recipe(corpus=[]), "r.yaml")
+
+
 def test_a_missing_index_names_the_asset(tmp_path):
     with pytest.raises(IndexMissing, match="search_index"):
         build_tool("search", context(tmp_path))
+    index = SearchIndex.build(CORPUS, str(tmp_path), DOCUMENTS)
+    shutil.rmtree(index.path)
+    with pytest.raises(IndexMissing, match="is gone: materialize the asset 'search_index' again"):
+        build_tool("search", context(tmp_path))
     with pytest.raises(IndexMissing, match="search_index"):
-        Index(str(tmp_path / "nothing"))
+        Bm25Index(str(tmp_path / "nothing"))
 
 
 async def test_search_through_the_tool(tmp_path):
-    version = ensure_index(recipe(), str(tmp_path), DOCUMENTS)
-    assert ensure_index(recipe(), str(tmp_path), DOCUMENTS) == version
+    index = SearchIndex.build(CORPUS, str(tmp_path), DOCUMENTS)
+    assert SearchIndex.build(CORPUS, str(tmp_path), DOCUMENTS) == index == SearchIndex.current(CORPUS, str(tmp_path))
     tool = build_tool("search", context(tmp_path, snippet_words=12))
     session = tool.open([])
     found = await session.call({"query": "What is the capital of France?"})
@@ -75,14 +87,14 @@ def test_the_version_is_that_of_the_content(tmp_path):
 
 
 def test_the_tool_version_follows_its_settings(tmp_path):
-    ensure_index(recipe(), str(tmp_path), DOCUMENTS)
+    SearchIndex.build(CORPUS, str(tmp_path), DOCUMENTS)
     versions = {build_tool("search", context(tmp_path, **s)).version for s in ({}, {"top_k": 3}, {"snippet_words": 9})}
     assert len(versions) == 3
 
 
 def test_an_index_lives_on_any_file_system(tmp_path):
     version = build_index(DOCUMENTS, "memory://indexes")
-    assert Index(f"memory://indexes/{version}").show("capital of Germany", 1, 60).startswith("[1] Germany: ")
+    assert Bm25Index(f"memory://indexes/{version}").show("capital of Germany", 1, 60).startswith("[1] Germany: ")
 
 
 def test_documents_are_checked(tmp_path):
@@ -94,7 +106,7 @@ def test_documents_are_checked(tmp_path):
 
 def test_ties_keep_the_order_of_the_documents(tmp_path):
     same = [Document(document_id=str(i), title=f"t{i}", text="alpha beta") for i in range(9)]
-    index = Index(f"{tmp_path}/{build_index(same, str(tmp_path))}")
+    index = Bm25Index(f"{tmp_path}/{build_index(same, str(tmp_path))}")
     assert [i for i, _ in index.search("alpha", 4)] == [0, 1, 2, 3]
 
 
@@ -116,7 +128,7 @@ def test_factbook_questions_are_answered_by_the_snippets(tmp_path):
     spec = Source(name="wf", loader="world_factbook", limit=300)
     questions = [q for q in load_source(spec, 7, ImageStore(str(tmp_path))) if isinstance(q, Question)]
     version = build_index(world_factbook.documents(world_factbook.Options()), str(tmp_path))
-    index = Index(f"{tmp_path}/{version}")
+    index = Bm25Index(f"{tmp_path}/{version}")
     found, started = 0, time.perf_counter()
     for question in questions:
         lines = index.show(question.text, 5, 60).splitlines()

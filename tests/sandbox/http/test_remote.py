@@ -12,7 +12,7 @@ from ipaddress import ip_address
 import pytest
 from PIL import Image
 
-from rollouts.tools import ToolInfrastructureError
+from records.faults import ToolInfrastructureError
 from sandbox import LocalSandbox, SandboxUnavailable, build_sandbox
 from sandbox.contract import CellResult
 from sandbox.description import About

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rollouts.tools import ToolInfrastructureError
+from records.faults import ToolInfrastructureError
 from sandbox import LocalSandbox, SandboxUnavailable
 from sandbox.contract import MAX_FILE_BYTES, CellResult, Usage
 from sandbox.http import server, wire

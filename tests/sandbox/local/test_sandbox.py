@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from records.faults import ToolInfrastructureError
 from records.recipe import SandboxSettings as Settings
-from rollouts.tools import ToolInfrastructureError
 from sandbox import LocalSandbox, SandboxUnavailable, check_isolation
 from sandbox.local import fork_client as fork_server
 from sandbox.local import usage

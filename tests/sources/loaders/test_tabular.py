@@ -15,7 +15,8 @@ from records.recipe import Corpus, EvaluationSource, Source
 from records.recipe.section import RecipeError
 from sources.loaders import files, huggingface
 from sources.mapping import image_cells as _pictures
-from sources.mapping.row import BrokenRow, choice_letter
+from sources.mapping.cells import BrokenRow
+from sources.mapping.choices import choice_letter
 from sources.open import corpus_documents, load_source
 
 
