@@ -18,7 +18,7 @@ from records.workspace import Workspace, rejects_table
 from reports.funnel import funnel
 from reports.markdown import counts
 from reports.samples import contamination, pairs, reject_samples, sample_questions
-from rollouts.prompts.build import read_examples
+from rollouts.prompts.examples import read_examples
 from sources.refresh import images_table
 
 SOURCE_STAGE = "source"

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import Question, Reject
 from records.recipe import Source
@@ -93,7 +93,7 @@ def refresh(workspace: Workspace, spec: Source, seed: int, accept: bool = False)
     # A run that was killed in between may have left a state without a table.
     before = read_state(workspace, spec.name) if tables.exists(spec.name) else None
     opened = open_source(spec, seed, workspace.images, workspace.recipe.questions.images, _Known(workspace, spec.name))
-    about = spec.model_dump(mode="json", exclude={"max_shrink"}) | {"evaluation": spec.evaluation}
+    about = hashed(spec, leaving_out={"max_shrink"}) | {"evaluation": spec.evaluation}
     settings = content_hash([about, seed])
     compared = before if before is not None and before.settings == settings and not accept else None
     # What can be told without reading the rows is checked first.

@@ -23,7 +23,9 @@ from records.workspace import Workspace
 from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
 from rollouts.models.contract import Completion
-from rollouts.prompts.build import read_examples, template_fingerprint
+from rollouts.prompts.build import PromptSetting, template_fingerprint
+from rollouts.prompts.examples import read_examples
+from rollouts.prompts.forms import FORMS
 from rollouts.tools.python import PythonInSandbox
 from rollouts.tools.search import SearchIndex, SearchTool
 from sandbox import About
@@ -121,7 +123,7 @@ def identities() -> dict[str, Any]:
         tools = [toolbox.tool(name) for name in ("python", "search")]
         templates = {
             f"{dialect} {task} {form}": template_fingerprint(
-                task, get_dialect(dialect), tools, read_examples(None), sees_images, form
+                task, PromptSetting(get_dialect(dialect), read_examples(None), sees_images), tools, FORMS[form]
             )
             for dialect in ("plain_tags", "deepeyes_v2")
             for task, sees_images in (("perception", True), ("math", False), ("search", False))

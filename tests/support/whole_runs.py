@@ -25,7 +25,8 @@ from assets.resources import resources
 from records.tables import TableStore
 from records.workspace import Workspace
 from rollouts.ledger import ledger
-from rollouts.ledger.segments import Folder, Segments
+from rollouts.ledger.segments import Segments
+from rollouts.ledger.store import SegmentStore
 from rollouts.models import endpoint
 from tests.support.stand_in_model import ModelStandIn
 from tests.support.watched_ledger import WatchedLedger
@@ -238,7 +239,7 @@ def _run_here(place: Place, said: Path, flush_seconds: float, poll_seconds: floa
     if merge:
         ledger.MANY_SEGMENTS = 1
     if merge == "and die":
-        Folder.remove = lambda folder, names: os.kill(os.getpid(), signal.SIGKILL) if list(names) else None
+        SegmentStore.remove = lambda folder, names: os.kill(os.getpid(), signal.SIGKILL) if list(names) else None
     written = said.with_suffix(".tmp")
     written.write_text(json.dumps(asdict(place.run())))
     written.rename(said)

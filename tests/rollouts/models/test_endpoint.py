@@ -13,9 +13,11 @@ import pytest
 from rollouts.models import endpoint as endpoint_module
 from rollouts.models import limiter as concurrency_module
 from rollouts.models import replies as replies_module
+from rollouts.models.connections import EndpointLimits
 from rollouts.models.contract import ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable, Request
-from rollouts.models.endpoint import Endpoint, remote_fingerprint
+from rollouts.models.endpoint import Endpoint
 from rollouts.models.replies import EndpointFailing, EndpointRefused
+from rollouts.models.served_models import remote_fingerprint
 from tests.support.fault_server import Reply, chat
 from tests.support.stand_in_model import ModelStandIn
 
@@ -28,9 +30,9 @@ def short_delays(monkeypatch):
 
 
 def client(server, **settings):
-    return Endpoint(
-        server if isinstance(server, str) else server.url, "policy", "print", **{"max_retries": 3} | settings
-    )
+    names = [name for name in settings if name in ("concurrency", "timeout_s", "max_retries")]
+    limits = EndpointLimits(**{"max_retries": 3} | {name: settings.pop(name) for name in names})
+    return Endpoint(server if isinstance(server, str) else server.url, "policy", "print", limits=limits, **settings)
 
 
 async def complete(server, request=ASK, **settings):
@@ -278,7 +280,7 @@ async def test_the_server_is_asked_for_again_when_it_has_died(stand_in):
         asked.append(urls[len(asked)])
         return asked[-1]
 
-    endpoint = Endpoint(start, "policy", "print", max_retries=3)
+    endpoint = Endpoint(start, "policy", "print", limits=EndpointLimits(max_retries=3))
     assert asked == []  # nothing is started before a call is made
     async with endpoint:
         replies = await asyncio.gather(*(endpoint.complete(ASK) for _ in range(4)))
@@ -581,7 +583,7 @@ async def test_faults_of_all_kinds_leave_every_reply_as_it_would_have_been(tmp_p
 
     async def outcomes(**faults):
         with ModelStandIn(tmp_path, faults=faults) as server:
-            async with Endpoint(server.url, "stand-in", "print", concurrency=16, timeout_s=3) as endpoint:
+            async with Endpoint(server.url, "stand-in", "print", limits=EndpointLimits(16, 3)) as endpoint:
                 found = await asyncio.gather(*map(endpoint.complete, calls), return_exceptions=True)
             fault = {line["key"]: line["fault"] for line in server.events()[::-1] if line["fault"]}
             return found, fault, endpoint.counters, server.asked()
