@@ -205,6 +205,6 @@ def test_figures_are_small_pictures(tmp_path):
     for file in tmp_path.glob("*.png"):
         assert file.stat().st_size < 60_000
         with Image.open(file) as image:
-            drawn = {colour for _, colour in image.convert("RGB").getcolors(image.width * image.height)}
-        wanted = benefit_figures.COLOURS[:2]
-        assert drawn >= {ImageColor.getrgb(colour) for colour in wanted}
+            drawn = np.array([colour for _, colour in image.convert("RGBA").getcolors(image.width * image.height)])
+        for colour in map(ImageColor.getrgb, benefit_figures.COLOURS[:2]):
+            assert (np.abs(drawn - [*colour, 255]).max(axis=1) < 8).any(), "few colours stand for all"

@@ -38,7 +38,8 @@ FLUSH_S = 0.25
 IMPORTS = [
     "assets.graph", "dagster._core.execution.execute_in_process", "dagster._core.instance.factory",
     "dagster._core.storage.event_log.in_memory", "dagster._core.storage.runs.in_memory",
-    "dagster._core.workspace.context", "httpcore", "anyio._backends._asyncio", "PIL.PngImagePlugin",
+    "dagster._core.workspace.context", "httpcore", "anyio._backends._asyncio", "matplotlib.backends.backend_svg",
+    "matplotlib.figure", "PIL.PngImagePlugin",
     "PIL.GifImagePlugin", "polars.testing", "polars._utils.parquet", "rollouts.dialects.plain_tags",
     "rollouts.tools.python", "sources.loaders.files", "sqlalchemy.dialects.mysql", "sqlalchemy.dialects.sqlite", "yaml",
 ]  # fmt: skip
