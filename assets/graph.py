@@ -18,7 +18,7 @@ from rollouts.dialects import get_dialect
 from rollouts.prompts.examples import read_examples
 from rollouts.tools import check_tools
 from sources.open import check_corpus, check_source, must_be_checked_against
-from training.formats import get_format
+from training.products import get_product, product_names
 
 
 def check_recipe(recipe: Recipe, file: str) -> None:
@@ -41,10 +41,8 @@ def check_recipe(recipe: Recipe, file: str) -> None:
         get_dialect(recipe.dialect)
         read_examples(recipe.examples)
         get_checks(recipe.cold_start.checks)
-        for section, kind in (("sft", recipe.sft), ("rl", recipe.rl)):
-            for name in kind.formats:
-                if section != get_format(name).KIND:
-                    raise RecipeError(f"{section}.formats: {name!r} is no format for {section}")
+        for name in product_names():
+            get_product(name).formats(recipe)
     except RecipeError as error:
         raise RecipeError(f"{file}: {error}") from None
 

@@ -6,18 +6,22 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.shown import failures, shown
 from assets.stage import StageAssets
 from records.identity import content_hash, hashed
 from records.recipe import Recipe
 from records.workspace import Workspace
 from reports.markdown import markdown_table
 from rollouts.models.roles import Models
+from rollouts.models.weights import ModelFiles
+from rollouts.tools import assets_of
 
 # After everything that calls the policy: its server is stopped for the training, and takes a minute to start again.
 _LAST = {"dagster/priority": "-1"}
@@ -61,58 +65,77 @@ def _run(context: dg.AssetExecutionContext, module: str, job: dict[str, Any], fo
         raise dg.Failure(f"{module} failed (exit status {process.returncode}); log: {folder / 'log.txt'}\n{tail}")
 
 
+@dataclass(frozen=True)
+class TrainingJob:
+    """One training job, as its asset asks for it."""
+
+    name: str
+    """The name of the job, of its training set and of the module of training/ that runs it."""
+    form: str
+    """The format of the training set that the job reads."""
+    settings: dict[str, Any]
+    """The settings that the checkpoint depends on."""
+    context: dict[str, Any] = field(default_factory=dict)
+    """Further entries of the job file: what the key does not depend on."""
+
+    def data(self, workspace: Workspace) -> Path:
+        """The file of the rows to train on."""
+        return workspace.folder("training_sets") / self.name / self.form / "train.parquet"
+
+    def key(self, policy: ModelFiles, seed: int, data: Path) -> str:
+        """What tells the checkpoint from others: the same rows train the same model in the same way once."""
+        rows = hashlib.sha256(data.read_bytes()).hexdigest()
+        return content_hash([self.name, policy.identity, self.settings, seed, rows])[:12]
+
+
 def _checkpoint(
-    context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    models: Models,
-    name: str,
-    data: Path,
-    rows: pl.DataFrame,
-    settings: dict[str, Any],
-    more: dict[str, Any],
+    context: dg.AssetExecutionContext, workspace: Workspace, models: Models, job: TrainingJob, rows: pl.DataFrame
 ) -> dg.Output[pl.DataFrame]:
-    """Train unless the same rows have trained the same model with the same settings already."""
+    """Train unless the same rows have trained the same model with the same settings already.
+
+    Raises:
+        dg.Failure: there is no row to train on, the policy has no weights here, or the job failed.
+    """
     train = rows.filter(pl.col("split") == "train")
     if train.is_empty():
         raise dg.Failure(
-            f"the {name} training set has no row in its train split: see the rejects for what was turned away and why"
+            f"the {job.name} training set has no row in its train split: see the rejects for what was turned away "
+            "and why"
         )
+    data = job.data(workspace)
     if not data.exists():
-        raise dg.Failure(f"{data} is missing: the job reads that format, so the recipe's {name}.formats must name it")
-    policy = models.files("policy")
+        raise dg.Failure(
+            f"{data} is missing: the job reads that format, so the recipe's {job.name}.formats must name it"
+        )
+    with failures():
+        policy = models.files("policy")
     seed = workspace.recipe.seed
-    key = content_hash([name, policy.identity, settings, seed, hashlib.sha256(data.read_bytes()).hexdigest()])[:12]
-    folder = workspace.folder("checkpoints") / f"{name}-{key}"
-    result_file = folder / "result.json"
-    reused = result_file.exists()
+    key = job.key(policy, seed, data)
+    folder = workspace.folder("checkpoints") / f"{job.name}-{key}"
+    reused = (folder / "result.json").exists()
     if reused:
         context.log.info(f"{folder.name} was trained on these rows with these settings before: kept")
     else:
         models.stop()  # its memory is needed
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        job = {
+        values = {
             "model": str(policy.path), "data": str(data), "output": str(folder), "seed": seed, "merge": False,
-            "settings": settings, **more,
+            "settings": job.settings, **job.context,
         }  # fmt: skip
-        _run(context, f"training.{name}", job, folder)
-    result = json.loads(result_file.read_text())
-    checkpoint = folder / ("adapter" if settings["lora_rank"] else "model")
-    table = pl.DataFrame([(name, str(checkpoint), key, train.height)], schema=_CHECKPOINT, orient="row")
-    shown = {k: v for k, v in result.items() if isinstance(v, int | float | str)}
-    numbers = pl.DataFrame({"": list(shown), "value": [str(v) for v in shown.values()]})
-    return dg.Output(
-        table,
-        metadata=shown(
-            {
-                "checkpoint": checkpoint,
-                "trained_in_this_run": not reused,
-                "training_rows": train.height,
-                "result": markdown_table(numbers),
-                "steps": {k: v for k, v in result.items() if isinstance(v, list)},
-            }
-        ),
-    )
+        _run(context, f"training.{job.name}", values, folder)
+    checkpoint = folder / ("adapter" if job.settings["lora_rank"] else "model")
+    table = pl.DataFrame([(job.name, str(checkpoint), key, train.height)], schema=_CHECKPOINT, orient="row")
+    about = {"checkpoint": checkpoint, "trained_in_this_run": not reused, "training_rows": train.height}
+    return dg.Output(table, metadata=shown(about | _result(folder / "result.json")))
+
+
+def _result(file: Path) -> dict[str, object]:
+    """Metadata out of the result that a job left."""
+    result = json.loads(file.read_text())
+    single = {k: v for k, v in result.items() if isinstance(v, int | float | str)}
+    numbers = pl.DataFrame({"": list(single), "value": [str(v) for v in single.values()]})
+    return {"result": markdown_table(numbers), "steps": {k: v for k, v in result.items() if isinstance(v, list)}}
 
 
 @dg.asset(
@@ -128,35 +151,33 @@ def sft_checkpoint(
     models: dg.ResourceParam[Models],
     sft_training_set: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
-    data = workspace.folder("training_sets") / "sft" / "trl_messages" / "train.parquet"
-    settings = hashed(workspace.recipe.sft, leaving_out={"formats"})
-    return _checkpoint(context, workspace, models, "sft", data, sft_training_set, settings, {})
+    job = TrainingJob("sft", "trl_messages", hashed(workspace.recipe.sft, leaving_out={"formats"}))
+    return _checkpoint(context, workspace, models, job, sft_training_set)
 
 
-@dg.asset(
-    group_name="training",
-    kinds={"trl"},
-    op_tags=_LAST,
-    deps=["search_index"],
-    description="The RL checkpoint: TRL's GRPOTrainer on the RL questions, in the same agent loop and with the same "
-    "tools and verifier that curated them. Trained from the policy itself, so that the two jobs can be compared.",
-)
 def rl_checkpoint(
     context: dg.AssetExecutionContext,
     workspace: dg.ResourceParam[Workspace],
     models: dg.ResourceParam[Models],
     rl_training_set: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
-    data = workspace.folder("training_sets") / "rl" / "trl_prompts" / "train.parquet"
-    settings = hashed(workspace.recipe.rl, leaving_out={"formats"})
     more = {
         "recipe": workspace.recipe.model_dump(mode="json"),
         "data_root": workspace.data,
         "images_root": workspace.images.root,
     }
-    return _checkpoint(context, workspace, models, "rl", data, rl_training_set, settings, more)
+    job = TrainingJob("rl", "trl_prompts", hashed(workspace.recipe.rl, leaving_out={"formats"}), more)
+    return _checkpoint(context, workspace, models, job, rl_training_set)
 
 
 def stage(recipe: Recipe) -> StageAssets:
     """The assets of this stage."""
-    return StageAssets([sft_checkpoint, rl_checkpoint])
+    rl = dg.asset(
+        group_name="training",
+        kinds={"trl"},
+        op_tags=_LAST,
+        deps=assets_of(recipe),
+        description="The RL checkpoint: TRL's GRPOTrainer on the RL questions, in the same agent loop and with the same "
+        "tools and verifier that curated them. Trained from the policy itself, so that the two jobs can be compared.",
+    )(rl_checkpoint)
+    return StageAssets([sft_checkpoint, rl])

@@ -1,7 +1,7 @@
-"""What the trainers read: each set in each of the recipe's formats, and read back before the asset succeeds."""
+"""What the trainers read: each product in each of its formats, and read back before the asset succeeds."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,81 +9,66 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.conservation import conservation_check, decided
+from assets.conservation import conservation_check, decided, ids
 from assets.stage import StageAssets
-from filters.questions.splits import draw_split, on_several_sides
-from measurement.arms import tools_arm
-from measurement.prepared_arm import PreparedArm
-from measurement.toolbox import Toolbox
+from filters.questions.splits import on_several_sides
 from records.heartbeat import Clock, Heartbeat
 from records.identity import content_hash
-from records.images.store import ImageStore
-from records.question import Question, Reject
+from records.question import Reject
 from records.recipe import Recipe
-from records.tables import from_frame, to_frame
-from records.trajectory import Trajectory
+from records.tables import to_frame
 from records.workspace import Workspace
 from reports.markdown import counts, markdown_table
-from rollouts.dialects import get_dialect
 from rollouts.models.roles import Models
 from training.formats import Readback, get_format
-from training.rows import SplitName, rl_rows, sft_rows
+from training.products import Product, ProductInput, get_product, product_names
 
 _SCHEMA = {"row_id": pl.String, "question_id": pl.String, "task": pl.String, "split": pl.String}
 
 
-def _split_of(workspace: Workspace, questions: pl.DataFrame) -> Callable[[str], SplitName]:
-    split = workspace.recipe.split
-    drawn = draw_split(questions, split.validation, f"{split.salt}/validation")
-    names: dict[str, SplitName] = {
-        key: "validation" if side else "train" for key, side in zip(questions["question_id"], drawn, strict=True)
-    }
-    return names.__getitem__
-
-
 def _export(
     context: dg.AssetExecutionContext,
-    workspace: Workspace,
-    kind: str,
-    formats: list[str],
-    rows: list,
-    images: ImageStore | None,
+    product: Product,
+    inputs: ProductInput,
+    rows: Sequence[Any],
     tokenizer: str | None,
-) -> tuple[str, list[dict[str, Any]]]:
+) -> tuple[Path, list[dict[str, Any]]]:
     """Write `rows` in every format and read each back, the formats side by side (their loaders are processes of their
     own, and slow to start). Returns the folder and what was read.
     """
-    target = workspace.folder("training_sets") / kind
-    part = target.with_name(f"{kind}.part")
+    formats = product.formats(inputs.recipe)
+    target = inputs.workspace.folder("training_sets") / product.name
+    part = target.with_name(f"{product.name}.part")
     shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
 
     def one(name: str) -> dict[str, Any]:
         folder = part / name
-        folder.mkdir(parents=True)
+        folder.mkdir()
         writer = get_format(name)
-        writer.write(rows, folder, images=images, tokenizer=tokenizer)
+        writer.write(rows, folder, images=inputs.images, tokenizer=tokenizer)
         back: Readback = writer.read_back(folder, tokenizer=tokenizer)
         return {"format": name, "rows": back.rows, "loss_tokens": back.loss_tokens, "read by": back.loader}
 
     clock = Clock()
     progress = Heartbeat(lambda: f"reading {', '.join(formats)} back: {clock.seconds} s", context.log.info)
-    with progress, ThreadPoolExecutor(len(formats)) as pool:
+    with progress, ThreadPoolExecutor(max(1, len(formats))) as pool:
         read = list(pool.map(one, formats))
     for row in read:
         context.log.info(f"{row['format']}: {row['rows']} rows, read by {row['read by']}")
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
-    return str(target), read
+    return target, read
 
 
 def _tokenizer(workspace: Workspace, models: Models) -> str | None:
     return str(models.files("policy").path) if workspace.recipe.models.role("policy").weights else None
 
 
-def _metadata(folder: str, read: list[dict[str, Any]], table: pl.DataFrame) -> dict[str, Any]:
+def _metadata(folder: Path, read: list[dict[str, Any]], table: pl.DataFrame) -> dict[str, Any]:
     columns = {"format": pl.String, "rows": pl.Int64, "loss_tokens": pl.Int64, "read by": pl.String}
     return {
-        "folder": Path(folder),
+        "folder": folder,
         "formats": markdown_table(pl.DataFrame(read, schema=columns)),
         "by_split": counts(table, "task", "split"),
         # what the training jobs are keyed by: the same rows train the same checkpoint
@@ -91,73 +76,32 @@ def _metadata(folder: str, read: list[dict[str, Any]], table: pl.DataFrame) -> d
     }
 
 
-@dg.asset(
-    group_name="training_sets",
-    kinds={"polars"},
-    description="Cold-start trajectories as the SFT trainers read them (LLaMA-Factory sharegpt with its "
-    "dataset_info.json, TRL messages), split by question. Each format was read back with its trainer's own loader.",
-)
-def sft_training_set(
-    context: dg.AssetExecutionContext,
-    workspace: dg.ResourceParam[Workspace],
-    models: dg.ResourceParam[Models],
-    cold_start_questions: pl.DataFrame,
-    trajectories: pl.DataFrame,
-) -> dg.Output[pl.DataFrame]:
-    recipe = workspace.recipe
-    images = workspace.images if recipe.models.role("policy").sees_images else None
-    tasks = dict(cold_start_questions.select("question_id", "task").iter_rows())
-    refused: list[Reject] = []
-    rows = list(
-        sft_rows(
-            from_frame(trajectories, Trajectory),
-            get_dialect(recipe.dialect),
-            images,
-            _split_of(workspace, cold_start_questions),
-            tasks,
-            refused,
-        )
-    )
-    folder, read = _export(context, workspace, "sft", recipe.sft.formats, rows, images, _tokenizer(workspace, models))
-    table = pl.DataFrame([(r.row_id, r.question_id, r.task, r.split) for r in rows], schema=_SCHEMA, orient="row")
-    rejects = to_frame(refused, Reject)
-    return decided(workspace, "sft_training_set", trajectories.height, table, rejects, **_metadata(folder, read, table))
+def _training_set(product: Product, recipe: Recipe) -> dg.AssetsDefinition:
+    """The asset of a product."""
 
+    @dg.asset(
+        name=product.asset,
+        group_name="training_sets",
+        kinds={"polars"},
+        ins={table: dg.AssetIn(dagster_type=pl.DataFrame) for table in product.tables},
+        description=f"{product.description}, split by question and written as {', '.join(product.formats(recipe))}. "
+        "Each format was read back with its trainer's own loader.",
+    )
+    def training_set(
+        context: dg.AssetExecutionContext,
+        workspace: dg.ResourceParam[Workspace],
+        models: dg.ResourceParam[Models],
+        **tables: pl.DataFrame,
+    ) -> dg.Output[pl.DataFrame]:
+        inputs = ProductInput(workspace, tables)
+        refused: list[Reject] = []
+        rows = product.make(inputs, refused)
+        folder, read = _export(context, product, inputs, rows, _tokenizer(workspace, models))
+        table = pl.DataFrame([product.entry(row) for row in rows], schema=_SCHEMA, orient="row")
+        rejects, rows_in = to_frame(refused, Reject), tables[product.source_table].height
+        return decided(workspace, product.asset, rows_in, table, rejects, **_metadata(folder, read, table))
 
-@dg.asset(
-    group_name="training_sets",
-    kinds={"polars"},
-    description="RL questions as the RL trainers read them (verl parquet, TRL prompts), with the prompt that their "
-    "pass rates were measured with, split by question. Each format was read back with its trainer's own loader.",
-)
-def rl_training_set(
-    context: dg.AssetExecutionContext,
-    workspace: dg.ResourceParam[Workspace],
-    models: dg.ResourceParam[Models],
-    rl_questions: pl.DataFrame,
-) -> dg.Output[pl.DataFrame]:
-    recipe = workspace.recipe
-    images = workspace.images if recipe.models.role("policy").sees_images else None
-    prepared = PreparedArm(tools_arm(recipe), Toolbox(workspace))
-    refused: list[Reject] = []
-    rows = list(
-        rl_rows(
-            ((question, prepared.prompt(question)[1]) for question in from_frame(rl_questions, Question)),
-            get_dialect(recipe.dialect),
-            images,
-            _split_of(workspace, rl_questions),
-            recipe.tools,
-            refused,
-        )
-    )
-    folder, read = _export(context, workspace, "rl", recipe.rl.formats, rows, images, _tokenizer(workspace, models))
-    table = pl.DataFrame(
-        [(r.question.question_id, r.question.question_id, r.question.task, r.split) for r in rows],
-        schema=_SCHEMA,
-        orient="row",
-    )
-    rejects = to_frame(refused, Reject)
-    return decided(workspace, "rl_training_set", rl_questions.height, table, rejects, **_metadata(folder, read, table))
+    return training_set
 
 
 def _disjoint_check(asset: str) -> dg.AssetChecksDefinition:
@@ -178,24 +122,19 @@ def _disjoint_check(asset: str) -> dg.AssetChecksDefinition:
     return disjoint
 
 
-training_sets_assets = [
-    sft_training_set,
-    rl_training_set,
-    conservation_check(
-        "sft_training_set",
-        "sft_training_set",
-        lambda w: list(w.tables.read("trajectories")["trajectory_id"]),
-        id_column="row_id",
-    ),
-    conservation_check(
-        "rl_training_set", "rl_training_set", lambda w: list(w.tables.read("rl_questions")["question_id"])
-    ),
-    _disjoint_check("sft_training_set"),
-    _disjoint_check("rl_training_set"),
-]
+def _conservation(product: Product) -> dg.AssetChecksDefinition:
+    def rows_in(workspace: Workspace) -> list[str]:
+        return ids(workspace, product.source_table, product.id_column)
+
+    return conservation_check(product.asset, product.asset, rows_in, id_column="row_id")
 
 
 def stage(recipe: Recipe) -> StageAssets:
-    """The assets and checks of this stage."""
-    names = ("sft_training_set", "rl_training_set")
-    return StageAssets(training_sets_assets, {name: name for name in names})
+    """The asset of each product (training/products/), with its checks."""
+    products = [get_product(name) for name in product_names()]
+    assets = [
+        item
+        for product in products
+        for item in (_training_set(product, recipe), _conservation(product), _disjoint_check(product.asset))
+    ]
+    return StageAssets(assets, {product.asset: product.asset for product in products})

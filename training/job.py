@@ -4,11 +4,13 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from records.heartbeat import Clock, Heartbeat
 from records.recipe.section import explain
 
 LORA_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -124,13 +126,30 @@ def save(trainer: Any, tokenizer: Any, job: Job, rank: int | None) -> dict[str, 
     return saved
 
 
-def write_result(job: Job, result: dict[str, Any]) -> Path:
-    """Write result.json, which is there only when the job is done."""
+def train(job: Job, trainer: Any, rank: int | None, clock: Clock, line: Callable[[], str]) -> dict[str, Any]:
+    """Train to the end and save the checkpoint.
+
+    Args:
+        rank: of the LoRA adapter; None when all weights are trained.
+        clock: began with the job.
+        line: says how far the job is; said now and then while it runs.
+
+    Returns:
+        The entries of the result that all jobs have: `seconds` and `saved`.
+    """
+    with Heartbeat(lambda: f"{line()}, {clock.seconds} s", say):
+        trainer.train()
+        saved = save(trainer, trainer.processing_class, job, rank)
+    return {"seconds": clock.seconds, "saved": saved}
+
+
+def write_result(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+    """Write result.json, which is there only when the job is done. Returns the result."""
     path = Path(job.output) / "result.json"
     part = path.with_suffix(".tmp")
     part.write_text(json.dumps(result | {"peak_memory_gib": peak_memory_gib()}, indent=1) + "\n")
     part.replace(path)
-    return path
+    return result
 
 
 def peak_memory_gib() -> float:

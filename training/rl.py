@@ -6,13 +6,14 @@ template puts around turns) carry no loss. A rollout that infrastructure cut off
 """
 
 import asyncio
+import contextlib
 import json
 import math
 import sys
 from pathlib import Path
 from typing import Any
 
-from records.heartbeat import Clock, Heartbeat
+from records.heartbeat import Clock
 from records.identity import canonical_json
 from records.images.store import ImageStore
 from records.question import Question
@@ -24,8 +25,7 @@ from rollouts.setting import Setting
 from rollouts.tool_calls import NoLedger
 from rollouts.tools import Tool, ToolContext, build_tool
 from rollouts.waves import NOT_AN_ATTEMPT
-from training.job import Job, JobError, adapter, load, read_job, save, say, trainer_settings
-from training.job import write_result as write
+from training.job import Job, JobError, adapter, load, read_job, say, train, trainer_settings, write_result
 from training.masking import template_text, token_ids
 from training.policy_completer import PolicyCompleter, PolicySession
 from training.reward import trl_reward
@@ -154,6 +154,62 @@ def load_rows(path: str, tokenizer: Any, job: RlJob) -> tuple[list[dict[str, Any
     return kept, len(rows) - len(kept)
 
 
+def _trainer_class() -> Any:
+    """TRL's trainer, made to fit; a function because TRL takes seconds to import."""
+    from trl import GRPOTrainer
+
+    class RowsTrainer(GRPOTrainer):
+        """Keeps the rows of a batch where the rollout function finds them: TRL hands it the prompts only."""
+
+        rows: list[dict[str, Any]]
+
+        def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+            self.rows = inputs
+            return super()._generate_and_score_completions(inputs)
+
+        def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
+            # A group whose rewards are all equal has no advantage and, without a KL term, exactly no gradient: the
+            # forward and backward passes over it, most of a step's time, are not made.
+            if self.beta == 0 and not inputs["advantages"].any():
+                return sum(p.sum() * 0.0 for p in model.parameters() if p.requires_grad)
+            return super()._compute_loss(model, inputs)
+
+    return RowsTrainer
+
+
+def _progress(steps: list[dict[str, float | None]], wanted: int, clock: Clock) -> Any:
+    """A callback that adds the numbers of each step to `steps` and says them."""
+    from transformers import TrainerCallback
+
+    class RlProgress(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            if not logs or "reward" not in logs:
+                return
+            # None: infrastructure cut off every rollout of the step.
+            step = {key: _number(logs[name]) for key, name in LOGGED.items()}
+            steps.append({"step": state.global_step, **step, "seconds": clock.seconds})
+            say(f"rl: step {state.global_step}/{wanted}, {step}, {clock.seconds} s")
+
+    return RlProgress()
+
+
+def _config(job: RlJob) -> Any:
+    from trl import GRPOConfig
+
+    settings = job.settings
+    per_step = settings.prompts_per_step * settings.group_size
+    return GRPOConfig(
+        **trainer_settings(job, settings.steps, settings.learning_rate),
+        per_device_train_batch_size=1,  # memory: one rollout's logits at a time
+        gradient_accumulation_steps=per_step,
+        steps_per_generation=per_step,
+        num_generations=settings.group_size,
+        max_completion_length=settings.max_tokens * settings.max_turns,
+        temperature=settings.temperature,
+        shuffle_dataset=True,
+    )
+
+
 def run(job: RlJob, tools: dict[str, Tool] | None = None) -> dict[str, Any]:
     """Train, save, write result.json and return what it holds.
 
@@ -165,8 +221,6 @@ def run(job: RlJob, tools: dict[str, Tool] | None = None) -> dict[str, Any]:
         RecipeError: a row names a tool that there is not.
     """
     from datasets import Dataset
-    from transformers import TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer
 
     clock, settings = Clock(), job.settings
     model, tokenizer = load(job)
@@ -174,48 +228,13 @@ def run(job: RlJob, tools: dict[str, Tool] | None = None) -> dict[str, Any]:
     if tools is None:
         context = ToolContext(job.recipe, ImageStore(job.images_root), job.data_root)
         tools = {name: build_tool(name, context) for row in rows for name in json.loads(row["tools"])}
-    roller = Roller(job, tools)
-    per_step = settings.prompts_per_step * settings.group_size
-    say(f"rl: {len(rows)} questions, {too_long} prompts too long; {settings.steps} steps of {per_step} rollouts")
-
-    class Trainer(GRPOTrainer):
-        """Keeps the rows of a batch where the rollout function finds them: TRL hands it the prompts only."""
-
-        rows: list[dict[str, Any]]
-
-        def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-            self.rows = inputs
-            return super()._generate_and_score_completions(inputs)
-
-        def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
-            # A group whose rewards are all alike has no advantage and, without a KL term, exactly no gradient: the
-            # forward and backward passes over it, most of a step's time, are not made.
-            if self.beta == 0 and not inputs["advantages"].any():
-                return sum(p.sum() * 0.0 for p in model.parameters() if p.requires_grad)
-            return super()._compute_loss(model, inputs)
-
-    steps: list[dict[str, float | None]] = []
-
-    class Progress(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-            if not logs or "reward" not in logs:
-                return
-            # None: infrastructure cut off every rollout of the step.
-            step = {key: _number(logs[name]) for key, name in LOGGED.items()}
-            steps.append({"step": state.global_step, **step, "seconds": clock.seconds})
-            say(f"rl: step {state.global_step}/{settings.steps}, {step}, {clock.seconds} s")
-
-    config = GRPOConfig(
-        **trainer_settings(job, settings.steps, settings.learning_rate),
-        per_device_train_batch_size=1,  # memory: one rollout's logits at a time
-        gradient_accumulation_steps=per_step,
-        steps_per_generation=per_step,
-        num_generations=settings.group_size,
-        max_completion_length=settings.max_tokens * settings.max_turns,
-        temperature=settings.temperature,
-        shuffle_dataset=True,
+    roller, config = Roller(job, tools), _config(job)
+    say(
+        f"rl: {len(rows)} questions, {too_long} prompts too long; {settings.steps} steps of "
+        f"{config.steps_per_generation} rollouts"
     )
-    trainer = Trainer(
+    steps: list[dict[str, float | None]] = []
+    trainer = _trainer_class()(
         model=model,
         reward_funcs=trl_reward,
         args=config,
@@ -223,16 +242,12 @@ def run(job: RlJob, tools: dict[str, Tool] | None = None) -> dict[str, Any]:
         processing_class=tokenizer,
         peft_config=adapter(job, settings.lora_rank),
         rollout_func=roller,
-        callbacks=[Progress()],
+        callbacks=[_progress(steps, settings.steps, clock)],
     )
-    line = lambda: f"rl: {len(steps)}/{settings.steps} steps, {roller.done} rollouts done, {clock.seconds} s"  # noqa: E731
-    try:
-        with Heartbeat(line, say):
-            trainer.train()
-            saved = save(trainer, tokenizer, job, settings.lora_rank)
-    finally:
-        roller.close()
-    result = {
+    line = lambda: f"rl: {len(steps)}/{settings.steps} steps, {roller.done} rollouts done"  # noqa: E731
+    with contextlib.closing(roller):
+        done = train(job, trainer, settings.lora_rank, clock, line)
+    counted = {
         "steps": len(steps),
         "per_step": steps,
         "rows": len(rows),
@@ -242,11 +257,8 @@ def run(job: RlJob, tools: dict[str, Tool] | None = None) -> dict[str, Any]:
         "tool_calls": roller.calls,
         "tokens": roller.tokens,
         "zero_variance_groups": sum(s["zero_variance_groups"] or 0.0 for s in steps) / max(1, len(steps)),
-        "seconds": clock.seconds,
-        "saved": saved,
     }
-    write(job, result)
-    return result
+    return write_result(job, counted | done)
 
 
 def main() -> None:

@@ -7,15 +7,59 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from records.heartbeat import Clock, Heartbeat
+from records.heartbeat import Clock
 from records.recipe import Sft
-from training.job import Job, JobError, adapter, load, read_job, save, say, trainer_settings
-from training.job import write_result as write
+from training.job import Job, JobError, adapter, load, read_job, say, train, trainer_settings, write_result
 from training.masking import IGNORED, encode
 
 
 class SftJob(Job):
     settings: Sft = Sft()
+
+
+def load_rows(job: SftJob, tokenizer: Any) -> tuple[list[dict[str, list[int]]], int]:
+    """Rows as token ids and labels, and how many are too long and left out.
+
+    Raises:
+        JobError: no row fits.
+        TemplateError: the tokenizer's chat template rewrites earlier turns.
+    """
+    import pyarrow.parquet as pq
+
+    longest = job.settings.max_length
+    encoded, too_long = [], 0
+    for row in pq.read_table(job.data, columns=["prompt", "completion"]).to_pylist():
+        ids, labels = encode(row["prompt"], row["completion"], tokenizer)
+        if len(ids) > longest:
+            too_long += 1  # a cut conversation would teach to stop in the middle
+        else:
+            encoded.append({"input_ids": ids, "labels": labels})
+    if not encoded:
+        raise JobError(f"{job.data}: no row has at most {longest} tokens ({too_long} are longer)")
+    return encoded, too_long
+
+
+def _refuse_images(path: str) -> None:
+    import pyarrow.parquet as pq
+
+    if "images" in pq.ParquetFile(path).schema_arrow.names:
+        raise JobError(
+            "the rows hold images: TRL cannot keep observations out of the loss of a vision-language model; "
+            "train on the llamafactory_sharegpt export with LLaMA-Factory"
+        )
+
+
+def _progress(losses: list[float], steps: int, clock: Clock) -> Any:
+    """A callback that adds the loss of each step to `losses` and says it."""
+    from transformers import TrainerCallback
+
+    class SftProgress(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            if logs and "loss" in logs:
+                losses.append(float(logs["loss"]))
+                say(f"sft: step {state.global_step}/{steps}, loss {losses[-1]:.4f}, {clock.seconds} s")
+
+    return SftProgress()
 
 
 def run(job: SftJob) -> dict[str, Any]:
@@ -25,38 +69,16 @@ def run(job: SftJob) -> dict[str, Any]:
         JobError: no row fits, or the rows hold images.
         TemplateError: the tokenizer's chat template rewrites earlier turns.
     """
-    import pyarrow.parquet as pq
     from datasets import Dataset
-    from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     clock, settings = Clock(), job.settings
-    if "images" in pq.ParquetFile(job.data).schema_arrow.names:
-        raise JobError(
-            "the rows hold images: TRL cannot keep observations out of the loss of a vision-language model; "
-            "train on the llamafactory_sharegpt export with LLaMA-Factory"
-        )
+    _refuse_images(job.data)  # before the model is loaded, which takes long
     model, tokenizer = load(job)
-    encoded, too_long = [], 0
-    for row in pq.read_table(job.data, columns=["prompt", "completion"]).to_pylist():
-        ids, labels = encode(row["prompt"], row["completion"], tokenizer)
-        if len(ids) > settings.max_length:
-            too_long += 1  # a cut conversation would teach to stop in the middle
-        else:
-            encoded.append({"input_ids": ids, "labels": labels})
-    if not encoded:
-        raise JobError(f"{job.data}: no row has at most {settings.max_length} tokens ({too_long} are longer)")
+    encoded, too_long = load_rows(job, tokenizer)
     longest = max(len(row["input_ids"]) for row in encoded)
     say(f"sft: {len(encoded)} rows, longest {longest} tokens, {too_long} too long; {settings.steps} steps")
-
     losses: list[float] = []
-
-    class Progress(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-            if logs and "loss" in logs:
-                losses.append(float(logs["loss"]))
-                say(f"sft: step {state.global_step}/{settings.steps}, loss {losses[-1]:.4f}, {clock.seconds} s")
-
     config = SFTConfig(
         **trainer_settings(job, settings.steps, settings.learning_rate),
         per_device_train_batch_size=1,  # memory: one row's logits at a time
@@ -70,12 +92,10 @@ def run(job: SftJob) -> dict[str, Any]:
         train_dataset=Dataset.from_list(encoded),
         processing_class=tokenizer,
         peft_config=adapter(job, settings.lora_rank),
-        callbacks=[Progress()],
+        callbacks=[_progress(losses, settings.steps, clock)],
     )
-    with Heartbeat(lambda: f"sft: {len(losses)}/{settings.steps} steps done, {clock.seconds} s"):
-        trainer.train()
-        saved = save(trainer, tokenizer, job, settings.lora_rank)
-    result = {
+    done = train(job, trainer, settings.lora_rank, clock, lambda: f"sft: {len(losses)}/{settings.steps} steps done")
+    counted = {
         "steps": len(losses),
         "losses": losses,
         "first_loss": losses[0],
@@ -84,11 +104,8 @@ def run(job: SftJob) -> dict[str, Any]:
         "too_long": too_long,
         "tokens": sum(len(row["input_ids"]) for row in encoded),
         "loss_tokens": sum(label != IGNORED for row in encoded for label in row["labels"]),
-        "seconds": clock.seconds,
-        "saved": saved,
     }
-    write(job, result)
-    return result
+    return write_result(job, counted | done)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """What a trainer reads. A new format is one module of this package that offers
 
-    KIND: "sft" or "rl"
-    write(rows, folder, *, images, tokenizer) -> list[Path]      rows of training.rows, read one at a time
+    KIND: the kind of a product (training/products/), such as "sft" or "rl"
+    write(rows, folder, *, images, tokenizer) -> list[Path]      the product's rows, read one at a time
     read_back(folder, *, tokenizer) -> Readback                  with the trainer's own loader
 
 The same rows give the same bytes. Beside its files, a format leaves touchstone.json: how many rows each split has and
