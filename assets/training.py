@@ -177,7 +177,8 @@ def stage(recipe: Recipe) -> StageAssets:
         kinds={"trl"},
         op_tags=_LAST,
         deps=assets_of(recipe),
-        description="The RL checkpoint: TRL's GRPOTrainer on the RL questions, in the same agent loop and with the same "
-        "tools and verifier that curated them. Trained from the policy itself, so that the two jobs can be compared.",
+        description="The RL checkpoint: TRL's GRPOTrainer on the RL questions, in the same agent loop and with the "
+        "same tools and verifier that curated them. Trained from the policy itself, so that the two jobs can be "
+        "compared.",
     )(rl_checkpoint)
     return StageAssets([sft_checkpoint, rl])
