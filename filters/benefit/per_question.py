@@ -43,7 +43,7 @@ def counts(
         rollouts: one row per sample: question_id, arm, sample_index, correct (null: no attempt) and, if known, tool
             (the one that the attempt called first, null where it called none).
         looks: samples at which a question may be decided, rising.
-        starts: the index of an arm's first sample, where it is not 0.
+        starts: the index of an arm's first sample, where it is not 0. Arms beyond ARMS are counted if they are here.
 
     Returns:
         One row per question, by question_id. For each arm of ARMS {arm}_attempts and {arm}_right, and of the first
@@ -63,7 +63,7 @@ def counts(
     )  # fmt: skip
     sums: dict[str, pl.Expr] = {}
     tried, hit = pl.col("tried"), pl.col("hit")
-    for arm in ARMS:
+    for arm in dict.fromkeys([*ARMS, *(starts or ())]):
         mine = pl.col("arm") == arm
         first = mine & (pl.col("number") < looks[0])
         sums |= {columns.attempts(arm): mine & tried, columns.right(arm): mine & hit}
@@ -94,6 +94,12 @@ def _tools(rows: pl.LazyFrame) -> pl.DataFrame:
     return most.select("question_id", tool=pl.when(idle).then(pl.lit(NO_TOOL)).otherwise("tool"))
 
 
+def _arms(counts: pl.DataFrame) -> list[str]:
+    """The arms that these counts are of."""
+    arms = [name.removesuffix("_attempts") for name in counts.columns if name.endswith("_attempts")]
+    return [arm for arm in arms if not arm.endswith("_first")]
+
+
 @one_thread
 def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBenefit, seed: int = 0) -> pl.DataFrame:
     """What tools do for each question that has an attempt in both arms.
@@ -117,7 +123,7 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
     asked = questions.select("question_id", "task", "source", chance)
     table = asked.join(counts, on="question_id", how="inner", maintain_order="left")
     table = table.filter(pl.col(columns.attempts(arm)) > 0 for arm in COMPARED)
-    table = table.with_columns(_rate(arm).alias(arm) for arm in ARMS)
+    table = table.with_columns(_rate(arm).alias(arm) for arm in _arms(table))
     table = table.with_columns(
         *_difference(table, COMPARED, "benefit", settings, seed),
         *_difference(table, ("direct", "call_only"), "habit", settings, seed),

@@ -6,12 +6,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from filters.benefit.per_question import counts, per_question
 from measurement import arms
 from measurement.cost import cost
 from measurement.prepared_arm import PreparedArm
 from measurement.progress import LedgerSnapshot, arm_progress, open_questions
 from measurement.toolbox import Toolbox
 from records.evidence import Box, Evidence, write_evidence
+from records.recipe.section import RecipeError
 from records.tables import from_frame
 from records.trajectory import Rollout, text_message
 from rollouts.ledger.ledger import Ledger
@@ -169,3 +171,31 @@ def test_a_prompt_with_nothing_to_give_is_the_direct_one(place):
     alone = PreparedArm(chosen["result_only"], Toolbox(workspace)).prompt(QUESTIONS[3])[1]
     plain = PreparedArm(chosen["direct"], Toolbox(workspace)).prompt(QUESTIONS[3])[1]
     assert alone[-1] == plain[-1] == text_message("user", QUESTIONS[3].text)
+
+
+ARM = """
+from rollouts.prompts.forms import Form
+
+FORM = Form("unshown", offers_calls=True, executes_calls=True, prefilled=None, in_examples="words")
+"""
+
+
+def test_an_arm_is_one_new_file(place, tmp_path, monkeypatch):
+    """Tools that are offered and not shown in the worked examples, attempted and counted beside the other arms."""
+    (tmp_path / "unshown.py").write_text(ARM)
+    monkeypatch.setattr(arms, "__path__", [*arms.__path__, str(tmp_path)])
+    workspace = place.workspace(controls=["unshown"])
+    arms.check_controls(workspace.recipe)
+    table, _, metadata = place.roll(controls=["unshown"])
+    assert dict(table.group_by("arm").len().iter_rows()) == {"tools": 15, "direct": 15, "unshown": 15}
+    assert metadata["unshown: model_calls_made"] >= 15
+    starts = {arm.name: arm.first_sample for arm in arms.compared_arms(workspace.recipe)}
+    settings = workspace.recipe.tool_benefit
+    measured = per_question(counts(table, settings.looks, starts), ASKED, settings)
+    assert measured["unshown_attempts"].to_list() == [3] * 5 and measured["unshown"].is_between(0, 1).all()
+
+
+def test_a_control_that_is_not_an_arm_is_refused(place):
+    for name, says in (("sideways", "there is no arm 'sideways'; known: call_only"), ("tools", "compared in any case")):
+        with pytest.raises(RecipeError, match=says):
+            arms.check_controls(place.workspace(controls=[name]).recipe)
