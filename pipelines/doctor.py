@@ -6,8 +6,7 @@ import time
 from typing import get_args
 
 from records.faults import ToolInfrastructureError
-from records.recipe import Layer, Recipe
-from records.recipe import SandboxSettings as Settings
+from records.recipe import Layer, Recipe, SandboxSettings
 from sandbox import SandboxUnavailable, build_sandbox, check_isolation, check_sandbox
 from sandbox.walls.isolation import ALWAYS
 
@@ -22,7 +21,7 @@ MEANING = {
 SESSIONS = 20
 
 
-async def _timed(settings: Settings) -> str:
+async def _timed(settings: SandboxSettings) -> str:
     sandbox = build_sandbox(settings)
     opened, ran = [], []
     try:
@@ -46,7 +45,7 @@ async def _timed(settings: Settings) -> str:
     )
 
 
-def _where(settings: Settings) -> tuple[str, dict[str, str]]:
+def _where(settings: SandboxSettings) -> tuple[str, dict[str, str]]:
     """Through what sessions are isolated, and why layers are missing, as far as it can be seen from here."""
     if settings.servers:
         return ", ".join(settings.servers), {}
@@ -54,18 +53,19 @@ def _where(settings: Settings) -> tuple[str, dict[str, str]]:
     return "; ".join([found.bwrap, *([found.cgroups.where] if found.cgroups else [])]), found.missing
 
 
-def _lines(settings: Settings) -> tuple[list[str], bool]:
+def _lines(settings: SandboxSettings) -> tuple[list[str], bool]:
     asked_for_nothing = settings.model_copy(update={"minimum": []})
-    about = check_sandbox(asked_for_nothing)
+    description = check_sandbox(asked_for_nothing)
     where, missing = _where(asked_for_nothing)
     lines, well = [], True
     for name in get_args(Layer):
-        there, asked = name in about.layers, name in ALWAYS or name in settings.minimum
+        there, asked = name in description.layers, name in ALWAYS or name in settings.minimum
         well = well and (there or not asked)
         state = "yes" if there else "NO, and the recipe asks for it" if asked else "no"
         lines.append(f"  {name:<16} {state:<4} {missing.get(name) or MEANING[name]}")
     lines.append(f"  through          {where}")
-    lines.append(f"  libraries        {', '.join(f'{name} {version}' for name, version in about.libraries.items())}")
+    libraries = ", ".join(f"{name} {version}" for name, version in description.libraries.items())
+    lines.append(f"  libraries        {libraries}")
     if well:
         lines.append(f"  speed            {asyncio.run(_timed(settings))}")
     return lines, well

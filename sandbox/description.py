@@ -15,7 +15,7 @@ beyond its tables. (A hash of its programs would throw away every recorded call 
 
 
 @dataclass(frozen=True)
-class About:
+class SandboxDescription:
     """What a sandbox says of itself."""
 
     version: str
@@ -38,10 +38,10 @@ def versions(libraries: Sequence[str]) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in dict.fromkeys(names)}
 
 
-def about_this_machine(libraries: Sequence[str], layers: Sequence[str]) -> About:
+def describe_this_machine(libraries: Sequence[str], layers: Sequence[str]) -> SandboxDescription:
     """Of sessions on this machine, with these libraries warm and these layers around them."""
     python, packages = platform.python_version(), versions(libraries)
     programs = [path.read_text() for path in sorted(bubblewrap.INSIDE.iterdir()) if path.is_file()]
     sizes = [bubblewrap.TMP_MB, bubblewrap.SHM_MB, bubblewrap.FILE_MB, bubblewrap.OPEN_FILES]
     version = content_hash([FORMAT, python, packages, programs, sizes, seccomp.REFUSED, seccomp.ABSENT])
-    return About(version, tuple(layers), python, packages)
+    return SandboxDescription(version, tuple(layers), python, packages)

@@ -25,7 +25,7 @@ from benchmarks.sandbox import peers
 from benchmarks.sandbox.load import fairness, one_after_another, open_at_once
 from benchmarks.sandbox.speed import Size, over_http, pictures, sessions
 from benchmarks.targets import judged
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox import LocalSandbox, SandboxUnavailable
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -86,7 +86,7 @@ def judge(figures: dict) -> list[dict[str, object]]:
 
 
 async def measure(size: Size) -> dict:
-    settings = Settings(sessions=size.open_at_once)
+    settings = SandboxSettings(sessions=size.open_at_once)
     sandbox = LocalSandbox(settings)
     start = time.perf_counter()
     await (await sandbox.open()).close()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.sandbox.speed import Clock, Size, expect, ms, our_session, spread
-from records.recipe import SandboxSettings as Settings
+from benchmarks.sandbox.speed import Size, StepTimes, expect, ms, our_session, spread
+from records.recipe import SandboxSettings
 from sandbox import LocalSandbox, Sandbox
 from sandbox.local import usage
 from sandbox.walls import cgroups
@@ -88,8 +88,8 @@ class Traces:
 async def one_after_another(sandbox: Sandbox, count: int) -> dict[str, object]:
     """Sessions in a row: what is there before and after, and how long opening takes at the start and at the end."""
     for _ in range(10):
-        await our_session(sandbox, Clock())
-    clock, before = Clock(), await Traces.settled()
+        await our_session(sandbox, StepTimes())
+    clock, before = StepTimes(), await Traces.settled()
     for _ in range(count):
         await our_session(sandbox, clock)
     after = await Traces.settled()
@@ -109,7 +109,7 @@ async def one_after_another(sandbox: Sandbox, count: int) -> dict[str, object]:
 async def open_at_once(sandbox: Sandbox, count: int) -> dict[str, object]:
     """Sessions open at the same time, each with a state of its own."""
     before = await Traces.settled()
-    clock = Clock()
+    clock = StepTimes()
     start = time.perf_counter()
     opened = await asyncio.gather(*(sandbox.open() for _ in range(count)))
     open_s = time.perf_counter() - start
@@ -183,21 +183,21 @@ async def nobody(sandbox: Sandbox) -> AsyncIterator[None]:
     yield
 
 
-async def stopped(sandbox: Sandbox, code: str, clock: Clock, name: str) -> None:
+async def stopped(sandbox: Sandbox, code: str, clock: StepTimes, name: str) -> None:
     """A cell that runs into the limit, in a session of its own."""
     async with await sandbox.open() as session:
         with clock(name):
             expect((await session.run(code)).outcome, "timed_out")
 
 
-async def fairness(settings: Settings, size: Size) -> dict[str, dict[str, float]]:
+async def fairness(settings: SandboxSettings, size: Size) -> dict[str, dict[str, float]]:
     """When cells are stopped, and how long a neighbour's work takes, beside nobody, outside processes, and hostile
     sessions."""
     own = settings.model_copy(
         update={"cell_timeout_s": LIMIT_S, "processes": HOSTILE_PROCESSES + 1, "cells": 8, "sessions": 8}
     )
     sandbox, companies = LocalSandbox(own), (nobody, outside_burners, hostile_sessions)
-    clocks = {company.__name__: Clock() for company in companies}
+    clocks = {company.__name__: StepTimes() for company in companies}
     for company in companies * size.limits:
         clock = clocks[company.__name__]
         async with company(sandbox):

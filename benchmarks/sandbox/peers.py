@@ -101,7 +101,7 @@ async def fresh(code: str, modules: Sequence[str] = ()) -> str:
 
 
 @dataclass
-class Answer:
+class KernelAnswer:
     """What a cell showed."""
 
     value: str = ""
@@ -163,9 +163,9 @@ class Kernel:
                 raise RuntimeError(f"the kernel ended: {self._process.stderr.read().decode(errors='replace')}")
         raise TimeoutError("the kernel does not answer")
 
-    async def _shown(self, request: str) -> Answer:
+    async def _shown(self, request: str) -> KernelAnswer:
         """What a cell shows, until the kernel says that it is idle again."""
-        answer = Answer()
+        answer = KernelAnswer()
         while True:
             message = await self._client.get_iopub_msg(timeout=SECONDS)
             if message["parent_header"].get("msg_id") != request:
@@ -183,7 +183,7 @@ class Kernel:
             elif kind == "status" and content["execution_state"] == "idle":
                 return answer
 
-    async def run(self, code: str) -> Answer:
+    async def run(self, code: str) -> KernelAnswer:
         """Run a cell. Raises TimeoutError, RuntimeError, queue.Empty if the kernel does not answer."""
         request: Any = self._client.execute(code)
         answer, _ = await asyncio.gather(self._shown(request), self._answered(request))

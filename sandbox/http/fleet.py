@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from sandbox.contract import SandboxUnavailable
-from sandbox.description import About
+from sandbox.description import SandboxDescription
 from sandbox.http import wire
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Refused(Exception):
         self.code = code
 
 
-class _Fault(Exception):
+class PassingFailure(Exception):
     """One request failed in a way that may pass."""
 
 
@@ -170,16 +170,16 @@ class Fleet:
                     async for chunk in response.aiter_raw():
                         data += chunk
                         if len(data) > wire.MAX_ANSWER_BYTES:
-                            raise _Fault(f"an answer of more than {wire.MAX_ANSWER_BYTES} bytes")
+                            raise PassingFailure(f"an answer of more than {wire.MAX_ANSWER_BYTES} bytes")
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise _Fault(f"no answer in time ({type(error).__name__})") from None
+            raise PassingFailure(f"no answer in time ({type(error).__name__})") from None
         except httpx.HTTPError as error:
-            raise _Fault(f"{type(error).__name__}: {error}") from None
+            raise PassingFailure(f"{type(error).__name__}: {error}") from None
         return self._understood(response, data)
 
     @staticmethod
     def _understood(response: httpx.Response, data: bytearray) -> tuple[int, dict[str, Any], list[bytes]]:
-        """Status, object and files of an answer. Raises _Fault, Busy, Refused."""
+        """Status, object and files of an answer. Raises PassingFailure, Busy, Refused."""
         status = response.status_code
         if status == 401:
             raise Refused("unauthorized", "the token was refused")
@@ -190,7 +190,7 @@ class Fleet:
                 head, blobs = wire.read_json(data), []
         except wire.Malformed as error:
             said = f"; it begins with {bytes(data[:100])!r}" if data else ""
-            raise _Fault(f"HTTP {status} with {error}{said}") from None
+            raise PassingFailure(f"HTTP {status} with {error}{said}") from None
         if status in (200, 202):
             return status, head, blobs
         code, detail = (str(head.get(name))[:1000] for name in ("error", "detail"))
@@ -201,7 +201,7 @@ class Fleet:
                 after = 1.0
             raise Busy(after if 0 <= after <= LONGEST_RETRY_AFTER_S else LONGEST_RETRY_AFTER_S)
         if status in (408, 429) or (status >= 500 and code not in ("unavailable", "fault")):
-            raise _Fault(f"HTTP {status}: {detail}")
+            raise PassingFailure(f"HTTP {status}: {detail}")
         raise Refused(code, detail)
 
     async def ask(
@@ -222,7 +222,7 @@ class Fleet:
         for attempt in range(attempts):
             try:
                 return await self._once(server, method, path, body, kind)
-            except _Fault as fault:
+            except PassingFailure as fault:
                 last = fault
                 _log.info("sandbox: %s: %s %s: %s", server, method, path.partition("/sessions/")[0], fault)
             if attempt < attempts - 1:
@@ -230,15 +230,15 @@ class Fleet:
         server.rest()
         raise Gone(f"{server}: {last}")
 
-    async def status(self, server: Server, attempts: int = ATTEMPTS) -> tuple[About, dict[str, Any]]:
+    async def status(self, server: Server, attempts: int = ATTEMPTS) -> tuple[SandboxDescription, dict[str, Any]]:
         """What a server says of itself, and its limits. Raises Gone, Busy, Refused."""
         _, head, _ = await self.ask(server, "GET", "/v1/status", attempts=attempts)
         try:
-            about, limits, load = wire.read_status(head)
+            description, limits, load = wire.read_status(head)
         except wire.Malformed as error:
             raise Gone(f"{server}: {error}") from None
         server.told(load)
-        return about, limits
+        return description, limits
 
     async def choose(self, deadline: float) -> Server:
         """The server that is the least full, of those that are not left alone.

@@ -3,45 +3,37 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 from records.faults import ToolInfrastructureError
 from sandbox.contract import CellResult, SandboxUnavailable
 from sandbox.history import History
 from sandbox.http import wire
 from sandbox.http.fleet import Busy, Gone, Refused, Server
-
-if TYPE_CHECKING:
-    from sandbox.http.remote import RemoteSandbox
+from sandbox.http.placement import LEAST_WAIT_S, Place, SessionPlacer
 
 ATTEMPTS = 3
 """On sessions opened anew, before a fault of ours is reported."""
 CELL_PATIENCE_S = 900.0
 """Beyond its limit, for a cell's turn and its answer."""
-LEAST_WAIT_S = 0.2
-"""Between two requests for what is not ready, even where a server answers at once."""
 
 
 class _Lost(Exception):
     """The session is gone: with its server, or the server knows it no more."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """A session on a server."""
-
-    server: Server
-    path: str
-
-
 class RemoteSession:
     """One session, on some server. When that is lost, the cells run again on another, and must do what they did."""
 
-    def __init__(self, sandbox: "RemoteSandbox", images: Sequence[bytes], files: Mapping[str, bytes]) -> None:
-        self._sandbox, self._settings = sandbox, sandbox.settings
-        self._opening = wire.pack_opening(images, files, sandbox.settings)
+    def __init__(
+        self,
+        placer: SessionPlacer,
+        images: Sequence[bytes],
+        files: Mapping[str, bytes],
+        on_close: "Callable[[RemoteSession], None]",
+    ) -> None:
+        self._placer, self._settings, self._on_close = placer, placer.settings, on_close
+        self._opening = wire.pack_opening(images, files, placer.settings)
         self._place: Place | None = None
         self._history = History()
         self._number = 0
@@ -54,7 +46,7 @@ class RemoteSession:
 
     async def start(self) -> None:
         """Have a session on a server. Raises ToolInfrastructureError, SandboxUnavailable, ValueError."""
-        self._place = await self._sandbox.begin(self._opening)
+        self._place = await self._placer.begin(self._opening)
         if self._broken:  # closed meanwhile
             self._leave()
             raise ToolInfrastructureError(f"sandbox: {self._broken}")
@@ -66,7 +58,7 @@ class RemoteSession:
 
     def _leave(self) -> None:
         if self._place is not None:
-            self._leaving, self._place = self._sandbox.leave(self._place), None
+            self._leaving, self._place = self._placer.leave(self._place), None
 
     async def run(self, code: str) -> CellResult:
         """See the contract. A cancelled cell takes the session with it."""
@@ -119,7 +111,7 @@ class RemoteSession:
         while True:
             began = time.monotonic()
             try:
-                status, head, blobs = await self._sandbox.fleet.ask(server, "POST", path, body)
+                status, head, blobs = await self._placer.fleet.ask(server, "POST", path, body)
                 if status == 200 and blobs:
                     result = await asyncio.to_thread(wire.read_result, head, blobs, self._settings)
                     break
@@ -148,7 +140,7 @@ class RemoteSession:
         finally:
             if not self._closed:
                 self._closed = True
-                self._sandbox.closed(self)
+                self._on_close(self)
 
     async def __aenter__(self) -> "RemoteSession":
         return self

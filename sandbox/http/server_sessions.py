@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox.contract import Sandbox, Session
 from sandbox.http import wire
 
@@ -20,11 +20,11 @@ class WrongCell(ValueError):
     """A cell out of order."""
 
 
-class Held:
+class OpenSession:
     """One session in the hands of a client."""
 
-    def __init__(self, session: str, size: int) -> None:
-        self.id = session
+    def __init__(self, session_id: str, size: int) -> None:
+        self.id = session_id
         self.size = size
         """Bytes of images and files that are kept until it opens."""
         self.opening: asyncio.Task[Session]
@@ -69,7 +69,7 @@ class Held:
         return True
 
 
-class HeldSessions:
+class ServerSessions:
     """All sessions of a server. To be used in one event loop.
 
     Args:
@@ -78,35 +78,37 @@ class HeldSessions:
         idle_s: a session that nobody has asked for in so many seconds is ended.
     """
 
-    def __init__(self, make: Callable[[Settings], Sandbox], settings: Settings, idle_s: float) -> None:
+    def __init__(self, make: Callable[[SandboxSettings], Sandbox], settings: SandboxSettings, idle_s: float) -> None:
         self._make, self._settings, self._idle_s = make, settings, idle_s
         self._sandboxes: dict[str, Sandbox] = {}
         cells = settings.cells or 2 * (os.cpu_count() or 1)
         self._slots, self._turns = asyncio.Semaphore(settings.sessions), asyncio.Semaphore(cells)
-        self._held: dict[str, Held] = {}
+        self._by_id: dict[str, OpenSession] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def load(self) -> wire.Load:
-        waiting = sum(not held.opening.done() for held in self._held.values())
-        return wire.Load(len(self._held) - waiting, waiting, self._settings.sessions)
+        waiting = sum(not session.opening.done() for session in self._by_id.values())
+        return wire.Load(len(self._by_id) - waiting, waiting, self._settings.sessions)
 
     @property
     def waiting_bytes(self) -> int:
         """Of images and files of the sessions that wait."""
-        return sum(held.size for held in self._held.values() if not held.opening.done())
+        return sum(session.size for session in self._by_id.values() if not session.opening.done())
 
-    def begin(self, session: str, images: Sequence[bytes], files: Mapping[str, bytes], limits: Settings) -> Held:
+    def begin(
+        self, session_id: str, images: Sequence[bytes], files: Mapping[str, bytes], limits: SandboxSettings
+    ) -> OpenSession:
         """A session that opens as soon as there is a place for it."""
-        held = Held(session, sum(map(len, images)) + sum(map(len, files.values())))
-        held.opening = asyncio.create_task(self._open(images, files, limits))
-        self._held[held.id] = held
-        return held
+        session = OpenSession(session_id, sum(map(len, images)) + sum(map(len, files.values())))
+        session.opening = asyncio.create_task(self._open(images, files, limits))
+        self._by_id[session.id] = session
+        return session
 
-    def find(self, session: str) -> Held | None:
-        return self._held.get(session)
+    def find(self, session_id: str) -> OpenSession | None:
+        return self._by_id.get(session_id)
 
-    def _sandbox(self, limits: Settings) -> Sandbox:
+    def _sandbox(self, limits: SandboxSettings) -> Sandbox:
         # All with the same libraries, so that they share what keeps these warm.
         limits = limits.model_copy(update={"libraries": self._settings.libraries})
         key = limits.model_dump_json()
@@ -116,7 +118,7 @@ class HeldSessions:
             self._sandboxes[key] = self._make(limits)
         return self._sandboxes[key]
 
-    async def _open(self, images: Sequence[bytes], files: Mapping[str, bytes], limits: Settings) -> Session:
+    async def _open(self, images: Sequence[bytes], files: Mapping[str, bytes], limits: SandboxSettings) -> Session:
         await self._slots.acquire()
         try:
             return await self._sandbox(limits).open(images, files)
@@ -124,36 +126,36 @@ class HeldSessions:
             self._slots.release()
             raise
 
-    def run(self, held: Held, number: int, code: str) -> asyncio.Task[bytes]:
+    def run(self, session: OpenSession, number: int, code: str) -> asyncio.Task[bytes]:
         """The answer to a cell, which runs once however often it is asked for. Raises WrongCell."""
-        if held.is_new(number, code):
-            held.answer = asyncio.create_task(self._run(held, code))
-        return held.answer
+        if session.is_new(number, code):
+            session.answer = asyncio.create_task(self._run(session, code))
+        return session.answer
 
-    async def _run(self, held: Held, code: str) -> bytes:
-        session = await asyncio.shield(held.opening)
+    async def _run(self, session: OpenSession, code: str) -> bytes:
+        running = await asyncio.shield(session.opening)
         async with self._turns:
-            return wire.pack_result(await session.run(code))
+            return wire.pack_result(await running.run(code))
 
-    def drop(self, held: Held) -> asyncio.Task[None]:
+    def drop(self, session: OpenSession) -> asyncio.Task[None]:
         """End a session. The task is done when its place is free; it goes on if the caller is cancelled."""
-        if held.ending is None:  # its place is given back once
-            self._held.pop(held.id, None)
-            held.ending = asyncio.create_task(self._end(held))
-            self._ending.add(held.ending)
-            held.ending.add_done_callback(self._ending.discard)
-        return held.ending
+        if session.ending is None:  # its place is given back once
+            self._by_id.pop(session.id, None)
+            session.ending = asyncio.create_task(self._end(session))
+            self._ending.add(session.ending)
+            session.ending.add_done_callback(self._ending.discard)
+        return session.ending
 
-    async def _end(self, held: Held) -> None:
-        tasks = {held.opening} | ({held.answer} if held.answer else set())
+    async def _end(self, session: OpenSession) -> None:
+        tasks = {session.opening} | ({session.answer} if session.answer else set())
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        if held.answer and not held.answer.cancelled():
-            held.answer.exception()  # nobody else may have looked at it
-        if not held.opening.cancelled() and held.opening.exception() is None:
+        if session.answer and not session.answer.cancelled():
+            session.answer.exception()  # nobody else may have looked at it
+        if not session.opening.cancelled() and session.opening.exception() is None:
             try:
-                await held.opening.result().close()
+                await session.opening.result().close()
             finally:
                 self._slots.release()
 
@@ -161,14 +163,14 @@ class HeldSessions:
         """For ever: end the sessions whose clients have vanished."""
         while True:
             await asyncio.sleep(min(1.0, self._idle_s / 4))
-            for held in list(self._held.values()):
-                if held.unasked_s() > (self._idle_s if held.opening.done() else min(self._idle_s, WAITING_S)):
-                    self.drop(held)
+            for session in list(self._by_id.values()):
+                if session.unasked_s() > (self._idle_s if session.opening.done() else min(self._idle_s, WAITING_S)):
+                    self.drop(session)
 
     async def close(self) -> None:
         """End all sessions."""
-        for held in list(self._held.values()):
-            self.drop(held)
+        for session in list(self._by_id.values()):
+            self.drop(session)
         if self._ending:
             await asyncio.wait(self._ending)
         for sandbox in self._sandboxes.values():

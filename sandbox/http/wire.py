@@ -16,11 +16,11 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from records.images.store import ImageError
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from records.recipe.section import explain
 from records.trajectory import Outcome
 from sandbox.contract import MAX_FILE_BYTES, CellResult, SandboxUnavailable, Usage
-from sandbox.description import About
+from sandbox.description import SandboxDescription
 from sandbox.inside.worker import MAX_NOTES
 from sandbox.result_images import check_result_image
 
@@ -121,7 +121,7 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) and len(text) <= 200 for text in value)
 
 
-def limits_of(settings: Settings) -> dict[str, Any]:
+def limits_of(settings: SandboxSettings) -> dict[str, Any]:
     """What a client asks for, or what a server allows."""
     return {name: value for name, value in settings.model_dump(mode="json").items() if name in LIMITS}
 
@@ -138,9 +138,9 @@ def excess(wanted: Mapping[str, Any], most: Mapping[str, Any]) -> str:
     return "; ".join(found)
 
 
-def pack_status(about: About, settings: Settings, load: Load) -> dict[str, Any]:
+def pack_status(description: SandboxDescription, settings: SandboxSettings, load: Load) -> dict[str, Any]:
     """A server's answer about itself."""
-    return {"api": API, **asdict(about), "limits": limits_of(settings), "sessions": asdict(load)}
+    return {"api": API, **asdict(description), "limits": limits_of(settings), "sessions": asdict(load)}
 
 
 def read_load(head: Mapping[str, Any]) -> Load:
@@ -153,7 +153,7 @@ def read_load(head: Mapping[str, Any]) -> Load:
     return replace(load, capacity=max(1, load.capacity))
 
 
-def read_status(head: Mapping[str, Any]) -> tuple[About, dict[str, Any], Load]:
+def read_status(head: Mapping[str, Any]) -> tuple[SandboxDescription, dict[str, Any], Load]:
     """What a server says of itself, its limits, and how busy it is. Raises Malformed."""
     if head.get("api") != API:
         raise Malformed(f"it speaks version {head.get('api')!r} of the API, this client speaks {API}")
@@ -165,7 +165,7 @@ def read_status(head: Mapping[str, Any]) -> tuple[About, dict[str, Any], Load]:
     for name, value in limits.items():
         if name in LIMITS and not (_texts(value) if name == "libraries" else type(value) in (int, float)):
             raise Malformed(f"a status whose limit {name} is {value!r:.100}")
-    return About(head["version"], tuple(layers), head["python"], libraries), limits, read_load(head)
+    return SandboxDescription(head["version"], tuple(layers), head["python"], libraries), limits, read_load(head)
 
 
 def new_session() -> str:
@@ -180,13 +180,15 @@ def check_session(session: Any) -> str:
     return session
 
 
-def pack_opening(images: Sequence[bytes], files: Mapping[str, bytes], settings: Settings) -> bytes:
+def pack_opening(images: Sequence[bytes], files: Mapping[str, bytes], settings: SandboxSettings) -> bytes:
     """The body that opens a session."""
     head = {"images": len(images), "files": list(files), "limits": limits_of(settings)}
     return pack(head, [*images, *files.values()])
 
 
-def read_opening(body: bytes | bytearray, most: Settings) -> tuple[list[bytes], dict[str, bytes], Settings]:
+def read_opening(
+    body: bytes | bytearray, most: SandboxSettings
+) -> tuple[list[bytes], dict[str, bytes], SandboxSettings]:
     """Images, files and limits of a session to be opened; limits that are not given are the server's.
 
     Raises:
@@ -203,9 +205,9 @@ def read_opening(body: bytes | bytearray, most: Settings) -> tuple[list[bytes], 
     if not isinstance(limits, dict) or set(limits) - set(LIMITS):
         raise Malformed(f"limits: an object with no other keys than {', '.join(LIMITS)} is needed")
     try:
-        wanted = Settings.model_validate({**most.model_dump(), **limits})
+        wanted = SandboxSettings.model_validate({**most.model_dump(), **limits})
     except ValidationError as error:
-        raise Malformed(explain(error, Settings, "limits")) from None
+        raise Malformed(explain(error, SandboxSettings, "limits")) from None
     return blobs[:count], dict(zip(names, blobs[count:], strict=True)), wanted
 
 
@@ -234,7 +236,7 @@ def _usage(value: Any) -> Usage:
     return Usage(**numbers)
 
 
-def read_result(head: Mapping[str, Any], blobs: list[bytes], settings: Settings) -> CellResult:
+def read_result(head: Mapping[str, Any], blobs: list[bytes], settings: SandboxSettings) -> CellResult:
     """A cell's answer, believed as far as its form goes. Decodes its images: call it in a thread. Raises Malformed."""
     outcome, notes, most = head.get("outcome"), head.get("notes"), settings.output_chars + SLACK_CHARS
     names = ("stdout", "stderr", "value", "error")

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox.walls import bubblewrap, seccomp
 from sandbox.walls.bubblewrap import StartFailed
 from sandbox.walls.cgroups import Cgroups, Group
@@ -81,7 +81,7 @@ class ForkServer:
         """Whether its sessions are bound by a system call filter."""
         self._requests: queue.SimpleQueue[tuple[Any, Future] | None] = queue.SimpleQueue()
         self._spares: deque[Forked] = deque()
-        self._wanted: tuple[Settings, Cgroups | None] | None = None
+        self._wanted: tuple[SandboxSettings, Cgroups | None] | None = None
         """What the spares are made for."""
         self._over, self._gate = False, threading.Lock()
         """Whether the thread has ended, and answers nobody."""
@@ -149,7 +149,7 @@ class ForkServer:
             spare.discard()
             self._reap(spare.pid)
 
-    def _fork(self, settings: Settings, cgroups: Cgroups | None) -> Forked:
+    def _fork(self, settings: SandboxSettings, cgroups: Cgroups | None) -> Forked:
         if self._wanted != (settings, cgroups):
             self._drop_spares()
             self._wanted = (settings, cgroups)
@@ -161,7 +161,7 @@ class ForkServer:
             self._reap(spare.pid)
         return self._make(settings, cgroups)
 
-    def _make(self, settings: Settings, cgroups: Cgroups | None) -> Forked:
+    def _make(self, settings: SandboxSettings, cgroups: Cgroups | None) -> Forked:
         """Raises StartFailed, OSError; then nothing of it is left."""
         with contextlib.ExitStack() as stack, contextlib.ExitStack() as failed:
             ours, theirs = socket.socketpair()
@@ -230,7 +230,7 @@ class ForkServer:
         self._answer(work, future)  # the server is dead, which this says at once
         return future
 
-    def fork(self, settings: Settings, cgroups: Cgroups | None) -> "Future[Forked]":
+    def fork(self, settings: SandboxSettings, cgroups: Cgroups | None) -> "Future[Forked]":
         """A new session with these limits; the caller's to `discard` and to `reap`. StartFailed or OSError if none."""
         return self._ask(lambda: self._fork(settings, cgroups))
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from records.trajectory import Outcome
 from sandbox.contract import Usage
 from sandbox.local import usage
@@ -30,7 +30,7 @@ def _discard(future: Any) -> None:
 class Jail:
     """A session's processes. Ended at the latest by `end`, which returns when none of them is left."""
 
-    def __init__(self, forked: Forked, settings: Settings) -> None:
+    def __init__(self, forked: Forked, settings: SandboxSettings) -> None:
         self._forked, self._settings = forked, settings
         with open(f"/proc/self/fdinfo/{forked.handle}") as file:
             self.init = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
@@ -55,7 +55,7 @@ class Jail:
     async def start(
         cls,
         server: ForkServer,
-        settings: Settings,
+        settings: SandboxSettings,
         images: Sequence[bytes],
         files: Mapping[str, bytes],
         cgroups: Cgroups | None,

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox.inside.confine import UID
 
 OUTSIDE_UID = 65534
@@ -157,7 +157,7 @@ def command(bwrap: str, info_fd: int, block_fd: int | None, control_fd: int) -> 
     return [*arguments, "--", *python]
 
 
-def limits(settings: Settings) -> dict:
+def limits(settings: SandboxSettings) -> dict:
     """What a session is confined to before it takes a cell."""
     rlimits = {
         "RLIMIT_AS": settings.memory_mb << 20,

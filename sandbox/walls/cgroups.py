@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 
 REQUIRED, OPTIONAL = ("memory", "pids"), ("cpu",)
 """Controllers; delegated subtrees often lack the one for CPU time."""
@@ -57,7 +57,7 @@ class Group:
         self._owner, self._folders, self._unified = owner, folders, unified
         self._before = (0, 0)
 
-    def prepare(self, settings: Settings) -> list[int]:
+    def prepare(self, settings: SandboxSettings) -> list[int]:
         """Set the limits; descriptors through which a process puts itself in. The caller closes them."""
         memory, quota = (settings.memory_mb << 20) + OWN_MEMORY, int(settings.cpus * PERIOD_US)
         pids = settings.processes + 2  # the namespace's first process, and one that is just ending
@@ -190,7 +190,7 @@ def _try(parents: dict[str, Path], unified: bool) -> Cgroups:
         group = cgroups.take()
         process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)  # ends with us, however we end
         try:
-            for descriptor in group.prepare(Settings()):
+            for descriptor in group.prepare(SandboxSettings()):
                 try:
                     os.write(descriptor, str(process.pid).encode())
                 finally:

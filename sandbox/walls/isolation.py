@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox.contract import SandboxUnavailable
 from sandbox.local.fork_client import fork_server
 from sandbox.walls import bubblewrap, seccomp
@@ -35,7 +35,7 @@ class Layers:
         """The layers that are in place."""
         return tuple(name for name in (*ALWAYS, "seccomp", "cgroups") if name not in self.missing)
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: SandboxSettings) -> None:
         """Raises SandboxUnavailable when a layer is missing that the recipe does not do without."""
         for name, reason in self.missing.items():
             if name in settings.minimum:
@@ -48,7 +48,7 @@ class Layers:
 _proved: dict[tuple, Layers] = {}
 
 
-async def find_layers(settings: Settings) -> Layers:
+async def find_layers(settings: SandboxSettings) -> Layers:
     """The layers of this machine: a session went through them and found no network, no file, process or variable of
     the host. They are proved once per process and set of libraries.
 
@@ -89,7 +89,7 @@ def run_apart(work: Coroutine[Any, Any, T]) -> T:
         return pool.submit(asyncio.run, work).result()
 
 
-def check_isolation(settings: Settings) -> Layers:
+def check_isolation(settings: SandboxSettings) -> Layers:
     """`find_layers` for callers outside an event loop, or inside one that may wait for it (about two seconds).
 
     Raises:

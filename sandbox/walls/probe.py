@@ -5,7 +5,7 @@ import json
 import socket
 import tempfile
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox.local.fork_client import ForkServer
 from sandbox.local.jail import Jail
 from sandbox.walls import bubblewrap
@@ -58,7 +58,7 @@ EXPECTED = ["/", "/proc", "/proc/cmdline", "/tmp", "/dev", "/dev/shm", "/run/tou
 """Where a session finds something mounted, beside what it is shown of the host."""
 
 
-async def find_holes(server: ForkServer, settings: Settings, cgroups: Cgroups | None) -> str:
+async def find_holes(server: ForkServer, settings: SandboxSettings, cgroups: Cgroups | None) -> str:
     """Why the walls behind this fork server do not do; empty if they do."""
     with tempfile.NamedTemporaryFile() as secret, socket.create_server(("127.0.0.1", 0)) as listener:
         names = ["PWD", *bubblewrap.environment()]  # bubblewrap adds the first

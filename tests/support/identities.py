@@ -26,7 +26,7 @@ from rollouts.models.contract import Completion
 from rollouts.prompts.build import read_examples, template_fingerprint
 from rollouts.tools.python import PythonInSandbox
 from rollouts.tools.search import SearchIndex, SearchTool
-from sandbox import About
+from sandbox import SandboxDescription
 from verdicts.rules import judged_with
 
 AID = json.dumps(write_aid({}, Aid(texts=["It is so."], boxes=[Box(image=0, left=0, top=0, right=0.5, bottom=0.5)])))
@@ -77,7 +77,7 @@ def toolbox_of(data: str) -> Toolbox:
     workspace = Workspace(str(recipe_path()), data)
     toolbox = Toolbox(workspace)
     recipe = workspace.recipe
-    toolbox.put(PythonInSandbox(recipe.sandbox, workspace.images, About("pinned")))
+    toolbox.put(PythonInSandbox(recipe.sandbox, workspace.images, SandboxDescription("pinned")))
     toolbox.put(SearchTool(SearchIndex(data, "pinned"), recipe.search))
     return toolbox
 

@@ -15,8 +15,8 @@ TOKEN = "the-token-of-the-tests"
 SERVE = """
 import os, sys
 from records.recipe import SandboxSettings
-from sandbox.http.server import serve
-serve(SandboxSettings.model_validate_json(sys.argv[1]), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], port=0)
+from sandbox.http.server import ServerAddress, serve
+serve(SandboxSettings.model_validate_json(sys.argv[1]), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], ServerAddress(port=0))
 """
 
 

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from records.trajectory import Rollout
-from rollouts.ledger.ledger import CALLS, Ledger
 from rollouts.ledger import ledger as module
+from rollouts.ledger.ledger import CALLS, Ledger
 from rollouts.ledger.segments import SegmentVersionError
 
 
