@@ -35,7 +35,7 @@ def test_without_a_token_it_says_what_to_do(monkeypatch, given):
 def test_a_refused_token_says_so(start, monkeypatch):
     url = start(ThreadServer, settings()).url
     monkeypatch.setenv("TOUCHSTONE_SANDBOX_TOKEN", "another-token-of-the-tests")
-    with pytest.raises(SandboxUnavailable, match=f"{url}: the token was refused; TOUCHSTONE_SANDBOX_TOKEN has to be"):
+    with pytest.raises(SandboxUnavailable, match=f"{url}: the token was refused; TOUCHSTONE_SANDBOX_TOKEN must have"):
         check_servers(settings(url))
 
 
