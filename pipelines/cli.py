@@ -90,13 +90,14 @@ def _serve_sandbox(options: argparse.Namespace) -> int:
     from sandbox.http.wire import token_from_environment
 
     try:
-        from sandbox.http.server import serve
+        from sandbox.http.server import ServerAddress, serve
     except ModuleNotFoundError as error:
         print(f"{error.name} is not installed: pip install 'touchstone[server]'", file=sys.stderr)
         return 1
     try:
         settings = read_recipe(recipe_path()).sandbox
-        serve(settings, token_from_environment(), options.host, options.port, options.certificate, options.key)
+        address = ServerAddress(options.host, options.port, options.certificate, options.key)
+        serve(settings, token_from_environment(), address)
     except (SandboxUnavailable, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""What this machine offers to a recipe: the sandbox's layers, tried for real."""
+"""What this machine offers to a recipe: the sandbox's layers, found by trying them."""
 
 import asyncio
 import statistics
@@ -6,8 +6,7 @@ import time
 from typing import get_args
 
 from records.faults import ToolInfrastructureError
-from records.recipe import Layer, Recipe
-from records.recipe import SandboxSettings as Settings
+from records.recipe import Layer, Recipe, SandboxSettings
 from sandbox import SandboxUnavailable, build_sandbox, check_isolation, check_sandbox
 from sandbox.walls.isolation import ALWAYS
 
@@ -19,10 +18,12 @@ MEANING = {
     "seccomp": "system calls that an ordinary program does without are refused",
     "cgroups": "memory, processes and CPU of a session are bounded as a whole",
 }
+"""What each layer of isolation does."""
 SESSIONS = 20
+"""How many sessions the speed is measured with."""
 
 
-async def _timed(settings: Settings) -> str:
+async def _timed(settings: SandboxSettings) -> str:
     sandbox = build_sandbox(settings)
     opened, ran = [], []
     try:
@@ -46,33 +47,34 @@ async def _timed(settings: Settings) -> str:
     )
 
 
-def _where(settings: Settings) -> tuple[str, dict[str, str]]:
-    """Through what sessions are isolated, and why layers are missing, as far as it can be seen from here."""
+def _where(settings: SandboxSettings) -> tuple[str, dict[str, str]]:
+    """What isolates the sessions, and why layers are missing, as far as this machine can tell."""
     if settings.servers:
         return ", ".join(settings.servers), {}
     found = check_isolation(settings)
     return "; ".join([found.bwrap, *([found.cgroups.where] if found.cgroups else [])]), found.missing
 
 
-def _lines(settings: Settings) -> tuple[list[str], bool]:
+def _lines(settings: SandboxSettings) -> tuple[list[str], bool]:
     asked_for_nothing = settings.model_copy(update={"minimum": []})
-    about = check_sandbox(asked_for_nothing)
+    description = check_sandbox(asked_for_nothing)
     where, missing = _where(asked_for_nothing)
     lines, well = [], True
     for name in get_args(Layer):
-        there, asked = name in about.layers, name in ALWAYS or name in settings.minimum
+        there, asked = name in description.layers, name in ALWAYS or name in settings.minimum
         well = well and (there or not asked)
         state = "yes" if there else "NO, and the recipe asks for it" if asked else "no"
         lines.append(f"  {name:<16} {state:<4} {missing.get(name) or MEANING[name]}")
     lines.append(f"  through          {where}")
-    lines.append(f"  libraries        {', '.join(f'{name} {version}' for name, version in about.libraries.items())}")
+    libraries = ", ".join(f"{name} {version}" for name, version in description.libraries.items())
+    lines.append(f"  libraries        {libraries}")
     if well:
         lines.append(f"  speed            {asyncio.run(_timed(settings))}")
     return lines, well
 
 
 def examine(recipe: Recipe) -> tuple[str, bool]:
-    """What there is to say, and whether the recipe can run its code here."""
+    """The report on the sandbox, and whether the recipe can run its code here."""
     try:
         lines, well = _lines(recipe.sandbox)
     except (SandboxUnavailable, ToolInfrastructureError) as error:

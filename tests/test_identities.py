@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from records.identity import hashed
 from rollouts.tools import python
-from sandbox import About
+from sandbox import SandboxDescription
 from tests.support.identities import identities
 from tests.support.whole_runs import ROLLOUTS, Place
 
@@ -38,7 +38,7 @@ def test_identities_of_the_demo_recipe_are_those_written_down():
 
 def test_a_recorded_ledger_is_read_with_no_call(tmp_path, monkeypatch):
     """Whole rollout stages over a ledger of an earlier commit, with a model that nobody answers for."""
-    monkeypatch.setattr(python, "check_sandbox", lambda settings: About("recorded"))
+    monkeypatch.setattr(python, "check_sandbox", lambda settings: SandboxDescription("recorded"))
     place = Place(tmp_path, "http://127.0.0.1:9/v1")
     shutil.copytree(HERE / "ledger", place.data / "ledger")
     recorded = place.on_disk().height

@@ -14,15 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.sandbox.speed import Clock, Size, expect, ms, our_session, spread
-from records.recipe import SandboxSettings as Settings
+from benchmarks.sandbox.speed import Size, StepTimes, expect, ms, our_session, spread
+from records.recipe import SandboxSettings
 from sandbox import LocalSandbox, Sandbox
 from sandbox.local import usage
 from sandbox.walls import cgroups
 
 WORK = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end:\n    pass"
 """A cell with 0.2 seconds of work to do."""
-LIMIT_S, HOSTILE_PROCESSES = 2.0, 32
+LIMIT_S = 2.0
+"""How many seconds a cell may run when limits are measured."""
+HOSTILE_PROCESSES = 32
+"""How many processes spin in a hostile session."""
 HOSTILE = f"""
 import os
 for _ in range({HOSTILE_PROCESSES - 1}):
@@ -31,8 +34,9 @@ for _ in range({HOSTILE_PROCESSES - 1}):
 while True:
     pass
 """
+"""The cell of a hostile session."""
 MEMORY_MB = 8
-"""What a measurement of memory may differ by without anything being lost."""
+"""By how many MB two measurements of memory may differ although nothing was lost."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ class Traces:
     mounts: int
     """Lines of mountinfo, of every process."""
     files: int
-    """In our temporary folder, and in those that the fork server and sessions can write to."""
+    """The files in our temporary folder, and in those that the fork server and sessions can write to."""
     cgroups: int
     """Folders of sessions' groups; they are used again, so there are as many as were ever open at once."""
     supervisor_mb: float
     sessions_mb: float
-    """Of all other processes, shared pages counted once."""
+    """The memory of all other processes, shared pages counted once."""
 
     @classmethod
     def now(cls) -> "Traces":
@@ -88,8 +92,8 @@ class Traces:
 async def one_after_another(sandbox: Sandbox, count: int) -> dict[str, object]:
     """Sessions in a row: what is there before and after, and how long opening takes at the start and at the end."""
     for _ in range(10):
-        await our_session(sandbox, Clock())
-    clock, before = Clock(), await Traces.settled()
+        await our_session(sandbox, StepTimes())
+    clock, before = StepTimes(), await Traces.settled()
     for _ in range(count):
         await our_session(sandbox, clock)
     after = await Traces.settled()
@@ -109,7 +113,7 @@ async def one_after_another(sandbox: Sandbox, count: int) -> dict[str, object]:
 async def open_at_once(sandbox: Sandbox, count: int) -> dict[str, object]:
     """Sessions open at the same time, each with a state of its own."""
     before = await Traces.settled()
-    clock = Clock()
+    clock = StepTimes()
     start = time.perf_counter()
     opened = await asyncio.gather(*(sandbox.open() for _ in range(count)))
     open_s = time.perf_counter() - start
@@ -144,7 +148,7 @@ async def open_at_once(sandbox: Sandbox, count: int) -> dict[str, object]:
 
 @contextlib.asynccontextmanager
 async def outside_burners(sandbox: Sandbox) -> AsyncIterator[None]:
-    """Every core busy with a process that is none of ours."""
+    """Keep every core busy with a process outside the sandbox."""
     line = [sys.executable, "-S", "-c", "while True: pass"]
     burners = [subprocess.Popen(line) for _ in range(os.cpu_count() or 1)]
     try:
@@ -183,21 +187,21 @@ async def nobody(sandbox: Sandbox) -> AsyncIterator[None]:
     yield
 
 
-async def stopped(sandbox: Sandbox, code: str, clock: Clock, name: str) -> None:
+async def stopped(sandbox: Sandbox, code: str, clock: StepTimes, name: str) -> None:
     """A cell that runs into the limit, in a session of its own."""
     async with await sandbox.open() as session:
         with clock(name):
             expect((await session.run(code)).outcome, "timed_out")
 
 
-async def fairness(settings: Settings, size: Size) -> dict[str, dict[str, float]]:
+async def fairness(settings: SandboxSettings, size: Size) -> dict[str, dict[str, float]]:
     """When cells are stopped, and how long a neighbour's work takes, beside nobody, outside processes, and hostile
     sessions."""
     own = settings.model_copy(
         update={"cell_timeout_s": LIMIT_S, "processes": HOSTILE_PROCESSES + 1, "cells": 8, "sessions": 8}
     )
     sandbox, companies = LocalSandbox(own), (nobody, outside_burners, hostile_sessions)
-    clocks = {company.__name__: Clock() for company in companies}
+    clocks = {company.__name__: StepTimes() for company in companies}
     for company in companies * size.limits:
         clock = clocks[company.__name__]
         async with company(sandbox):

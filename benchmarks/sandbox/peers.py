@@ -30,6 +30,7 @@ from packaging.requirements import Requirement
 from sandbox.walls import bubblewrap, seccomp
 
 INSTALL = "pip install 'ipykernel>=7.4,<8' 'jupyter_client>=8.10,<9'"
+"""The command that installs the peers."""
 try:
     import ipykernel
     import zmq
@@ -42,15 +43,16 @@ except ImportError:
     VERSIONS = {}
 
 SHARED = "/run/kernel"
-"""Where the kernel sees the folder of its sockets: without a network there is no TCP."""
+"""The path at which the kernel sees the folder of its sockets: without a network there is no TCP."""
 KERNEL = "from ipykernel.kernelapp import launch_new_instance as launch; launch()"
+"""The program of a kernel."""
 SECONDS = 60.0
-"""For one answer of a kernel."""
+"""How many seconds one answer of a kernel may take."""
 
 
 def byte_compile(*distributions: str) -> None:
-    """Compile these and what they require, as far as it is not done: behind the walls no interpreter could keep it,
-    and would do it at every start."""
+    """Compile these and what they require where necessary: behind the walls an interpreter cannot save the result,
+    and would compile again at every start."""
     todo, seen = list(distributions), set()
     while todo:
         name = todo.pop().lower().replace("_", "-")
@@ -101,7 +103,7 @@ async def fresh(code: str, modules: Sequence[str] = ()) -> str:
 
 
 @dataclass
-class Answer:
+class KernelAnswer:
     """What a cell showed."""
 
     value: str = ""
@@ -116,7 +118,7 @@ class Kernel:
     def __init__(self, process: subprocess.Popen, client: "AsyncKernelClient", folder: Path) -> None:
         self._process, self._client, self.folder = process, client, folder
         self.ready_s = 0.0
-        """From before the start of bubblewrap until the kernel answered for the first time."""
+        """The seconds from before the start of bubblewrap until the kernel's first answer."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -163,9 +165,9 @@ class Kernel:
                 raise RuntimeError(f"the kernel ended: {self._process.stderr.read().decode(errors='replace')}")
         raise TimeoutError("the kernel does not answer")
 
-    async def _shown(self, request: str) -> Answer:
+    async def _shown(self, request: str) -> KernelAnswer:
         """What a cell shows, until the kernel says that it is idle again."""
-        answer = Answer()
+        answer = KernelAnswer()
         while True:
             message = await self._client.get_iopub_msg(timeout=SECONDS)
             if message["parent_header"].get("msg_id") != request:
@@ -183,7 +185,7 @@ class Kernel:
             elif kind == "status" and content["execution_state"] == "idle":
                 return answer
 
-    async def run(self, code: str) -> Answer:
+    async def run(self, code: str) -> KernelAnswer:
         """Run a cell. Raises TimeoutError, RuntimeError, queue.Empty if the kernel does not answer."""
         request: Any = self._client.execute(code)
         answer, _ = await asyncio.gather(self._shown(request), self._answered(request))

@@ -19,22 +19,30 @@ from PIL import Image
 
 from benchmarks.sandbox import peers
 from benchmarks.sandbox.peers import Kernel, fresh
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox import Sandbox, build_sandbox
 from sandbox.http import wire
 
 MODULES = ("numpy", "PIL.Image", "matplotlib.pyplot", "sympy", "scipy", "pandas")
 """What our sessions have imported."""
 FIGURE = "plt.figure(figsize=(6, 4)); plt.plot([n * n for n in range(100)]); plt.title('squares');"
-CROP, CROP_SIZE = "image_1.crop((500, 400, 1500, 1200))", (1000, 800)
+"""A cell that draws a figure."""
+CROP = "image_1.crop((500, 400, 1500, 1200))"
+"""A cell that crops the photograph."""
+CROP_SIZE = (1000, 800)
+"""The width and height of the crop in pixels."""
 PHOTO_SIZE = (2000, 1500)
+"""The width and height of the photograph in pixels."""
 AT_ONCE = 8
+"""How many sessions run at once when a crowd is measured."""
 SERVE = """
 import sys
 from records.recipe import SandboxSettings
-from rollouts.sandbox import server, wire
-server.serve(SandboxSettings.model_validate_json(sys.argv[1]), wire.token_from_environment(), port=0)
+from sandbox.http import server, wire
+settings = SandboxSettings.model_validate_json(sys.argv[1])
+server.serve(settings, wire.token_from_environment(), server.ServerAddress(port=0))
 """
+"""The program of a server on this machine."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,8 @@ class Size:
     """Cells with work to do, after each of them."""
 
 
-class Clock:
-    """Seconds by what was done."""
+class StepTimes:
+    """How many seconds each step took, by its name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
@@ -85,7 +93,7 @@ def expect(value: object, wanted: object) -> None:
         raise RuntimeError(f"a cell answered {value!r} where {wanted!r} is right")
 
 
-async def our_session(sandbox: Sandbox, clock: Clock, name: str = "ours") -> None:
+async def our_session(sandbox: Sandbox, clock: StepTimes, name: str = "ours") -> None:
     """Open, a trivial cell, close."""
     with clock(f"{name}: session"):
         with clock(f"{name}: open"):
@@ -96,7 +104,7 @@ async def our_session(sandbox: Sandbox, clock: Clock, name: str = "ours") -> Non
             await session.close()
 
 
-async def kernel_session(clock: Clock, name: str, modules: tuple[str, ...] = (), cells: int = 0) -> None:
+async def kernel_session(clock: StepTimes, name: str, modules: tuple[str, ...] = (), cells: int = 0) -> None:
     """Start until the kernel answers, the imports if any, a trivial cell, close; then the cell again and again."""
     start = time.perf_counter()
     async with Kernel.opened() as kernel:
@@ -114,13 +122,13 @@ async def kernel_session(clock: Clock, name: str, modules: tuple[str, ...] = (),
     clock.seconds[f"{name}: session"].append(passed + time.perf_counter() - start)
 
 
-async def fresh_call(clock: Clock, name: str, modules: tuple[str, ...] = ()) -> None:
+async def fresh_call(clock: StepTimes, name: str, modules: tuple[str, ...] = ()) -> None:
     with clock(f"{name}: session"):
         expect((await fresh("print(1 + 1)", modules)).strip(), "2")
 
 
 async def rate(count: int, one: Callable[[], Awaitable[None]]) -> float:
-    """How many a second, eight at once."""
+    """How many per second, eight at once."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def gated() -> None:
@@ -132,9 +140,9 @@ async def rate(count: int, one: Callable[[], Awaitable[None]]) -> float:
     return count / (time.perf_counter() - start)
 
 
-async def sessions(sandbox: Sandbox, size: Size) -> tuple[Clock, dict[str, dict[str, float]]]:
-    """Ours and the peers in turns: how long each step takes, and sessions a second, in a row and eight at once."""
-    clock, crowd, apart = Clock(), defaultdict(list), Clock()
+async def sessions(sandbox: Sandbox, size: Size) -> tuple[StepTimes, dict[str, dict[str, float]]]:
+    """Ours and the peers in turns: how long each step takes, and sessions per second, in a row and eight at once."""
+    clock, crowd, apart = StepTimes(), defaultdict(list), StepTimes()
     contenders = {
         "ours": (5 * AT_ONCE, lambda: our_session(sandbox, clock, "ours, eight at once")),
         "ipykernel": (AT_ONCE, lambda: kernel_session(apart, "")),
@@ -181,7 +189,7 @@ def photo() -> bytes:
 
 async def pictures(sandbox: Sandbox, size: Size) -> dict[str, dict[str, float]]:
     """A cell with a figure and one with a crop of a photograph not decoded yet, each with the image that comes back."""
-    clock, data = Clock(), photo()
+    clock, data = StepTimes(), photo()
 
     def one_image(images: list[bytes], wanted: tuple[int, int] | None = None) -> None:
         expect(len(images), 1)
@@ -209,7 +217,7 @@ async def pictures(sandbox: Sandbox, size: Size) -> dict[str, dict[str, float]]:
 
 
 @contextlib.asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[Sandbox]:
+async def served(settings: SandboxSettings) -> AsyncIterator[Sandbox]:
     """The sandbox of a server on this machine, in a process of its own."""
     os.environ[wire.TOKEN_VARIABLE] = secrets.token_urlsafe(24)
     line = [sys.executable, "-c", SERVE, settings.model_dump_json()]
@@ -228,9 +236,9 @@ async def served(settings: Settings) -> AsyncIterator[Sandbox]:
         process.stdout.close()
 
 
-async def over_http(sandbox: Sandbox, settings: Settings, size: Size) -> dict[str, dict[str, float]]:
+async def over_http(sandbox: Sandbox, settings: SandboxSettings, size: Size) -> dict[str, dict[str, float]]:
     """The same steps here and over the server, in turns."""
-    clock = Clock()
+    clock = StepTimes()
     noise = np.random.default_rng(0).integers(0, 256, (1170, 1170, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file := io.BytesIO(), "PNG")
     async with served(settings) as remote:

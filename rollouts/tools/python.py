@@ -9,7 +9,7 @@ from records.images.store import ImageStore
 from records.recipe import SandboxSettings
 from records.trajectory import ToolResult
 from rollouts.tools import Tool, ToolContext
-from sandbox import About, CellResult, Sandbox, Session, build_sandbox, check_sandbox
+from sandbox import CellResult, Sandbox, SandboxDescription, Session, build_sandbox, check_sandbox
 
 SECTION = "sandbox"
 """The section of the recipe that holds the tool's settings."""
@@ -116,12 +116,12 @@ class PythonInSandbox:
 
     name = "python"
 
-    def __init__(self, settings: SandboxSettings, store: ImageStore, about: About) -> None:
+    def __init__(self, settings: SandboxSettings, store: ImageStore, description: SandboxDescription) -> None:
         self._sandbox, self._store = build_sandbox(settings), store
         self.description, self.parameters = describe(settings), PARAMETERS
         # How many run side by side, where, and behind which further walls, changes no result.
         limits = hashed(settings, leaving_out={"sessions", "cells", "servers", "minimum", "isolation"})
-        self.version = content_hash([FORMAT, limits, about.version])
+        self.version = content_hash([FORMAT, limits, description.version])
 
     def open(self, images: list[str]) -> PythonSession:
         """A new session. Nothing is started before its first call."""

@@ -1,4 +1,4 @@
-"""What a sandbox server answers (docs/sandbox-server.md): the token, the requests, the refusals."""
+"""The answers of a sandbox server (docs/sandbox-server.md): the token, the requests, the refusals."""
 
 import asyncio
 import contextlib
@@ -16,24 +16,27 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from records.faults import ToolInfrastructureError
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox.contract import Sandbox, SandboxUnavailable, check_files
-from sandbox.description import About
+from sandbox.description import SandboxDescription
 from sandbox.http import wire
-from sandbox.http.server_sessions import Held, HeldSessions, WrongCell
+from sandbox.http.server_sessions import OpenSession, ServerSessions, WrongCell
 
 _log = logging.getLogger(__name__)
 
 HOLD_S = 20.0
-"""The longest that a request is held before the answer is 202, to ask again: what lies between a client and its server
-(proxies, address translation) forgets connections on which nothing moves, often after a minute."""
+"""How many seconds a request waits at most before the answer is 202, to ask again: what lies between a client and its
+server (proxies, address translation) forgets connections on which nothing moves, often after a minute."""
 BODY_S = 300.0
-"""For the whole body of a request to come."""
-MOST_WAITING, MOST_WAITING_BYTES = 1000, 1 << 30
-"""Sessions that wait for their turn, and their images and files; beyond, 503."""
+"""How many seconds the whole body of a request may take to arrive."""
+MOST_WAITING = 1000
+"""How many sessions may wait for their turn; further ones are refused with 503."""
+MOST_WAITING_BYTES = 1 << 30
+"""How many bytes of images and files the waiting sessions may have; further ones are refused with 503."""
 RETRY_AFTER_S = 2
+"""After how many seconds a client is asked to try again when too many sessions wait."""
 CLOSE = {"Connection": "close"}
-"""So that the rest of a body is not read."""
+"""The header that ends the connection, so that the rest of a body is not read."""
 
 
 class Refusal(Exception):
@@ -55,8 +58,8 @@ class Door:
         self._app, self._token = app, hashlib.sha256(token.encode()).digest()
 
     def _known(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
         # Hashed, so that not even the length shows in the time it takes.
         same = hmac.compare_digest(hashlib.sha256(token.strip()).digest(), self._token)
         return same and scheme.lower() == b"bearer"
@@ -70,7 +73,7 @@ class Door:
 
 async def _body(request: Request, most: int) -> bytearray:
     """The body of a request, never more of it than `most` bytes."""
-    refusal = Refusal(413, "too_large", f"at most {most} bytes are taken", CLOSE)
+    refusal = Refusal(413, "too_large", f"at most {most} bytes are accepted", CLOSE)
     if int(request.headers.get("content-length", "0")) > most:
         raise refusal
     data = bytearray()
@@ -83,12 +86,12 @@ async def _body(request: Request, most: int) -> bytearray:
     except TimeoutError:
         raise Refusal(408, "too_slow", f"the body took more than {BODY_S:g} seconds", CLOSE) from None
     except ClientDisconnect:
-        raise Refusal(400, "gone", "the client went away") from None
+        raise Refusal(400, "gone", "the client closed the connection") from None
     return data
 
 
 async def _gone(request: Request) -> None:
-    """Returns when the client has closed the connection. For a request whose body was read."""
+    """Wait until the client of a request whose body was read has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -97,17 +100,22 @@ class Api:
     """The handlers of the requests."""
 
     def __init__(
-        self, make: Callable[[Settings], Sandbox], settings: Settings, about: About, idle_s: float, hold_s: float
+        self,
+        make: Callable[[SandboxSettings], Sandbox],
+        settings: SandboxSettings,
+        description: SandboxDescription,
+        idle_s: float,
+        hold_s: float,
     ) -> None:
-        self._make, self._settings, self._about = make, settings, about
+        self._make, self._settings, self._description = make, settings, description
         self._idle_s, self._hold_s = idle_s, hold_s
-        self._sessions: HeldSessions
+        self._sessions: ServerSessions
         self._coming = 0
         """Bytes of bodies that are being read."""
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        self._sessions = HeldSessions(self._make, self._settings, self._idle_s)
+        self._sessions = ServerSessions(self._make, self._settings, self._idle_s)
         reaper = asyncio.create_task(self._sessions.drop_forgotten())
         try:
             yield
@@ -115,23 +123,23 @@ class Api:
             reaper.cancel()
             await self._sessions.close()
 
-    def _find(self, request: Request) -> Held:
-        held = self._sessions.find(request.path_params["session"])
-        if held is None:
-            raise Refusal(404, "unknown_session", "there is no such session here, or no more")
-        return held
+    def _find(self, request: Request) -> OpenSession:
+        session = self._sessions.find(request.path_params["session"])
+        if session is None:
+            raise Refusal(404, "unknown_session", "there is no such session on this server, or it has ended")
+        return session
 
     async def status(self, _: Request) -> Response:
         """GET /v1/status"""
-        return _answer(wire.pack_status(self._about, self._settings, self._sessions.load))
+        return _answer(wire.pack_status(self._description, self._settings, self._sessions.load))
 
-    async def _read_opening(self, request: Request) -> tuple[list[bytes], dict[str, bytes], Settings]:
+    async def _read_opening(self, request: Request) -> tuple[list[bytes], dict[str, bytes], SandboxSettings]:
         """Images, files and limits that may be handed to a session. Raises Refusal, Malformed."""
         size = min(int(request.headers.get("content-length", wire.MAX_OPEN_BYTES)), wire.MAX_OPEN_BYTES)
         full = self._sessions.waiting_bytes + self._coming + size > MOST_WAITING_BYTES
         if full or self._sessions.load.waiting >= MOST_WAITING:
             headers = {"Retry-After": str(RETRY_AFTER_S), **CLOSE}
-            raise Refusal(503, "busy", "too many sessions wait for their turn", headers)
+            raise Refusal(503, "busy", "too many sessions are waiting for their turn", headers)
         self._coming += size
         try:
             body = await _body(request, wire.MAX_OPEN_BYTES)
@@ -148,49 +156,54 @@ class Api:
 
     async def open(self, request: Request) -> Response:
         """POST /v1/sessions, PUT /v1/sessions/{session}"""
-        session = wire.check_session(request.path_params.get("session") or wire.new_session())
+        session_id = wire.check_session(request.path_params.get("session") or wire.new_session())
         opening = await self._read_opening(request)
-        held = self._sessions.find(session) or self._sessions.begin(session, *opening)
-        del opening  # it may wait for long
-        with held.asked():
+        session = self._sessions.find(session_id) or self._sessions.begin(session_id, *opening)
+        del opening  # the session may wait for long
+        with session.asked():
             gone = asyncio.create_task(_gone(request))
             try:
-                await asyncio.wait({held.opening, gone}, timeout=self._hold_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({session.opening, gone}, timeout=self._hold_s, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
-                    if held.asking == 1 and not held.number:  # nobody has tried again, or got in, meanwhile
-                        self._sessions.drop(held)
-                    raise Refusal(400, "gone", "the client went away")
+                    if session.asking == 1 and not session.number:  # nobody has tried again or run a cell meanwhile
+                        self._sessions.drop(session)
+                    raise Refusal(400, "gone", "the client closed the connection")
             finally:
                 gone.cancel()
-        return self._opened(held)
+        return self._opened(session)
 
     async def opened(self, request: Request) -> Response:
         """GET /v1/sessions/{session}"""
-        held = self._find(request)
-        with held.asked():
-            await asyncio.wait({held.opening}, timeout=self._hold_s)
-        return self._opened(held)
+        session = self._find(request)
+        with session.asked():
+            await asyncio.wait({session.opening}, timeout=self._hold_s)
+        return self._opened(session)
 
-    def _opened(self, held: Held) -> Response:
+    def _opened(self, session: OpenSession) -> Response:
         """Whether a session is open. Raises Refusal if it cannot be opened, and forgets it then."""
-        if not held.opening.done():
+        if not session.opening.done():
             state, code = "waiting", 202
         else:
             state, code = "open", 200
             try:
-                held.opening.result()
+                session.opening.result()
             except BaseException as error:
-                self._sessions.drop(held)
+                self._sessions.drop(session)
                 raise self._refusal(error) from None
         load = asdict(self._sessions.load)
-        head = {"session": held.id, "state": state, "version": self._about.version, "layers": self._about.layers}
+        head = {
+            "session": session.id,
+            "state": state,
+            "version": self._description.version,
+            "layers": self._description.layers,
+        }
         return _answer(head | {"sessions": load}, code)
 
     @staticmethod
     def _refusal(error: BaseException) -> Refusal:
-        """What is said of a session that did not come up, or a cell that did not get its answer."""
+        """The answer about a session that could not be opened, or a cell that has no result."""
         if isinstance(error, asyncio.CancelledError):
-            return Refusal(404, "unknown_session", "the session was closed meanwhile")
+            return Refusal(404, "unknown_session", "the session was closed in the meantime")
         if isinstance(error, SandboxUnavailable):
             return Refusal(501, "unavailable", str(error))
         if isinstance(error, ValueError):
@@ -201,13 +214,13 @@ class Api:
 
     async def cell(self, request: Request) -> Response:
         """POST /v1/sessions/{session}/cells"""
-        held = self._find(request)
-        with held.asked():
+        session = self._find(request)
+        with session.asked():
             number, code = wire.read_cell(await _body(request, wire.MAX_HEAD_BYTES))
-            answer = self._sessions.run(held, number, code)
+            answer = self._sessions.run(session, number, code)
             await asyncio.wait({answer}, timeout=self._hold_s)
         if not answer.done():
-            return _answer({"session": held.id, "cell": number, "state": "running"}, 202)
+            return _answer({"session": session.id, "cell": number, "state": "running"}, 202)
         try:
             return Response(answer.result(), media_type=wire.FRAME)
         except BaseException as error:

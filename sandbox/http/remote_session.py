@@ -3,49 +3,41 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
 from records.faults import ToolInfrastructureError
 from sandbox.contract import CellResult, SandboxUnavailable
 from sandbox.history import History
 from sandbox.http import wire
 from sandbox.http.fleet import Busy, Gone, Refused, Server
-
-if TYPE_CHECKING:
-    from sandbox.http.remote import RemoteSandbox
+from sandbox.http.placement import LEAST_WAIT_S, Place, SessionPlacer
 
 ATTEMPTS = 3
-"""On sessions opened anew, before a fault of ours is reported."""
+"""How often a cell is tried, on new sessions, before a fault of ours is reported."""
 CELL_PATIENCE_S = 900.0
-"""Beyond its limit, for a cell's turn and its answer."""
-LEAST_WAIT_S = 0.2
-"""Between two requests for what is not ready, even where a server answers at once."""
+"""How many seconds beyond its limit a cell may take for its turn and its answer."""
 
 
 class _Lost(Exception):
-    """The session is gone: with its server, or the server knows it no more."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A session on a server."""
-
-    server: Server
-    path: str
+    """The session is gone: its server is, or the server does not know it any more."""
 
 
 class RemoteSession:
-    """One session, on some server. When that is lost, the cells run again on another, and must do what they did."""
+    """One session on some server. When that is lost, the cells run again on another, and must do what they did."""
 
-    def __init__(self, sandbox: "RemoteSandbox", images: Sequence[bytes], files: Mapping[str, bytes]) -> None:
-        self._sandbox, self._settings = sandbox, sandbox.settings
-        self._opening = wire.pack_opening(images, files, sandbox.settings)
+    def __init__(
+        self,
+        placer: SessionPlacer,
+        images: Sequence[bytes],
+        files: Mapping[str, bytes],
+        on_close: "Callable[[RemoteSession], None]",
+    ) -> None:
+        self._placer, self._settings, self._on_close = placer, placer.settings, on_close
+        self._opening = wire.pack_opening(images, files, placer.settings)
         self._place: Place | None = None
         self._history = History()
         self._number = 0
-        """Of the cells that have run."""
+        """How many cells have run."""
         self._broken = ""
         """Why no further cell is taken."""
         self._leaving: asyncio.Task[None] | None = None
@@ -53,20 +45,20 @@ class RemoteSession:
         self._one = asyncio.Lock()
 
     async def start(self) -> None:
-        """Have a session on a server. Raises ToolInfrastructureError, SandboxUnavailable, ValueError."""
-        self._place = await self._sandbox.begin(self._opening)
+        """Open the session on a server. Raises ToolInfrastructureError, SandboxUnavailable, ValueError."""
+        self._place = await self._placer.begin(self._opening)
         if self._broken:  # closed meanwhile
             self._leave()
             raise ToolInfrastructureError(f"sandbox: {self._broken}")
 
     @property
     def server(self) -> Server | None:
-        """Where it is now."""
+        """The server that the session is on now."""
         return self._place.server if self._place else None
 
     def _leave(self) -> None:
         if self._place is not None:
-            self._leaving, self._place = self._sandbox.leave(self._place), None
+            self._leaving, self._place = self._placer.leave(self._place), None
 
     async def run(self, code: str) -> CellResult:
         """See the contract. A cancelled cell takes the session with it."""
@@ -82,12 +74,12 @@ class RemoteSession:
                 except _Lost as error:
                     reason = str(error).removeprefix("sandbox: ")
                     self._leave()
-                except Exception as error:  # no server, after patience; whatever it is, the code did not do it
+                except Exception as error:  # no server answers, or whatever it is: the code did not do it
                     known = isinstance(error, (ToolInfrastructureError, SandboxUnavailable, ValueError))
                     said = str(error).removeprefix("sandbox: ") if known else f"{type(error).__name__}: {error}"
                     self._broken = self._broken or said
                 except BaseException:
-                    self._broken = self._broken or "the session was given up in the middle of a cell"
+                    self._broken = self._broken or "the session was ended in the middle of a cell"
                     self._leave()
                     raise
                 else:
@@ -99,10 +91,10 @@ class RemoteSession:
             return CellResult("infrastructure", error=f"sandbox: {self._broken}")
 
     async def _rebuild(self) -> None:
-        """Open a session anew and run the cells again. Raises _Lost, and what `start` raises."""
+        """Open a new session and run the cells again. Raises _Lost, and what `start` raises."""
         await self.start()
         cells = self._history.cells()
-        # A cell's number stands in its tracebacks, so those before the last loss of state are stood in for.
+        # A cell's number appears in its tracebacks, so empty cells replace those before the last loss of state.
         missing = self._number - len(cells)
         for number in range(1, missing + 1):
             await self._cell(number, "")
@@ -119,7 +111,7 @@ class RemoteSession:
         while True:
             began = time.monotonic()
             try:
-                status, head, blobs = await self._sandbox.fleet.ask(server, "POST", path, body)
+                status, head, blobs = await self._placer.fleet.ask(server, "POST", path, body)
                 if status == 200 and blobs:
                     result = await asyncio.to_thread(wire.read_result, head, blobs, self._settings)
                     break
@@ -148,7 +140,7 @@ class RemoteSession:
         finally:
             if not self._closed:
                 self._closed = True
-                self._sandbox.closed(self)
+                self._on_close(self)
 
     async def __aenter__(self) -> "RemoteSession":
         return self

@@ -1,4 +1,4 @@
-"""The sessions a server holds for its clients: opened in turn, cells numbered, ended when nobody asks for them."""
+"""The sessions of a server's clients: opened in turn, cells numbered, ended when nobody asks for them."""
 
 import asyncio
 import contextlib
@@ -6,39 +6,39 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox.contract import Sandbox, Session
 from sandbox.http import wire
 
 WAITING_S = 60.0
-"""A session that waits for its turn is given up when nobody has asked for it for so long."""
-KINDS = 64
-"""Of limits whose sandboxes are kept."""
+"""After how many seconds a session that waits for its turn, and that nobody asks for, is ended."""
+MAX_SANDBOXES = 64
+"""How many sandboxes with different limits a server keeps ready."""
 
 
 class WrongCell(ValueError):
     """A cell out of order."""
 
 
-class Held:
-    """One session in the hands of a client."""
+class OpenSession:
+    """One session that a client has opened or waits for."""
 
-    def __init__(self, session: str, size: int) -> None:
-        self.id = session
+    def __init__(self, session_id: str, size: int) -> None:
+        self.id = session_id
         self.size = size
         """Bytes of images and files that are kept until it opens."""
         self.opening: asyncio.Task[Session]
         self.number = 0
-        """Of the last cell."""
+        """The number of the last cell; 0 before the first."""
         self.answer: asyncio.Task[bytes] | None = None
-        """To the last cell. It is kept until the next cell, which shows that it arrived."""
+        """The answer to the last cell. It is kept until the next cell, which shows that it arrived."""
         self.ending: asyncio.Task[None] | None = None
         self._code = ""
         self._asking, self._asked_at = 0, time.monotonic()
 
     @contextlib.contextmanager
     def asked(self) -> Iterator[None]:
-        """While a client waits for something of it."""
+        """Count a client as waiting for this session until the block ends."""
         self._asking += 1
         try:
             yield
@@ -48,11 +48,11 @@ class Held:
 
     @property
     def asking(self) -> int:
-        """How many requests wait for something of it."""
+        """How many requests wait for this session."""
         return self._asking
 
     def unasked_s(self) -> float:
-        """For how long no client has been waiting for it, in seconds."""
+        """How many seconds no client has been waiting for it."""
         return 0.0 if self._asking else time.monotonic() - self._asked_at
 
     def is_new(self, number: int, code: str) -> bool:
@@ -69,54 +69,56 @@ class Held:
         return True
 
 
-class HeldSessions:
-    """All sessions of a server. To be used in one event loop.
+class ServerSessions:
+    """All sessions of a server, for use in one event loop.
 
     Args:
-        make: a sandbox with the limits it is given.
+        make: builds a sandbox with the limits it gets.
         settings: `sessions` are open at once and `cells` run at once, whatever their limits; others wait in order.
-        idle_s: a session that nobody has asked for in so many seconds is ended.
+        idle_s: after how many seconds a session that nobody asks for is ended.
     """
 
-    def __init__(self, make: Callable[[Settings], Sandbox], settings: Settings, idle_s: float) -> None:
+    def __init__(self, make: Callable[[SandboxSettings], Sandbox], settings: SandboxSettings, idle_s: float) -> None:
         self._make, self._settings, self._idle_s = make, settings, idle_s
         self._sandboxes: dict[str, Sandbox] = {}
         cells = settings.cells or 2 * (os.cpu_count() or 1)
         self._slots, self._turns = asyncio.Semaphore(settings.sessions), asyncio.Semaphore(cells)
-        self._held: dict[str, Held] = {}
+        self._by_id: dict[str, OpenSession] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def load(self) -> wire.Load:
-        waiting = sum(not held.opening.done() for held in self._held.values())
-        return wire.Load(len(self._held) - waiting, waiting, self._settings.sessions)
+        waiting = sum(not session.opening.done() for session in self._by_id.values())
+        return wire.Load(len(self._by_id) - waiting, waiting, self._settings.sessions)
 
     @property
     def waiting_bytes(self) -> int:
-        """Of images and files of the sessions that wait."""
-        return sum(held.size for held in self._held.values() if not held.opening.done())
+        """How many bytes of images and files the waiting sessions have."""
+        return sum(session.size for session in self._by_id.values() if not session.opening.done())
 
-    def begin(self, session: str, images: Sequence[bytes], files: Mapping[str, bytes], limits: Settings) -> Held:
-        """A session that opens as soon as there is a place for it."""
-        held = Held(session, sum(map(len, images)) + sum(map(len, files.values())))
-        held.opening = asyncio.create_task(self._open(images, files, limits))
-        self._held[held.id] = held
-        return held
+    def begin(
+        self, session_id: str, images: Sequence[bytes], files: Mapping[str, bytes], limits: SandboxSettings
+    ) -> OpenSession:
+        """Begin a session, which opens as soon as there is a slot for it."""
+        session = OpenSession(session_id, sum(map(len, images)) + sum(map(len, files.values())))
+        session.opening = asyncio.create_task(self._open(images, files, limits))
+        self._by_id[session.id] = session
+        return session
 
-    def find(self, session: str) -> Held | None:
-        return self._held.get(session)
+    def find(self, session_id: str) -> OpenSession | None:
+        return self._by_id.get(session_id)
 
-    def _sandbox(self, limits: Settings) -> Sandbox:
-        # All with the same libraries, so that they share what keeps these warm.
+    def _sandbox(self, limits: SandboxSettings) -> Sandbox:
+        # The same libraries for all, so that they share one fork server.
         limits = limits.model_copy(update={"libraries": self._settings.libraries})
         key = limits.model_dump_json()
         if key not in self._sandboxes:
-            if len(self._sandboxes) >= KINDS:
-                del self._sandboxes[next(iter(self._sandboxes))]  # its sessions go on
+            if len(self._sandboxes) >= MAX_SANDBOXES:
+                del self._sandboxes[next(iter(self._sandboxes))]  # its sessions continue
             self._sandboxes[key] = self._make(limits)
         return self._sandboxes[key]
 
-    async def _open(self, images: Sequence[bytes], files: Mapping[str, bytes], limits: Settings) -> Session:
+    async def _open(self, images: Sequence[bytes], files: Mapping[str, bytes], limits: SandboxSettings) -> Session:
         await self._slots.acquire()
         try:
             return await self._sandbox(limits).open(images, files)
@@ -124,51 +126,51 @@ class HeldSessions:
             self._slots.release()
             raise
 
-    def run(self, held: Held, number: int, code: str) -> asyncio.Task[bytes]:
+    def run(self, session: OpenSession, number: int, code: str) -> asyncio.Task[bytes]:
         """The answer to a cell, which runs once however often it is asked for. Raises WrongCell."""
-        if held.is_new(number, code):
-            held.answer = asyncio.create_task(self._run(held, code))
-        return held.answer
+        if session.is_new(number, code):
+            session.answer = asyncio.create_task(self._run(session, code))
+        return session.answer
 
-    async def _run(self, held: Held, code: str) -> bytes:
-        session = await asyncio.shield(held.opening)
+    async def _run(self, session: OpenSession, code: str) -> bytes:
+        running = await asyncio.shield(session.opening)
         async with self._turns:
-            return wire.pack_result(await session.run(code))
+            return wire.pack_result(await running.run(code))
 
-    def drop(self, held: Held) -> asyncio.Task[None]:
-        """End a session. The task is done when its place is free; it goes on if the caller is cancelled."""
-        if held.ending is None:  # its place is given back once
-            self._held.pop(held.id, None)
-            held.ending = asyncio.create_task(self._end(held))
-            self._ending.add(held.ending)
-            held.ending.add_done_callback(self._ending.discard)
-        return held.ending
+    def drop(self, session: OpenSession) -> asyncio.Task[None]:
+        """End a session. The task is done when its slot is free; it continues if the caller is cancelled."""
+        if session.ending is None:  # its slot is freed once
+            self._by_id.pop(session.id, None)
+            session.ending = asyncio.create_task(self._end(session))
+            self._ending.add(session.ending)
+            session.ending.add_done_callback(self._ending.discard)
+        return session.ending
 
-    async def _end(self, held: Held) -> None:
-        tasks = {held.opening} | ({held.answer} if held.answer else set())
+    async def _end(self, session: OpenSession) -> None:
+        tasks = {session.opening} | ({session.answer} if session.answer else set())
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        if held.answer and not held.answer.cancelled():
-            held.answer.exception()  # nobody else may have looked at it
-        if not held.opening.cancelled() and held.opening.exception() is None:
+        if session.answer and not session.answer.cancelled():
+            session.answer.exception()  # nobody else may have looked at it
+        if not session.opening.cancelled() and session.opening.exception() is None:
             try:
-                await held.opening.result().close()
+                await session.opening.result().close()
             finally:
                 self._slots.release()
 
     async def drop_forgotten(self) -> None:
-        """For ever: end the sessions whose clients have vanished."""
+        """End the sessions whose clients have vanished, until this task is cancelled."""
         while True:
             await asyncio.sleep(min(1.0, self._idle_s / 4))
-            for held in list(self._held.values()):
-                if held.unasked_s() > (self._idle_s if held.opening.done() else min(self._idle_s, WAITING_S)):
-                    self.drop(held)
+            for session in list(self._by_id.values()):
+                if session.unasked_s() > (self._idle_s if session.opening.done() else min(self._idle_s, WAITING_S)):
+                    self.drop(session)
 
     async def close(self) -> None:
         """End all sessions."""
-        for held in list(self._held.values()):
-            self.drop(held)
+        for session in list(self._by_id.values()):
+            self.drop(session)
         if self._ending:
             await asyncio.wait(self._ending)
         for sandbox in self._sandboxes.values():

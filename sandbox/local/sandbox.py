@@ -7,12 +7,12 @@ import secrets
 import signal
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from records.faults import ToolInfrastructureError
 from records.images.store import ImageError
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from records.trajectory import Outcome
 from sandbox.contract import CellResult, check_files
 from sandbox.history import History
@@ -21,19 +21,23 @@ from sandbox.local import worker_protocol as protocol
 from sandbox.local.fork_client import fork_server
 from sandbox.local.jail import Jail
 from sandbox.result_images import check_result_image
+from sandbox.slots import SessionSlots
 from sandbox.walls.bubblewrap import StartFailed
 from sandbox.walls.isolation import Layers, find_layers
 
 ANSWER = {"id", "outcome", "value", "error", "notes", "blobs"}
+"""The keys of a worker's answer."""
 NOTE_CHARS = 400
+"""The most characters of one note."""
 GRACE_SECONDS = 0.1
-"""For an answer that has begun to come at the limit, and for one that a busy event loop has not looked for."""
+"""How many more seconds an answer gets that has begun to arrive at the limit, or that a busy event loop has missed."""
 ATTEMPTS = 3
-"""On fresh workers, before a fault of ours is reported."""
+"""How often a cell is tried, on fresh workers, before a fault of ours is reported."""
 RESTARTED = "The session was started anew: its variables and files are gone, the images are loaded again."
+"""What the model reads when its session was lost; a change counts up `description.FORMAT`."""
 
 
-class _Fault(Exception):
+class SandboxFault(Exception):
     """A fault of ours, not of the code."""
 
 
@@ -66,11 +70,17 @@ class LocalSession:
 
     A cell that raises, MemoryError included, leaves the state as a notebook would. A cell that had to be stopped
     (`state_lost`) takes the state with it: its result says so, and the next cell runs in a fresh process. After a
-    fault of ours the cells are run again on a fresh worker, and the session goes on if they do what they did.
+    fault of ours the cells are run again on a fresh worker, and the session continues if they do what they did.
     """
 
-    def __init__(self, sandbox: "LocalSandbox", images: Sequence[bytes], files: Mapping[str, bytes]) -> None:
-        self._sandbox, self._images, self._files = sandbox, images, files
+    def __init__(
+        self,
+        sandbox: "LocalSandbox",
+        images: Sequence[bytes],
+        files: Mapping[str, bytes],
+        on_close: "Callable[[LocalSession], None]",
+    ) -> None:
+        self._sandbox, self._images, self._files, self._on_close = sandbox, images, files, on_close
         self._settings = sandbox.settings
         self._turns = sandbox.turns()
         self._jail: Jail | None = None
@@ -81,7 +91,7 @@ class LocalSession:
         self._one = asyncio.Lock()
 
     async def start(self) -> None:
-        """Have a worker ready. Raises ToolInfrastructureError after a few attempts."""
+        """Start a worker. Raises ToolInfrastructureError after a few attempts."""
         for attempt in range(ATTEMPTS):
             try:
                 self._jail = await self._sandbox.start_jail(self._images, self._files)
@@ -108,11 +118,11 @@ class LocalSession:
                     async with self._turns:
                         result = await self._cell(code, self._number + 1)
                 except Exception as error:  # whatever it is, the code did not do it
-                    known = isinstance(error, (_Fault, ToolInfrastructureError))
+                    known = isinstance(error, (SandboxFault, ToolInfrastructureError))
                     reason = str(error).removeprefix("sandbox: ") if known else f"{type(error).__name__}: {error}"
                     await self._end_jail()
                 except BaseException:
-                    await self._give_up("the session was given up in the middle of a cell")
+                    await self._give_up("the session was ended in the middle of a cell")
                     raise
                 else:
                     self._number += 1
@@ -122,14 +132,14 @@ class LocalSession:
             return CellResult("infrastructure", error=f"sandbox: {self._broken}")
 
     async def _rebuild(self) -> None:
-        """Run the cells again, on a fresh worker. Raises _Fault."""
+        """Run the cells again, on a fresh worker. Raises SandboxFault."""
         cells = self._history.cells()
         for number, (code, before) in enumerate(cells, self._number - len(cells) + 1):
             async with self._turns:
                 again = await self._cell(code, number)
             if not self._history.matches(before, again):
                 await self._give_up(f"cell {number} did something else when it was run again after a fault of ours")
-                raise _Fault(self._broken)
+                raise SandboxFault(self._broken)
 
     async def _give_up(self, reason: str) -> None:
         self._broken = self._broken or reason
@@ -141,7 +151,7 @@ class LocalSession:
             await jail.end()
 
     async def _cell(self, code: str, number: int) -> CellResult:
-        """Run one cell. Raises _Fault."""
+        """Run one cell. Raises SandboxFault."""
         jail, limits = self._jail, self._settings
         request = {"id": secrets.token_hex(8), "code": code, "cell": number}
         request |= {"images": limits.images_per_call, "limit": limits.output_chars}
@@ -182,13 +192,13 @@ class LocalSession:
     def _stopped(self, jail: Jail, outcome: Outcome, reason: str, status: int) -> CellResult:
         """What to say of a cell that did not come to its end."""
         if self._broken or outcome == "infrastructure":
-            raise _Fault(self._broken or reason)
+            raise SandboxFault(self._broken or reason)
         if not reason:
             if status < 0:  # its first process, which the code cannot reach
-                raise _Fault("the session was ended from outside")
+                raise SandboxFault("the session was ended from outside")
             number = max(0, status - 128)
             if number == signal.SIGKILL and jail.machine_ran_out():  # its own memory was not full
-                raise _Fault("the machine ran out of memory")
+                raise SandboxFault("the machine ran out of memory")
             if number == signal.SIGXCPU and jail.cpu_spent():  # anyone can send a signal
                 outcome, reason = "timed_out", f"a process used more than {self._settings.cpu_s} seconds of CPU time"
             else:
@@ -206,7 +216,7 @@ class LocalSession:
         try:
             await self._give_up("the session is closed")
         finally:
-            self._sandbox.closed(self)
+            self._on_close(self)
 
     async def __aenter__(self) -> "LocalSession":
         return self
@@ -218,18 +228,16 @@ class LocalSession:
 class LocalSandbox:
     """Opens sessions, at most `settings.sessions` at once; further ones wait for their turn."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
         self._layers: dict[int, Layers] = {}
-        """By process: control groups are not for children that a supervisor forks."""
-        self._open: dict[LocalSession, asyncio.Semaphore] = {}
-        self._slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
-        self._slots = weakref.WeakKeyDictionary()
+        """The layers by process: control groups do not pass to children that a supervisor forks."""
+        self._slots: SessionSlots[LocalSession] = SessionSlots(settings.sessions)
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
         self._turns = weakref.WeakKeyDictionary()
 
     def turns(self) -> asyncio.Semaphore:
-        """Which cells run: more at once than the machine has cores for would run into their limits by our doing."""
+        """The bound on cells that run at once: with too few cores, cells would hit their limits because of us."""
         cells = self.settings.cells or 2 * (os.cpu_count() or 1)
         return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(cells))
 
@@ -250,25 +258,12 @@ class LocalSandbox:
         """See the contract."""
         check_files(images, files or {})
         await self.layers()
-        slot = self._slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.settings.sessions))
-        await slot.acquire()
-        session = LocalSession(self, images, files or {})
-        self._open[session] = slot
-        try:
-            await session.start()
-        except BaseException:
-            await session.close()
-            raise
-        return session
-
-    def closed(self, session: LocalSession) -> None:
-        """A session has ended: the next one may come in."""
-        self._open.pop(session).release()
+        return await self._slots.open(lambda: LocalSession(self, images, files or {}, self._slots.free))
 
     @property
     def sessions(self) -> tuple[LocalSession, ...]:
-        """Those that are open."""
-        return tuple(self._open)
+        """The sessions that are open."""
+        return self._slots.sessions
 
     async def close(self) -> None:
         """Close all sessions that are still open."""

@@ -28,7 +28,7 @@ from rollouts.prompts.examples import read_examples
 from rollouts.prompts.forms import FORMS
 from rollouts.tools.python import PythonInSandbox
 from rollouts.tools.search import SearchIndex, SearchTool
-from sandbox import About
+from sandbox import SandboxDescription
 from verdicts.rules import judged_with
 
 AID = json.dumps(
@@ -81,7 +81,7 @@ def toolbox_of(data: str) -> Toolbox:
     workspace = Workspace(str(recipe_path()), data)
     toolbox = Toolbox(workspace)
     recipe = workspace.recipe
-    toolbox.put(PythonInSandbox(recipe.sandbox, workspace.images, About("pinned")))
+    toolbox.put(PythonInSandbox(recipe.sandbox, workspace.images, SandboxDescription("pinned")))
     toolbox.put(SearchTool(SearchIndex(data, "pinned"), recipe.search))
     return toolbox
 

@@ -15,29 +15,35 @@ from typing import Any
 import httpx
 import uvicorn
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox import LocalSandbox
-from sandbox.description import About
+from sandbox.description import SandboxDescription
+from sandbox.http import wire
 from sandbox.http.server import build_app
 
 TOKEN = "the-token-of-the-tests"
 LIBRARIES = ["numpy", "PIL"]
-ABOUT = About("1", ("namespaces", "no_network", "no_capabilities", "rlimits", "seccomp"), "3", {"numpy": "2"})
+DESCRIPTION = SandboxDescription(
+    "1", ("namespaces", "no_network", "no_capabilities", "rlimits", "seccomp"), "3", {"numpy": "2"}
+)
 PROGRAM = """
 import json, os, sys
 from records.recipe import SandboxSettings
-from sandbox.http.server import serve
-serve(SandboxSettings(**json.loads(sys.argv[1])), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], port=0,
-      **json.loads(sys.argv[2]))
+from sandbox.http.server import ServerAddress, serve
+serve(SandboxSettings(**json.loads(sys.argv[1])), os.environ["TOUCHSTONE_SANDBOX_TOKEN"],
+      ServerAddress(port=0, **json.loads(sys.argv[2])))
 """
 
 
-def settings(*servers: str, **more: Any) -> Settings:
-    return Settings(**{"libraries": LIBRARIES, "servers": list(servers), **more})
+def settings(*servers: str, **more: Any) -> SandboxSettings:
+    return SandboxSettings(**{"libraries": LIBRARIES, "servers": list(servers), **more})
+
+
+LIMITS = settings(cell_timeout_s=20, sessions=2)
 
 
 class Client(httpx.Client):
-    """Who knows the token."""
+    """A client that knows the token."""
 
     def __init__(self, url: str, token: str = TOKEN) -> None:
         super().__init__(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=120, trust_env=False)
@@ -46,7 +52,7 @@ class Client(httpx.Client):
         return self.get("/v1/status").json()["sessions"]
 
     def wait_for(self, **wanted: int) -> None:
-        """Until the server has so many sessions. Fails after two minutes."""
+        """Wait until the server has this many sessions. Fails after two minutes."""
         deadline = time.monotonic() + 120
         while not wanted.items() <= (now := self.sessions()).items():
             assert time.monotonic() < deadline, now
@@ -56,11 +62,17 @@ class Client(httpx.Client):
 class ThreadServer:
     """The API over a real uvicorn, in a thread."""
 
-    def __init__(self, limits: Settings, make: Any = LocalSandbox, about: About = ABOUT, **more: Any) -> None:
+    def __init__(
+        self,
+        limits: SandboxSettings,
+        make: Any = LocalSandbox,
+        description: SandboxDescription = DESCRIPTION,
+        **more: Any,
+    ) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        app = build_app(make, limits, about, TOKEN, **more)
+        app = build_app(make, limits, description, TOKEN, **more)
         config = uvicorn.Config(app, http="h11", ws="none", log_level="error", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
@@ -79,9 +91,9 @@ class ThreadServer:
 class ServerProcess:
     """`serve` in a process of its own."""
 
-    def __init__(self, limits: Settings, **more: Any) -> None:
+    def __init__(self, limits: SandboxSettings, **address: Any) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, limits.model_dump_json(), json.dumps(more)],
+            [sys.executable, "-c", PROGRAM, limits.model_dump_json(), json.dumps(address)],
             env={
                 **os.environ,
                 "TOUCHSTONE_SANDBOX_TOKEN": TOKEN,
@@ -106,7 +118,7 @@ class ServerProcess:
 
     @staticmethod
     def gone(pids: list[int]) -> None:
-        """Returns when none of these processes is left. Fails after two minutes."""
+        """Wait until none of these processes is left. Fails after two minutes."""
         deadline = time.monotonic() + 120
         while alive := [pid for pid in pids if os.path.exists(f"/proc/{pid}")]:
             assert time.monotonic() < deadline, alive
@@ -117,7 +129,7 @@ class ServerProcess:
         self.process.wait()
 
     def stop(self) -> int:
-        """With SIGTERM, if it still runs; its exit status."""
+        """End it with SIGTERM, if it still runs; its exit status."""
         self.client.close()
         self.process.terminate()
         try:
@@ -131,9 +143,9 @@ class Liar:
     """A server that says what a test wants: `answers` holds (status, headers, body) by the path's end, or `open`."""
 
     def __init__(self, **answers: tuple[int, dict[str, str], bytes]) -> None:
-        status = {"api": 1, "version": "1", "layers": ABOUT.layers, "python": "3", "libraries": {}, "limits": {}}
+        status = {"api": 1, "version": "1", "layers": DESCRIPTION.layers, "python": "3", "libraries": {}, "limits": {}}
         load = {"sessions": {"open": 0, "waiting": 0, "capacity": 8}}
-        opened = {"state": "open", "version": "1", "layers": ABOUT.layers, **load}
+        opened = {"state": "open", "version": "1", "layers": DESCRIPTION.layers, **load}
         self.answers = {"status": self.json({**status, **load}), "open": self.json(opened), **answers}
         self.asked: list[str] = []
         outer = self
@@ -216,3 +228,42 @@ class Wire:
 
     def stop(self) -> None:
         self._listener.close()
+
+
+def opened(client: Client, files=None, limits=None) -> str:
+    files = files or {}
+    body = wire.pack_opening([], files, limits) if limits else wire.pack({"files": list(files)}, [*files.values()])
+    answer = client.post("/v1/sessions", content=body, headers={"Content-Type": wire.FRAME})
+    path = f"/v1/sessions/{answer.json().get('session')}"
+    assert answer.status_code in (200, 202), answer.text
+    return until_open(client, path)
+
+
+def until_open(client: Client, path: str) -> str:
+    deadline = time.monotonic() + 120
+    while (answer := client.get(path)).status_code == 202:
+        assert time.monotonic() < deadline
+    assert answer.json()["state"] == "open"
+    return path
+
+
+def asked(client: Client, session: str, cell: int, code: str) -> httpx.Response:
+    return client.post(f"{session}/cells", json={"cell": cell, "code": code})
+
+
+def run(client: Client, session: str, cell: int, code: str) -> dict:
+    answer = asked(client, session, cell, code)
+    assert answer.status_code == 200, answer.text
+    return wire.unpack(answer.content)[0]
+
+
+def raw(url: str, *parts: bytes) -> bytes:
+    """What comes back over a bare connection until the server closes it."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        for part in parts:
+            connection.sendall(part)
+        data = b""
+        while more := connection.recv(1 << 16):
+            data += more
+        return data

@@ -15,8 +15,8 @@ TOKEN = "the-token-of-the-tests"
 SERVE = """
 import os, sys
 from records.recipe import SandboxSettings
-from sandbox.http.server import serve
-serve(SandboxSettings.model_validate_json(sys.argv[1]), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], port=0)
+from sandbox.http.server import ServerAddress, serve
+serve(SandboxSettings.model_validate_json(sys.argv[1]), os.environ["TOUCHSTONE_SANDBOX_TOKEN"], ServerAddress(port=0))
 """
 
 
@@ -77,7 +77,7 @@ def served(settings: SandboxSettings) -> Iterator[str]:
 
 
 def open_sessions(url: str) -> int:
-    """At a server."""
+    """How many sessions are open at a server."""
     import httpx
 
     known = {"Authorization": f"Bearer {TOKEN}"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox import LocalSandbox
 from sandbox.local import fork_client as fork_server
 from sandbox.walls import cgroups
@@ -42,7 +42,7 @@ def bases(groups: cgroups.Cgroups) -> list[Path]:
 
 
 async def test_every_process_of_a_session_is_in_its_groups(found):
-    async with await LocalSandbox(Settings()).open() as session:
+    async with await LocalSandbox(SandboxSettings()).open() as session:
         code = "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-S', '-c', 'input()'], stdin=-1)\n"
         await session.run(code)
         for base in bases(found):
@@ -52,7 +52,7 @@ async def test_every_process_of_a_session_is_in_its_groups(found):
 
 
 async def test_groups_are_used_again_and_removed(found):
-    sandbox = LocalSandbox(Settings())
+    sandbox = LocalSandbox(SandboxSettings())
     for _ in range(20):
         async with await sandbox.open() as session:
             await session.run("1")
@@ -79,7 +79,7 @@ needs_memory = pytest.mark.parametrize("found", ["whatever is there"], indirect=
 async def test_the_kernel_keeps_the_memory_of_many_processes(found, monkeypatch):
     monkeypatch.setattr("sandbox.local.jail.WATCH_SECONDS", 3600)  # nobody else does
     code = "import os, time\nfor _ in range(4):\n    if os.fork() == 0: break\nx = b'x' * (100 << 20)\ntime.sleep(5)"
-    async with await LocalSandbox(Settings(memory_mb=256)).open() as session:
+    async with await LocalSandbox(SandboxSettings(memory_mb=256)).open() as session:
         result = await session.run(code)
         assert result.outcome == "out_of_memory" and result.state_lost
         assert (await session.run("1 + 1")).value == "2"
@@ -95,7 +95,7 @@ async def test_the_kernel_keeps_the_share_of_the_cpu(found):
         "    except ChildProcessError: break\nafter = os.times()\n"
         "(after.children_user + after.children_system) / (time.time() - wall)"
     )
-    async with await LocalSandbox(Settings(cpus=0.5)).open() as session:
+    async with await LocalSandbox(SandboxSettings(cpus=0.5)).open() as session:
         assert float((await session.run(code)).value) < 0.75
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from records.recipe import SandboxSettings as Settings
+from records.recipe import SandboxSettings
 from sandbox import LocalSandbox, SandboxUnavailable, check_isolation
 from sandbox.walls import cgroups, seccomp
 from sandbox.walls import isolation as layers
@@ -24,23 +24,23 @@ def bare(monkeypatch):
 )
 async def test_below_the_minimum_nothing_runs(bare, minimum, missing):
     with pytest.raises(SandboxUnavailable, match=f"{missing}.*sandbox.minimum"):
-        await LocalSandbox(Settings(minimum=minimum)).open()
+        await LocalSandbox(SandboxSettings(minimum=minimum)).open()
 
 
 async def test_a_recipe_may_do_without(bare):
-    found = await layers.find_layers(Settings(minimum=[]))
+    found = await layers.find_layers(SandboxSettings(minimum=[]))
     assert found.names == tuple(ALL[:4]) and set(found.missing) == {"seccomp", "cgroups"}
-    async with await LocalSandbox(Settings(minimum=["namespaces"])).open() as session:
+    async with await LocalSandbox(SandboxSettings(minimum=["namespaces"])).open() as session:
         status = await session.run("dict(l.split(':', 1) for l in open('/proc/self/status') if ':' in l)['Seccomp']")
         assert status.value.strip("'\\nt ") == "0"
 
 
 def test_layers_are_proved_with_the_real_thing():
-    found = check_isolation(Settings())
+    found = check_isolation(SandboxSettings())
     assert set(ALL[:5]) <= set(found.names)
     assert (found.cgroups is not None) == ("cgroups" in found.names) == (cgroups.find_cgroups()[0] is not None)
 
 
 def test_a_layer_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="minimum"):
-        Settings(minimum=["walls"])
+        SandboxSettings(minimum=["walls"])
