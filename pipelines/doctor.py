@@ -1,4 +1,4 @@
-"""What this machine offers to a recipe: the sandbox's layers, tried for real."""
+"""What this machine offers to a recipe: the sandbox's layers, found by trying them."""
 
 import asyncio
 import statistics
@@ -18,7 +18,9 @@ MEANING = {
     "seccomp": "system calls that an ordinary program does without are refused",
     "cgroups": "memory, processes and CPU of a session are bounded as a whole",
 }
+"""What each layer of isolation does."""
 SESSIONS = 20
+"""How many sessions the speed is measured with."""
 
 
 async def _timed(settings: SandboxSettings) -> str:
@@ -46,7 +48,7 @@ async def _timed(settings: SandboxSettings) -> str:
 
 
 def _where(settings: SandboxSettings) -> tuple[str, dict[str, str]]:
-    """Through what sessions are isolated, and why layers are missing, as far as it can be seen from here."""
+    """What isolates the sessions, and why layers are missing, as far as this machine can tell."""
     if settings.servers:
         return ", ".join(settings.servers), {}
     found = check_isolation(settings)
@@ -72,7 +74,7 @@ def _lines(settings: SandboxSettings) -> tuple[list[str], bool]:
 
 
 def examine(recipe: Recipe) -> tuple[str, bool]:
-    """What there is to say, and whether the recipe can run its code here."""
+    """The report on the sandbox, and whether the recipe can run its code here."""
     try:
         lines, well = _lines(recipe.sandbox)
     except (SandboxUnavailable, ToolInfrastructureError) as error:

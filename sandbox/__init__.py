@@ -31,10 +31,10 @@ def build_sandbox(settings: SandboxSettings) -> Sandbox:
 
 
 def check_sandbox(settings: SandboxSettings) -> SandboxDescription:
-    """What the sandbox of a recipe is, on this machine or on its servers, tried for real. Blocks for seconds at most.
+    """What the sandbox of a recipe is, on this machine or on its servers, found by trying it. Blocks for a few seconds.
 
     Raises:
-        SandboxUnavailable: it cannot be had as the recipe wants it; no code was run.
+        SandboxUnavailable: it is not available as the recipe asks for it; no code was run.
     """
     if settings.servers:
         from sandbox.http.remote import check_servers

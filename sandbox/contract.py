@@ -1,4 +1,4 @@
-"""What a sandbox is, wherever it runs. The agent loop, the tools and the RL environments know this page alone."""
+"""What a sandbox is, wherever it runs. The agent loop, the tools and the RL environments only know this page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from typing import Protocol, Self
 from records.trajectory import Outcome
 
 MAX_FILE_BYTES = 32 << 20
-"""Of all files and images handed to one session; its temporary folder holds twice as much."""
+"""The most bytes of files and images for one session together; its temporary folder holds twice as much."""
 
 
 class SandboxUnavailable(RuntimeError):
-    """The isolation that was asked for cannot be had; nothing was run. Trying again is of no use."""
+    """The isolation that was asked for is not available; nothing was run. Trying again does not help."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Usage:
     cpu_s: float = 0.0
     """CPU seconds of all the session's processes during the cell."""
     memory_bytes: int = 0
-    """The most that was seen in use by the session beyond the warm libraries."""
+    """The most memory that the session was seen to use beyond the warm libraries."""
     processes: int = 0
     """The most processes and threads that were seen, the interpreter included."""
 
@@ -40,7 +40,7 @@ class CellResult:
     stderr: str = ""
     """What was printed, by the code and its children, also when the code was stopped midway."""
     value: str = ""
-    """Of the last expression, as a notebook shows it."""
+    """The value of the last expression, as a notebook shows it."""
     error: str = ""
     """The traceback, the cells' frames alone; or why the code was stopped."""
     images: list[bytes] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Session(Protocol):
     """One namespace in which cells run one after the other, shared with nobody."""
 
     async def run(self, code: str) -> CellResult:
-        """Run a cell; the code is handed to the compiler exactly as given. Faults of ours are the outcome
+        """Run a cell; the compiler gets the code unchanged. Faults of ours are the outcome
         `infrastructure`, after retries on fresh workers; nothing is raised for them."""
         ...
 
@@ -76,9 +76,9 @@ class Sandbox(Protocol):
         """A warm session with `image_1`, `image_2`, ... loaded and the files in its working folder.
 
         Raises:
-            SandboxUnavailable: the isolation cannot be had; nothing was run.
+            SandboxUnavailable: the isolation is not available; nothing was run.
             ToolInfrastructureError: no session could be started, after retries.
-            ValueError: a file's name leads out of the folder, or there is too much to hand over.
+            ValueError: a file's name leads out of the folder, or the images and files are too large.
         """
         ...
 
@@ -88,11 +88,11 @@ class Sandbox(Protocol):
 
 
 def check_files(images: Sequence[bytes], files: Mapping[str, bytes]) -> None:
-    """Whether these can be handed to a session. Raises ValueError."""
+    """Check that a session can take these images and files. Raises ValueError."""
     for name in files:
         path = PurePosixPath(name)
         if not name or path.is_absolute() or ".." in path.parts or "\0" in name or not path.name or len(name) > 200:
             raise ValueError(f"a session's file needs a relative name without '..', not {name!r}")
     size = sum(map(len, images)) + sum(map(len, files.values()))
     if size > MAX_FILE_BYTES:
-        raise ValueError(f"{size} bytes of images and files for one session; at most {MAX_FILE_BYTES} are taken")
+        raise ValueError(f"{size} bytes of images and files for one session; at most {MAX_FILE_BYTES} are allowed")

@@ -16,15 +16,15 @@ beyond its tables. (A hash of its programs would throw away every recorded call 
 
 @dataclass(frozen=True)
 class SandboxDescription:
-    """What a sandbox says of itself."""
+    """What a sandbox tells about itself."""
 
     version: str
     """Changes whenever the same cells, under the same limits, could come out differently."""
     layers: tuple[str, ...] = ()
-    """Of isolation, those in place; they change no result."""
+    """The layers of isolation that are in place; they change no result."""
     python: str = ""
     libraries: Mapping[str, str] = field(default_factory=dict)
-    """The packages that bring what code is promised, with their versions."""
+    """The packages that contain the libraries promised to the code, with their versions."""
 
 
 @functools.cache
@@ -33,13 +33,13 @@ def _packages() -> Mapping[str, list[str]]:
 
 
 def versions(libraries: Sequence[str]) -> dict[str, str]:
-    """The installed packages that bring these libraries (names of import), with their versions."""
+    """The installed packages that contain these libraries (import names), with their versions."""
     names = [min(_packages()[top]) for library in libraries if (top := library.partition(".")[0]) in _packages()]
     return {name: importlib.metadata.version(name) for name in dict.fromkeys(names)}
 
 
 def describe_this_machine(libraries: Sequence[str], layers: Sequence[str]) -> SandboxDescription:
-    """Of sessions on this machine, with these libraries warm and these layers around them."""
+    """What sessions on this machine are, with these libraries imported and these layers around them."""
     python, packages = platform.python_version(), versions(libraries)
     programs = [path.read_text() for path in sorted(bubblewrap.INSIDE.iterdir()) if path.is_file()]
     sizes = [bubblewrap.TMP_MB, bubblewrap.SHM_MB, bubblewrap.FILE_MB, bubblewrap.OPEN_FILES]

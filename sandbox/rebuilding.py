@@ -78,7 +78,7 @@ class RebuildingSession(ABC):
                         self._broken = self._broken or reason
                     await self._end_worker()
                 except BaseException:
-                    await self._give_up("the session was given up in the middle of a cell")
+                    await self._give_up("the session was ended in the middle of a cell")
                     raise
                 else:
                     self._number += 1

@@ -7,14 +7,17 @@ from records.images.store import ImageError, check_image
 from sandbox.inside.worker import MAX_PIXELS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""The first bytes of every PNG file."""
 START = SIGNATURE + b"\0\0\0\rIHDR"
+"""The signature and the head of the first chunk, which is the header."""
 END = b"\0\0\0\0IEND\xaeB`\x82"
+"""The last chunk, which is empty."""
 CHUNKS = set(b"IHDR PLTE tRNS IDAT IEND iCCP gAMA cHRM sRGB sBIT bKGD hIST pHYs eXIf".split())
-"""What the pixels need. Texts and private chunks could carry anything into the image store."""
+"""The chunks that the pixels need. Texts and private chunks could carry anything into the image store."""
 
 
 def check_result_image(data: bytes) -> None:
-    """Whether this is a decodable PNG of at most MAX_PIXELS, without texts and without anything behind its end.
+    """Check that this is a decodable PNG of at most MAX_PIXELS, without texts and without anything behind its end.
 
     Raises:
         ImageError: it is not; `not_a_plain_png`, `image_too_large` or `image_unreadable`.

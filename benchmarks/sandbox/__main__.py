@@ -1,10 +1,11 @@
 """The sandbox measured: `python -m benchmarks.sandbox [--quick] [--check]`.
 
-In one run and in turns, so that the machine's noise hits all alike: sessions of the sandbox (their libraries imported
-already), ipykernel behind bubblewrap, and a fresh interpreter behind bubblewrap for every call; the peers both bare
-and with the same libraries imported (benchmarks/sandbox/peers.py). Then, of the sandbox alone: a thousand sessions one
-after another, two hundred open at once, and limits and neighbours on busy cores; and the same work over the sandbox's
-server. Prints tables; the last line is one JSON object. With --check the exit status is 1 if a target is missed.
+One run measures in turns, so that the machine's noise hits all equally: sessions of the sandbox (their libraries
+already imported), ipykernel behind bubblewrap, and a fresh interpreter behind bubblewrap for every call; the peers are
+measured both bare and with the same libraries imported (benchmarks/sandbox/peers.py). Then it measures the sandbox
+alone: a thousand sessions one after another, two hundred open at once, limits and neighbours on busy cores, and the
+same work over the sandbox's server. It prints tables; the last line is one JSON object. With --check the exit status is
+1 if a target is missed.
 
 Needs ipykernel and jupyter_client; takes about five minutes on two cores, with --quick one.
 """
@@ -29,8 +30,11 @@ from records.recipe import SandboxSettings
 from sandbox import LocalSandbox, SandboxUnavailable
 
 PR_SET_CHILD_SUBREAPER = 36
+"""The option of prctl(2) that makes this process the parent of its orphaned descendants."""
 FULL = Size(rounds=10, crowds=3, one_after_another=1000, open_at_once=200, limits=5, neighbours=5)
+"""How much is measured by default."""
 QUICK = Size(rounds=3, crowds=1, one_after_another=200, open_at_once=50, limits=2, neighbours=4)
+"""How much is measured with --quick."""
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -47,7 +51,7 @@ def show_times(title: str, times: dict[str, dict[str, float]]) -> None:
 
 
 def ratios(times: dict[str, dict[str, float]], rates: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Our sessions (open, a cell, close) a second over those of each peer, and its start over ours."""
+    """Our sessions (open, a cell, close) per second over those of each peer, and its start over ours."""
     ours = rates["ours"]
     return {
         name: {
@@ -71,7 +75,7 @@ def judge(figures: dict) -> list[dict[str, object]]:
     rows = [
         ("opening a session, median ms", times["ours: open"]["median_ms"], "at most", 15),
         ("a trivial cell, median ms", times["ours: cell"]["median_ms"], "at most", 3),
-        ("sessions a second over ipykernel's, in a row", over["in_a_row"], "at least", 10),
+        ("sessions per second over ipykernel's, in a row", over["in_a_row"], "at least", 10),
         ("the same, eight at once", over["eight_at_once"], "at least", 10),
         ("kinds of things left behind by sessions in a row", len(row["left_behind"]), "at most", 0),
         ("the same, by sessions open at once", len(figures["open_at_once"]["left_behind"]), "at most", 0),
@@ -100,7 +104,7 @@ async def measure(size: Size) -> dict:
     show_times("Sessions", figures["times"])
     head = ("who", "sessions/s in a row", "eight at once", "ours over it, in a row", "eight at once", "start")
     table(
-        "Sessions a second (open, a trivial cell, close)",
+        "Sessions per second (open, a trivial cell, close)",
         head,
         ((name, *rate.values(), *figures["ratios"].get(name, {}).values()) for name, rate in rates.items()),
     )
@@ -128,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sandbox", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute")
     parser.add_argument("--check", action="store_true", help="exit status 1 if a target is missed")
-    given = parser.parse_args()
+    options = parser.parse_args()
     if not peers.VERSIONS:
         print(f"the peers are missing: {peers.INSTALL}", file=sys.stderr)
         raise SystemExit(2)
@@ -139,7 +143,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="touchstone-sandbox-") as folder:
         tempfile.tempdir = folder  # so that what is left in it is ours
         try:
-            figures = asyncio.run(measure(QUICK if given.quick else FULL))
+            figures = asyncio.run(measure(QUICK if options.quick else FULL))
         except SandboxUnavailable as error:
             print(error, file=sys.stderr)
             raise SystemExit(2) from None
@@ -148,9 +152,9 @@ def main() -> None:
     targets = judge(figures)
     table("Targets", ("what", "value", "target", "met"), (target.values() for target in targets))
     seconds = round(time.perf_counter() - start)
-    whole = {"machine": machine, "peers": peers.VERSIONS, "quick": given.quick, "seconds": seconds}
+    whole = {"machine": machine, "peers": peers.VERSIONS, "quick": options.quick, "seconds": seconds}
     print(json.dumps({**whole, **figures, "targets": targets}))
-    if given.check and (missed := [target["what"] for target in targets if not target["met"]]):
+    if options.check and (missed := [target["what"] for target in targets if not target["met"]]):
         print(f"missed: {'; '.join(missed)}", file=sys.stderr)
         raise SystemExit(1)
 

@@ -22,7 +22,10 @@ from sandbox.walls import cgroups
 
 WORK = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end:\n    pass"
 """A cell with 0.2 seconds of work to do."""
-LIMIT_S, HOSTILE_PROCESSES = 2.0, 32
+LIMIT_S = 2.0
+"""How many seconds a cell may run when limits are measured."""
+HOSTILE_PROCESSES = 32
+"""How many processes spin in a hostile session."""
 HOSTILE = f"""
 import os
 for _ in range({HOSTILE_PROCESSES - 1}):
@@ -31,8 +34,9 @@ for _ in range({HOSTILE_PROCESSES - 1}):
 while True:
     pass
 """
+"""The cell of a hostile session."""
 MEMORY_MB = 8
-"""What a measurement of memory may differ by without anything being lost."""
+"""By how many MB two measurements of memory may differ although nothing was lost."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ class Traces:
     mounts: int
     """Lines of mountinfo, of every process."""
     files: int
-    """In our temporary folder, and in those that the fork server and sessions can write to."""
+    """The files in our temporary folder, and in those that the fork server and sessions can write to."""
     cgroups: int
     """Folders of sessions' groups; they are used again, so there are as many as were ever open at once."""
     supervisor_mb: float
     sessions_mb: float
-    """Of all other processes, shared pages counted once."""
+    """The memory of all other processes, shared pages counted once."""
 
     @classmethod
     def now(cls) -> "Traces":
@@ -144,7 +148,7 @@ async def open_at_once(sandbox: Sandbox, count: int) -> dict[str, object]:
 
 @contextlib.asynccontextmanager
 async def outside_burners(sandbox: Sandbox) -> AsyncIterator[None]:
-    """Every core busy with a process that is none of ours."""
+    """Keep every core busy with a process outside the sandbox."""
     line = [sys.executable, "-S", "-c", "while True: pass"]
     burners = [subprocess.Popen(line) for _ in range(os.cpu_count() or 1)]
     try:

@@ -30,6 +30,7 @@ from packaging.requirements import Requirement
 from sandbox.walls import bubblewrap, seccomp
 
 INSTALL = "pip install 'ipykernel>=7.4,<8' 'jupyter_client>=8.10,<9'"
+"""The command that installs the peers."""
 try:
     import ipykernel
     import zmq
@@ -42,15 +43,16 @@ except ImportError:
     VERSIONS = {}
 
 SHARED = "/run/kernel"
-"""Where the kernel sees the folder of its sockets: without a network there is no TCP."""
+"""The path at which the kernel sees the folder of its sockets: without a network there is no TCP."""
 KERNEL = "from ipykernel.kernelapp import launch_new_instance as launch; launch()"
+"""The program of a kernel."""
 SECONDS = 60.0
-"""For one answer of a kernel."""
+"""How many seconds one answer of a kernel may take."""
 
 
 def byte_compile(*distributions: str) -> None:
-    """Compile these and what they require, as far as it is not done: behind the walls no interpreter could keep it,
-    and would do it at every start."""
+    """Compile these and what they require where necessary: behind the walls an interpreter cannot save the result,
+    and would compile again at every start."""
     todo, seen = list(distributions), set()
     while todo:
         name = todo.pop().lower().replace("_", "-")
@@ -116,7 +118,7 @@ class Kernel:
     def __init__(self, process: subprocess.Popen, client: "AsyncKernelClient", folder: Path) -> None:
         self._process, self._client, self.folder = process, client, folder
         self.ready_s = 0.0
-        """From before the start of bubblewrap until the kernel answered for the first time."""
+        """The seconds from before the start of bubblewrap until the kernel's first answer."""
 
     @classmethod
     @contextlib.asynccontextmanager

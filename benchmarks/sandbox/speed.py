@@ -26,9 +26,15 @@ from sandbox.http import wire
 MODULES = ("numpy", "PIL.Image", "matplotlib.pyplot", "sympy", "scipy", "pandas")
 """What our sessions have imported."""
 FIGURE = "plt.figure(figsize=(6, 4)); plt.plot([n * n for n in range(100)]); plt.title('squares');"
-CROP, CROP_SIZE = "image_1.crop((500, 400, 1500, 1200))", (1000, 800)
+"""A cell that draws a figure."""
+CROP = "image_1.crop((500, 400, 1500, 1200))"
+"""A cell that crops the photograph."""
+CROP_SIZE = (1000, 800)
+"""The width and height of the crop in pixels."""
 PHOTO_SIZE = (2000, 1500)
+"""The width and height of the photograph in pixels."""
 AT_ONCE = 8
+"""How many sessions run at once when a crowd is measured."""
 SERVE = """
 import sys
 from records.recipe import SandboxSettings
@@ -36,6 +42,7 @@ from sandbox.http import server, wire
 settings = SandboxSettings.model_validate_json(sys.argv[1])
 server.serve(settings, wire.token_from_environment(), server.ServerAddress(port=0))
 """
+"""The program of a server on this machine."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ async def fresh_call(clock: StepTimes, name: str, modules: tuple[str, ...] = ())
 
 
 async def rate(count: int, one: Callable[[], Awaitable[None]]) -> float:
-    """How many a second, eight at once."""
+    """How many per second, eight at once."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def gated() -> None:
@@ -134,7 +141,7 @@ async def rate(count: int, one: Callable[[], Awaitable[None]]) -> float:
 
 
 async def sessions(sandbox: Sandbox, size: Size) -> tuple[StepTimes, dict[str, dict[str, float]]]:
-    """Ours and the peers in turns: how long each step takes, and sessions a second, in a row and eight at once."""
+    """Ours and the peers in turns: how long each step takes, and sessions per second, in a row and eight at once."""
     clock, crowd, apart = StepTimes(), defaultdict(list), StepTimes()
     contenders = {
         "ours": (5 * AT_ONCE, lambda: our_session(sandbox, clock, "ours, eight at once")),

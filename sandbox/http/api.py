@@ -1,4 +1,4 @@
-"""What a sandbox server answers (docs/sandbox-server.md): the token, the requests, the refusals."""
+"""The answers of a sandbox server (docs/sandbox-server.md): the token, the requests, the refusals."""
 
 import asyncio
 import contextlib
@@ -25,15 +25,18 @@ from sandbox.http.server_sessions import OpenSession, ServerSessions, WrongCell
 _log = logging.getLogger(__name__)
 
 HOLD_S = 20.0
-"""The longest that a request waits before the answer is 202, to ask again: what lies between a client and its server
-(proxies, address translation) forgets connections on which nothing moves, often after a minute."""
+"""How many seconds a request waits at most before the answer is 202, to ask again: what lies between a client and its
+server (proxies, address translation) forgets connections on which nothing moves, often after a minute."""
 BODY_S = 300.0
-"""For the whole body of a request to come."""
-MOST_WAITING, MOST_WAITING_BYTES = 1000, 1 << 30
-"""Sessions that wait for their turn, and their images and files; beyond, 503."""
+"""How many seconds the whole body of a request may take to arrive."""
+MOST_WAITING = 1000
+"""How many sessions may wait for their turn; further ones are refused with 503."""
+MOST_WAITING_BYTES = 1 << 30
+"""How many bytes of images and files the waiting sessions may have; further ones are refused with 503."""
 RETRY_AFTER_S = 2
+"""After how many seconds a client is asked to try again when too many sessions wait."""
 CLOSE = {"Connection": "close"}
-"""So that the rest of a body is not read."""
+"""The header that ends the connection, so that the rest of a body is not read."""
 
 
 class Refusal(Exception):
@@ -55,8 +58,8 @@ class Door:
         self._app, self._token = app, hashlib.sha256(token.encode()).digest()
 
     def _known(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
         # Hashed, so that not even the length shows in the time it takes.
         same = hmac.compare_digest(hashlib.sha256(token.strip()).digest(), self._token)
         return same and scheme.lower() == b"bearer"
@@ -70,7 +73,7 @@ class Door:
 
 async def _body(request: Request, most: int) -> bytearray:
     """The body of a request, never more of it than `most` bytes."""
-    refusal = Refusal(413, "too_large", f"at most {most} bytes are taken", CLOSE)
+    refusal = Refusal(413, "too_large", f"at most {most} bytes are accepted", CLOSE)
     if int(request.headers.get("content-length", "0")) > most:
         raise refusal
     data = bytearray()
@@ -83,12 +86,12 @@ async def _body(request: Request, most: int) -> bytearray:
     except TimeoutError:
         raise Refusal(408, "too_slow", f"the body took more than {BODY_S:g} seconds", CLOSE) from None
     except ClientDisconnect:
-        raise Refusal(400, "gone", "the client went away") from None
+        raise Refusal(400, "gone", "the client closed the connection") from None
     return data
 
 
 async def _gone(request: Request) -> None:
-    """Returns when the client has closed the connection. For a request whose body was read."""
+    """Wait until the client of a request whose body was read has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -123,7 +126,7 @@ class Api:
     def _find(self, request: Request) -> OpenSession:
         session = self._sessions.find(request.path_params["session"])
         if session is None:
-            raise Refusal(404, "unknown_session", "there is no such session here, or no more")
+            raise Refusal(404, "unknown_session", "there is no such session on this server, or it has ended")
         return session
 
     async def status(self, _: Request) -> Response:
@@ -136,7 +139,7 @@ class Api:
         full = self._sessions.waiting_bytes + self._coming + size > MOST_WAITING_BYTES
         if full or self._sessions.load.waiting >= MOST_WAITING:
             headers = {"Retry-After": str(RETRY_AFTER_S), **CLOSE}
-            raise Refusal(503, "busy", "too many sessions wait for their turn", headers)
+            raise Refusal(503, "busy", "too many sessions are waiting for their turn", headers)
         self._coming += size
         try:
             body = await _body(request, wire.MAX_OPEN_BYTES)
@@ -156,15 +159,15 @@ class Api:
         session_id = wire.check_session(request.path_params.get("session") or wire.new_session())
         opening = await self._read_opening(request)
         session = self._sessions.find(session_id) or self._sessions.begin(session_id, *opening)
-        del opening  # it may wait for long
+        del opening  # the session may wait for long
         with session.asked():
             gone = asyncio.create_task(_gone(request))
             try:
                 await asyncio.wait({session.opening, gone}, timeout=self._hold_s, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
-                    if session.asking == 1 and not session.number:  # nobody has tried again, or got in, meanwhile
+                    if session.asking == 1 and not session.number:  # nobody has tried again or run a cell meanwhile
                         self._sessions.drop(session)
-                    raise Refusal(400, "gone", "the client went away")
+                    raise Refusal(400, "gone", "the client closed the connection")
             finally:
                 gone.cancel()
         return self._opened(session)
@@ -198,9 +201,9 @@ class Api:
 
     @staticmethod
     def _refusal(error: BaseException) -> Refusal:
-        """What is said of a session that did not come up, or a cell that did not get its answer."""
+        """The answer about a session that could not be opened, or a cell that has no result."""
         if isinstance(error, asyncio.CancelledError):
-            return Refusal(404, "unknown_session", "the session was closed meanwhile")
+            return Refusal(404, "unknown_session", "the session was closed in the meantime")
         if isinstance(error, SandboxUnavailable):
             return Refusal(501, "unavailable", str(error))
         if isinstance(error, ValueError):

@@ -18,20 +18,33 @@ from sandbox.http import wire
 
 _log = logging.getLogger(__name__)
 
-ATTEMPTS, FIRST_DELAY_S = 4, 0.1
-"""Of one request; the n-th repetition waits FIRST_DELAY_S * 2**n seconds, times a random 0.5 to 1.5."""
-CONNECT_S, SILENCE_S, REQUEST_S = 5.0, 45.0, 300.0
-"""To connect; without a byte moving (servers answer within 20 s, if only 202); for one whole request."""
+ATTEMPTS = 4
+"""How often one request is sent."""
+FIRST_DELAY_S = 0.1
+"""The n-th repetition of a request waits FIRST_DELAY_S * 2**n seconds, times a random 0.5 to 1.5."""
+CONNECT_S = 5.0
+"""How many seconds connecting may take."""
+SILENCE_S = 45.0
+"""How many seconds may pass without a byte moving; servers answer within 20, if only with 202."""
+REQUEST_S = 300.0
+"""How many seconds one whole request may take."""
 KEEP_S = 30.0
-"""For a connection to be used again; servers keep theirs longer."""
-FRESH_S, LOOK_S = 5.0, 1.0
-"""How long what a server said of its load is believed; how long to wait for it to say so again."""
-FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0
-"""A server that failed is left alone for a while, twice as long every time."""
+"""How many seconds an idle connection is kept, to be used again; servers keep theirs longer."""
+FRESH_S = 5.0
+"""How many seconds the load that a server reported is believed."""
+LOOK_S = 1.0
+"""How many seconds to wait for servers to report their load again."""
+FIRST_REST_S = 1.0
+"""How many seconds a server that failed is avoided; twice as long every further time."""
+LONGEST_REST_S = 60.0
+"""The most seconds that a server that failed is avoided."""
 LONGEST_RETRY_AFTER_S = 60.0
-REQUESTS_A_CLIENT = 8
-"""An httpx client looks at all of its connections for every request; many small clients keep that short."""
+"""The most seconds that a client waits because a busy server asks for it."""
+REQUESTS_PER_CLIENT = 8
+"""How many requests share a client. An httpx client looks at all of its connections for every request, so many small
+clients are faster than a large one."""
 LOCAL = ("127.0.0.1", "::1", "localhost")
+"""The hosts that are this machine."""
 
 
 class Gone(Exception):
@@ -39,15 +52,15 @@ class Gone(Exception):
 
 
 class Busy(Exception):
-    """The server takes no more for the moment. `after`: seconds it asked us to wait."""
+    """The server takes no further sessions at the moment. `after`: the seconds that it asks us to wait."""
 
     def __init__(self, after: float) -> None:
-        super().__init__("the server takes no more sessions for the moment")
+        super().__init__("the server takes no further sessions at the moment")
         self.after = after
 
 
 class Refused(Exception):
-    """The server understood, and will not. `code` says why."""
+    """The server understood the request and refuses it. `code` says why."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -59,38 +72,38 @@ class PassingFailure(Exception):
 
 
 class Server:
-    """One server, and what is known of it."""
+    """One server, and what is known about it."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         try:
             parsed = httpx.URL(self.url)
         except (httpx.InvalidURL, TypeError) as error:
-            raise SandboxUnavailable(f"sandbox: {url!r} is no URL ({error})") from None
+            raise SandboxUnavailable(f"sandbox: {url!r} is not a URL ({error})") from None
         more = parsed.userinfo or parsed.query or parsed.fragment
         if parsed.scheme not in ("http", "https") or not parsed.host or more:
-            raise SandboxUnavailable(f"sandbox: {url!r} is no URL of a server, such as https://host:8717")
+            raise SandboxUnavailable(f"sandbox: {url!r} is not the URL of a server, such as https://host:8717")
         self.is_local = parsed.host in LOCAL
         if parsed.scheme == "http" and not self.is_local:
-            _log.warning("sandbox: %s: the token and all code go over the network as they are; use https", url)
+            _log.warning("sandbox: %s: the token and all code are sent unencrypted; use https", url)
         self._load, self._load_at = wire.Load(), -math.inf
         self._rest_s, self.resting_until = 0.0, 0.0
         self.coming = 0
-        """Sessions that we are asking it for."""
+        """How many sessions we are asking it for."""
 
     def __repr__(self) -> str:
         return self.url
 
     def told(self, load: wire.Load) -> None:
-        """It said how busy it is."""
+        """Note how busy it says it is."""
         self._load, self._load_at = load, time.monotonic()
 
     def proved(self) -> None:
-        """It opened a session, so it is well."""
+        """Note that it opened a session, so it works."""
         self._rest_s, self.resting_until = 0.0, 0.0
 
     def rest(self, seconds: float | None = None) -> None:
-        """Leave it alone for a while: as long as it asked for, or else longer every time."""
+        """Avoid it for a while: as long as it asked for, or else longer every time."""
         if seconds is None:
             if time.monotonic() < self.resting_until:
                 return  # another request has just found out
@@ -112,17 +125,17 @@ class Fleet:
     """All servers of one client. May be used from one event loop after the other.
 
     Args:
-        urls: of the servers.
-        token: what all of them want to know; called when it is needed.
-        sessions: open at once, at most.
+        urls: the URLs of the servers.
+        token: returns the token of all servers; called when it is needed.
+        sessions: how many sessions are open at once, at most.
 
     Raises:
-        SandboxUnavailable: for a URL that is none.
+        SandboxUnavailable: one of them is not the URL of a server.
     """
 
     def __init__(self, urls: Sequence[str], token: Callable[[], str], sessions: int) -> None:
         self.servers = [Server(url) for url in dict.fromkeys(urls)]
-        self._token, self._count = token, math.ceil(sessions / REQUESTS_A_CLIENT)
+        self._token, self._count = token, math.ceil(sessions / REQUESTS_PER_CLIENT)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _attach(self) -> None:
@@ -132,7 +145,7 @@ class Fleet:
             self._looking: asyncio.Future[Any] | None = None
 
     def _client(self, is_local: bool) -> httpx.AsyncClient:
-        """The one whose turn it is. A proxy has no business between us and our own machine."""
+        """The client whose turn it is. No proxy is used between us and our own machine."""
         self._attach()
         if is_local not in self._clients:
             tls = httpx.create_ssl_context()  # slow to make, so they share one
@@ -213,10 +226,10 @@ class Fleet:
         kind: str = wire.JSON,
         attempts: int = ATTEMPTS,
     ) -> tuple[int, dict[str, Any], list[bytes]]:
-        """Status (200 or 202), object and files of the answer to a request that may come to the server twice.
+        """Status (200 or 202), object and files of the answer to a request that may reach the server twice.
 
         Raises:
-            Gone: after the attempts; the server is left alone for a while.
+            Gone: all attempts failed; the server is avoided for a while.
             Busy, Refused: the server said so.
         """
         for attempt in range(attempts):
@@ -231,7 +244,7 @@ class Fleet:
         raise Gone(f"{server}: {last}")
 
     async def status(self, server: Server, attempts: int = ATTEMPTS) -> tuple[SandboxDescription, dict[str, Any]]:
-        """What a server says of itself, and its limits. Raises Gone, Busy, Refused."""
+        """What a server tells about itself, and its limits. Raises Gone, Busy, Refused."""
         _, head, _ = await self.ask(server, "GET", "/v1/status", attempts=attempts)
         try:
             description, limits, load = wire.read_status(head)
@@ -241,10 +254,10 @@ class Fleet:
         return description, limits
 
     async def choose(self, deadline: float) -> Server:
-        """The server that is the least full, of those that are not left alone.
+        """The server that is the least full of those that are not avoided.
 
         Raises:
-            Gone: there was none up to the deadline (of time.monotonic).
+            Gone: there was none until the deadline (of time.monotonic).
         """
         while not (well := [server for server in self.servers if time.monotonic() >= server.resting_until]):
             first = min(server.resting_until for server in self.servers)
@@ -257,7 +270,7 @@ class Fleet:
         return min(well, key=lambda server: (server.fullness, random.random()))
 
     async def _look(self, servers: Sequence[Server]) -> None:
-        """Ask these how busy they are; one look serves all who wait for it."""
+        """Ask these how busy they are; all callers that wait at once share one look."""
 
         async def look(server: Server) -> None:
             with contextlib.suppress(Gone, Busy, Refused):

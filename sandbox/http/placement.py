@@ -27,8 +27,12 @@ _log = logging.getLogger(__name__)
 
 
 def _refusal(server: Server, refused: Refused) -> str:
-    """For a person: what a server refused, and what to do."""
-    todo = f"; {wire.TOKEN_VARIABLE} has to be here what it is there" if refused.code == "unauthorized" else ""
+    """What a server refused, and what to do about it, in a person's words."""
+    todo = (
+        f"; {wire.TOKEN_VARIABLE} must have the same value here as on the server"
+        if refused.code == "unauthorized"
+        else ""
+    )
     return f"sandbox: {server}: {refused}{todo}"
 
 
@@ -62,7 +66,7 @@ class SessionPlacer:
         """What the servers are; they are asked once.
 
         Raises:
-            SandboxUnavailable: none answers, the token is missing or refused, they are not alike, or one of them
+            SandboxUnavailable: none answers, the token is missing or refused, they differ, or one of them
                 allows or isolates less than the settings ask for.
         """
         async with self._meeting.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
@@ -99,7 +103,7 @@ class SessionPlacer:
         return replace(description, layers=tuple(common))
 
     def _checked(self, server: Server, description: SandboxDescription, limits: dict[str, Any]) -> SandboxDescription:
-        """Raises SandboxUnavailable when it is less than the settings ask for."""
+        """The same description. Raises SandboxUnavailable when it is less than the settings ask for."""
         if lacking := [name for name in self.settings.minimum if name not in description.layers]:
             raise SandboxUnavailable(
                 f"sandbox: {server} does not offer {', '.join(lacking)}, which the recipe asks for (sandbox.minimum)"
@@ -109,17 +113,17 @@ class SessionPlacer:
         return description
 
     async def begin(self, opening: bytes) -> Place:
-        """A session on the server that is the least full.
+        """Open a session on the server that is the least full.
 
         Raises:
             ToolInfrastructureError: no server answered for PATIENCE_S seconds.
-            SandboxUnavailable: all refuse it.
-            ValueError: what is handed over is refused.
+            SandboxUnavailable: all servers refuse it.
+            ValueError: the images or files are refused.
         """
         version = (await self.describe()).version
         deadline, reason, refused = time.monotonic() + PATIENCE_S, "", set[Server]()
         while True:
-            if reason and time.monotonic() > deadline:  # others may be opened all the while
+            if reason and time.monotonic() > deadline:  # the servers may be opening others all the while
                 raise ToolInfrastructureError(f"sandbox: {reason}")
             try:
                 server = await self.fleet.choose(deadline)
@@ -128,7 +132,7 @@ class SessionPlacer:
             server.coming += 1
             try:
                 return await self._begin_at(server, opening, version)
-            except Busy as error:  # which is waiting, not failing
+            except Busy as error:  # waiting is not failing
                 server.rest(error.after)
                 deadline = time.monotonic() + PATIENCE_S
             except (Gone, wire.Malformed) as error:
@@ -157,7 +161,7 @@ class SessionPlacer:
                 status, head, _ = await self.fleet.ask(server, method, place.path, body, wire.FRAME)
                 server.told(wire.read_load(head))
                 if head.get("version") != version:
-                    raise Refused("version", "its libraries are others than when this run began")
+                    raise Refused("version", "its libraries have changed since this run began")
                 layers = head.get("layers")
                 if any(name not in (layers if isinstance(layers, list) else ()) for name in self.settings.minimum):
                     raise Refused("layers", "it does not offer the layers that the recipe asks for (sandbox.minimum)")
@@ -172,7 +176,7 @@ class SessionPlacer:
             raise
 
     def leave(self, place: Place) -> asyncio.Task[None]:
-        """Tell a session's server that it is not needed any more. The task ends within CLOSE_S seconds."""
+        """Tell the server that a session is not needed any more. The task ends within CLOSE_S seconds."""
         task = asyncio.create_task(self._delete(place))
         tasks = self._closing.setdefault(asyncio.get_running_loop(), set())
         tasks.add(task)

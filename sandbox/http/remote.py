@@ -22,6 +22,7 @@ class RemoteSandbox:
     """
 
     def __init__(self, settings: SandboxSettings) -> None:
+        self.settings = settings
         self.placer = SessionPlacer(settings)
         self._slots: SessionSlots[RemoteSession] = SessionSlots(settings.sessions)
 
@@ -42,7 +43,7 @@ class RemoteSandbox:
 
 
 def check_servers(settings: SandboxSettings) -> SandboxDescription:
-    """What the servers of a recipe are, for callers outside an event loop, or inside one that may wait for it.
+    """What the servers of a recipe are, for callers outside an event loop, or inside one that may be blocked.
 
     Raises:
         SandboxUnavailable: see `SessionPlacer.describe`.

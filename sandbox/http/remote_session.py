@@ -13,11 +13,11 @@ from sandbox.http.placement import LEAST_WAIT_S, Place, SessionPlacer
 from sandbox.rebuilding import RebuildingSession, SessionFault
 
 CELL_PATIENCE_S = 900.0
-"""Beyond its limit, for a cell's turn and its answer."""
+"""How many seconds beyond its limit a cell may take for its turn and its answer."""
 
 
 class RemoteSession(RebuildingSession):
-    """One session, on some server. When that is lost, the cells run again on another, and must do what they did."""
+    """One session on some server. When that is lost, the cells run again on another, and must do what they did."""
 
     worker_counts_cells = True
 
@@ -36,7 +36,7 @@ class RemoteSession(RebuildingSession):
         self._closed = False
 
     async def start(self) -> None:
-        """Have a session on a server. Raises ToolInfrastructureError, SandboxUnavailable, ValueError."""
+        """Open the session on a server. Raises ToolInfrastructureError, SandboxUnavailable, ValueError."""
         self._place = await self._placer.begin(self._opening)
         if self._broken:  # closed meanwhile
             self._leave()
@@ -44,7 +44,7 @@ class RemoteSession(RebuildingSession):
 
     @property
     def server(self) -> Server | None:
-        """Where it is now."""
+        """The server that the session is on now."""
         return self._place.server if self._place else None
 
     def _has_worker(self) -> bool:

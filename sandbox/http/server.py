@@ -42,12 +42,12 @@ def build_app(
     """The API as an ASGI application.
 
     Args:
-        make: a sandbox on this machine with the limits it is given, which are never above `settings`.
+        make: builds a sandbox on this machine with the limits it gets, which are never above `settings`.
         settings: the most that a client may ask for, and how many sessions are open and cells run at once.
-        description: what is said of this machine.
-        token: what clients have to know; `wire.check_token` says what it has to look like.
-        idle_s: a session that nobody has asked for in so many seconds is ended.
-        hold_s: seconds after which a request that still waits is answered 202.
+        description: what clients are told about this machine.
+        token: what clients have to send; `wire.check_token` says what is accepted.
+        idle_s: after how many seconds a session that nobody asks for is ended.
+        hold_s: after how many seconds a request that still waits is answered 202.
     """
     api = Api(make, settings, description, idle_s, hold_s)
     routes = [
@@ -68,7 +68,7 @@ def build_app(
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """Where a server listens, and whether it speaks https."""
+    """The address of a server, and its certificate for https."""
 
     host: str = "127.0.0.1"
     """The address to listen on; only this machine can reach the default."""
@@ -87,15 +87,15 @@ class ServerAddress:
     def listen(self) -> socket.socket:
         """A socket that listens there. Raises OSError."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        address = ipaddress.ip_address(socket.getaddrinfo(self.host, self.port, family)[0][4][0])
-        if not self.tls and not address.is_loopback:
-            _log.warning(
-                "sandbox server: without a certificate, the token and all code go over the network unencrypted"
-            )
+        if not self.tls:
+            found = socket.getaddrinfo(self.host, self.port, family)[0][4][0]
+            if not ipaddress.ip_address(found).is_loopback:
+                _log.warning("sandbox server: without a certificate, the token and all code are sent unencrypted")
         return socket.create_server((self.host, self.port), family=family, backlog=1024)
 
 
 LOCAL_ADDRESS = ServerAddress()
+"""The default address, which only this machine can reach."""
 
 
 async def _serve(
@@ -103,7 +103,7 @@ async def _serve(
 ) -> None:
     sandbox = LocalSandbox(settings)
     layers = (await sandbox.layers()).names
-    async with await sandbox.open() as session:  # a machine that cannot do it shall not say that it can
+    async with await sandbox.open() as session:  # a machine that cannot run code must not say that it can
         first = await session.run("")
     if first.outcome != "ok":
         raise SandboxUnavailable(f"sandbox: the first session failed: {first.error}")

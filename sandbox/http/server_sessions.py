@@ -1,4 +1,4 @@
-"""The sessions a server holds for its clients: opened in turn, cells numbered, ended when nobody asks for them."""
+"""The sessions of a server's clients: opened in turn, cells numbered, ended when nobody asks for them."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,9 @@ from sandbox.contract import Sandbox, Session
 from sandbox.http import wire
 
 WAITING_S = 60.0
-"""A session that waits for its turn is given up when nobody has asked for it for so long."""
-KINDS = 64
-"""Of limits whose sandboxes are kept."""
+"""After how many seconds a session that waits for its turn, and that nobody asks for, is ended."""
+MAX_SANDBOXES = 64
+"""How many sandboxes with different limits a server keeps ready."""
 
 
 class WrongCell(ValueError):
@@ -21,7 +21,7 @@ class WrongCell(ValueError):
 
 
 class OpenSession:
-    """One session in the hands of a client."""
+    """One session that a client has opened or waits for."""
 
     def __init__(self, session_id: str, size: int) -> None:
         self.id = session_id
@@ -29,16 +29,16 @@ class OpenSession:
         """Bytes of images and files that are kept until it opens."""
         self.opening: asyncio.Task[Session]
         self.number = 0
-        """Of the last cell."""
+        """The number of the last cell; 0 before the first."""
         self.answer: asyncio.Task[bytes] | None = None
-        """To the last cell. It is kept until the next cell, which shows that it arrived."""
+        """The answer to the last cell. It is kept until the next cell, which shows that it arrived."""
         self.ending: asyncio.Task[None] | None = None
         self._code = ""
         self._asking, self._asked_at = 0, time.monotonic()
 
     @contextlib.contextmanager
     def asked(self) -> Iterator[None]:
-        """While a client waits for something of it."""
+        """Count a client as waiting for this session until the block ends."""
         self._asking += 1
         try:
             yield
@@ -48,11 +48,11 @@ class OpenSession:
 
     @property
     def asking(self) -> int:
-        """How many requests wait for something of it."""
+        """How many requests wait for this session."""
         return self._asking
 
     def unasked_s(self) -> float:
-        """For how long no client has been waiting for it, in seconds."""
+        """How many seconds no client has been waiting for it."""
         return 0.0 if self._asking else time.monotonic() - self._asked_at
 
     def is_new(self, number: int, code: str) -> bool:
@@ -70,12 +70,12 @@ class OpenSession:
 
 
 class ServerSessions:
-    """All sessions of a server. To be used in one event loop.
+    """All sessions of a server, for use in one event loop.
 
     Args:
-        make: a sandbox with the limits it is given.
+        make: builds a sandbox with the limits it gets.
         settings: `sessions` are open at once and `cells` run at once, whatever their limits; others wait in order.
-        idle_s: a session that nobody has asked for in so many seconds is ended.
+        idle_s: after how many seconds a session that nobody asks for is ended.
     """
 
     def __init__(self, make: Callable[[SandboxSettings], Sandbox], settings: SandboxSettings, idle_s: float) -> None:
@@ -93,13 +93,13 @@ class ServerSessions:
 
     @property
     def waiting_bytes(self) -> int:
-        """Of images and files of the sessions that wait."""
+        """How many bytes of images and files the waiting sessions have."""
         return sum(session.size for session in self._by_id.values() if not session.opening.done())
 
     def begin(
         self, session_id: str, images: Sequence[bytes], files: Mapping[str, bytes], limits: SandboxSettings
     ) -> OpenSession:
-        """A session that opens as soon as there is a place for it."""
+        """Begin a session, which opens as soon as there is a slot for it."""
         session = OpenSession(session_id, sum(map(len, images)) + sum(map(len, files.values())))
         session.opening = asyncio.create_task(self._open(images, files, limits))
         self._by_id[session.id] = session
@@ -109,12 +109,12 @@ class ServerSessions:
         return self._by_id.get(session_id)
 
     def _sandbox(self, limits: SandboxSettings) -> Sandbox:
-        # All with the same libraries, so that they share what keeps these warm.
+        # The same libraries for all, so that they share one fork server.
         limits = limits.model_copy(update={"libraries": self._settings.libraries})
         key = limits.model_dump_json()
         if key not in self._sandboxes:
-            if len(self._sandboxes) >= KINDS:
-                del self._sandboxes[next(iter(self._sandboxes))]  # its sessions go on
+            if len(self._sandboxes) >= MAX_SANDBOXES:
+                del self._sandboxes[next(iter(self._sandboxes))]  # its sessions continue
             self._sandboxes[key] = self._make(limits)
         return self._sandboxes[key]
 
@@ -138,8 +138,8 @@ class ServerSessions:
             return wire.pack_result(await running.run(code))
 
     def drop(self, session: OpenSession) -> asyncio.Task[None]:
-        """End a session. The task is done when its place is free; it goes on if the caller is cancelled."""
-        if session.ending is None:  # its place is given back once
+        """End a session. The task is done when its slot is free; it continues if the caller is cancelled."""
+        if session.ending is None:  # its slot is freed once
             self._by_id.pop(session.id, None)
             session.ending = asyncio.create_task(self._end(session))
             self._ending.add(session.ending)
@@ -160,7 +160,7 @@ class ServerSessions:
                 self._slots.release()
 
     async def drop_forgotten(self) -> None:
-        """For ever: end the sessions whose clients have vanished."""
+        """End the sessions whose clients have vanished, until this task is cancelled."""
         while True:
             await asyncio.sleep(min(1.0, self._idle_s / 4))
             for session in list(self._by_id.values()):

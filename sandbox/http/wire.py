@@ -24,32 +24,34 @@ from sandbox.description import SandboxDescription
 from sandbox.inside.worker import MAX_NOTES
 from sandbox.result_images import check_result_image
 
-FRAME, JSON = "application/x-touchstone-frame", "application/json"
-"""Media types."""
+FRAME = "application/x-touchstone-frame"
+"""The media type of a frame."""
+JSON = "application/json"
+"""The media type of all other bodies."""
 API = 1
-"""Count up when clients of before no longer fit."""
+"""The version of the API; count up when older clients no longer work with it."""
 MAX_HEAD_BYTES = 8 << 20
-"""Of a frame's JSON object, and of any other body of JSON."""
+"""The most bytes of a frame's JSON object, and of any other JSON body."""
 MAX_OPEN_BYTES = MAX_FILE_BYTES + (1 << 20)
-"""Of the body that opens a session."""
+"""The most bytes of the body that opens a session."""
 MAX_ANSWER_BYTES = MAX_HEAD_BYTES + (64 << 20)
-"""Of a cell's answer."""
+"""The most bytes of the answer to a cell."""
 MAX_IMAGES = 1000
-"""Handed to a session; and files."""
+"""The most images of a session, and the most files."""
 SLACK_CHARS = 1000
-"""What a text of an answer may be longer than `output_chars`: it says what was cut, and why a cell was stopped."""
+"""How many characters a text of an answer may have beyond `output_chars`: it says what was cut or stopped, and why."""
 LIMITS = (
     "cell_timeout_s", "cpu_s", "cpus", "memory_mb", "processes", "output_chars", "images_per_call", "libraries"
 )  # fmt: skip
-"""What of the settings a client may ask for, at most as much as the server's own."""
-
-
-TOKEN_VARIABLE, TOKEN_CHARS = "TOUCHSTONE_SANDBOX_TOKEN", 16
-"""Where both ends find the token, and how long it is at least."""
+"""The settings that a client may ask for, none above the server's own."""
+TOKEN_VARIABLE = "TOUCHSTONE_SANDBOX_TOKEN"
+"""The environment variable in which both ends find the token."""
+TOKEN_CHARS = 16
+"""How many characters the token has at least."""
 
 
 class Malformed(ValueError):
-    """Bytes that are not what this API says."""
+    """Bytes that do not follow this API."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class Load:
 
     open: int = 0
     waiting: int = 0
-    """For one of the open ones to end."""
+    """The sessions that wait for an open one to end."""
     capacity: int = 1
-    """Open at once, at most."""
+    """The most sessions that are open at once."""
 
 
 def check_token(token: str) -> str:
@@ -75,7 +77,7 @@ def check_token(token: str) -> str:
 
 
 def token_from_environment() -> str:
-    """What lets a client use a server. Raises SandboxUnavailable."""
+    """The token of this process's environment. Raises SandboxUnavailable."""
     return check_token(os.environ.get(TOKEN_VARIABLE, ""))
 
 
@@ -88,13 +90,13 @@ def pack(head: Mapping[str, Any], blobs: Sequence[bytes]) -> bytes:
 def read_json(body: bytes | memoryview) -> dict[str, Any]:
     """A JSON object. Raises Malformed."""
     if len(body) > MAX_HEAD_BYTES:
-        raise Malformed(f"{len(body)} bytes of JSON; at most {MAX_HEAD_BYTES} are taken")
+        raise Malformed(f"{len(body)} bytes of JSON; at most {MAX_HEAD_BYTES} are accepted")
     try:
         value = json.loads(bytes(body))
     except (ValueError, RecursionError):
-        raise Malformed("a body that is no JSON") from None
+        raise Malformed("a body that is not JSON") from None
     if not isinstance(value, dict):
-        raise Malformed(f"a JSON {type(value).__name__} where an object belongs")
+        raise Malformed(f"a JSON {type(value).__name__} where an object is expected")
     return value
 
 
@@ -127,14 +129,14 @@ def limits_of(settings: SandboxSettings) -> dict[str, Any]:
 
 
 def excess(wanted: Mapping[str, Any], most: Mapping[str, Any]) -> str:
-    """Which limits ask for more than there is, and how much there is; empty if none does."""
+    """Which limits are above the most allowed, and what that is; empty if none is."""
     found = []
     for name in (name for name in LIMITS if name in wanted and name in most):
         if isinstance(wanted[name], int | float):
             if wanted[name] > most[name]:
                 found.append(f"{name} is {wanted[name]:.15g}, at most {most[name]:.15g} is allowed")
         elif lacking := sorted(set(wanted[name]) - set(most[name])):
-            found.append(f"{name}: {', '.join(lacking)} is not there; there are {', '.join(most[name]) or 'none'}")
+            found.append(f"{name}: {', '.join(lacking)} is not available, only {', '.join(most[name]) or 'none'}")
     return "; ".join(found)
 
 
@@ -154,9 +156,9 @@ def read_load(head: Mapping[str, Any]) -> Load:
 
 
 def read_status(head: Mapping[str, Any]) -> tuple[SandboxDescription, dict[str, Any], Load]:
-    """What a server says of itself, its limits, and how busy it is. Raises Malformed."""
+    """What a server tells about itself, its limits, and how busy it is. Raises Malformed."""
     if head.get("api") != API:
-        raise Malformed(f"it speaks version {head.get('api')!r} of the API, this client speaks {API}")
+        raise Malformed(f"it uses version {head.get('api')!r} of the API, this client uses {API}")
     layers, libraries, limits = (head.get(name) for name in ("layers", "libraries", "limits"))
     if not _texts([head.get("version"), head.get("python")]) or not _texts(layers):
         raise Malformed("a status without version, python and layers")
@@ -169,7 +171,7 @@ def read_status(head: Mapping[str, Any]) -> tuple[SandboxDescription, dict[str, 
 
 
 def new_session() -> str:
-    """An id that nobody guesses."""
+    """An id that nobody can guess."""
     return secrets.token_urlsafe(24)
 
 
@@ -189,21 +191,21 @@ def pack_opening(images: Sequence[bytes], files: Mapping[str, bytes], settings: 
 def read_opening(
     body: bytes | bytearray, most: SandboxSettings
 ) -> tuple[list[bytes], dict[str, bytes], SandboxSettings]:
-    """Images, files and limits of a session to be opened; limits that are not given are the server's.
+    """Images, files and limits of a session to be opened; missing limits are the server's.
 
     Raises:
-        Malformed: also for limits that no settings can have. Whether they are allowed is not looked at.
+        Malformed: also for limits that no settings can have. Whether they are allowed is not checked.
     """
     head, blobs = unpack(body)
     count, names, limits = head.get("images", 0), head.get("files", []), head.get("limits", {})
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise Malformed("files: a list of different names is needed")
+        raise Malformed("files must be a list of different names")
     if len(names) > MAX_IMAGES:
-        raise Malformed(f"{len(names)} files; at most {MAX_IMAGES} are taken")
+        raise Malformed(f"{len(names)} files; at most {MAX_IMAGES} are accepted")
     if type(count) is not int or not 0 <= count <= MAX_IMAGES or count + len(names) != len(blobs):
-        raise Malformed(f"{len(blobs)} files came, where images and files announce others")
+        raise Malformed(f"{len(blobs)} parts came, which is not the announced number of images and files")
     if not isinstance(limits, dict) or set(limits) - set(LIMITS):
-        raise Malformed(f"limits: an object with no other keys than {', '.join(LIMITS)} is needed")
+        raise Malformed(f"limits must be an object with no other keys than {', '.join(LIMITS)}")
     try:
         wanted = SandboxSettings.model_validate({**most.model_dump(), **limits})
     except ValidationError as error:
@@ -216,7 +218,7 @@ def read_cell(body: bytes | bytearray) -> tuple[int, str]:
     head = read_json(body)
     number, code = head.get("cell"), head.get("code")
     if type(number) is not int or number < 1 or not isinstance(code, str) or len(head) > 2:
-        raise Malformed("a cell is its number, from 1, and its code")
+        raise Malformed("a cell needs its number, from 1, and its code, and nothing else")
     return number, code
 
 
@@ -227,12 +229,12 @@ def pack_result(result: CellResult) -> bytes:
 
 
 def _usage(value: Any) -> Usage:
-    """What is not a number that can be is taken for 0."""
+    """Usage in which every value that is not a possible number is 0."""
     numbers = {}
     for part in fields(Usage):
-        given = value.get(part.name) if isinstance(value, dict) else None
-        if type(given) in (int, float) and 0 <= given < 1 << 62:
-            numbers[part.name] = type(part.default)(given)
+        number = value.get(part.name) if isinstance(value, dict) else None
+        if type(number) in (int, float) and 0 <= number < 1 << 62:
+            numbers[part.name] = type(part.default)(number)
     return Usage(**numbers)
 
 
@@ -242,7 +244,7 @@ def read_result(head: Mapping[str, Any], blobs: list[bytes], settings: SandboxSe
     names = ("stdout", "stderr", "value", "error")
     texts = [*(head.get(name) for name in names), *(notes if isinstance(notes, list) else [None])]
     if outcome not in get_args(Outcome) or outcome == "invalid_call" or not isinstance(head.get("state_lost"), bool):
-        raise Malformed("an answer that is none")
+        raise Malformed("an answer without a valid outcome")
     if not all(isinstance(text, str) and len(text) <= most for text in texts) or len(texts) - 4 > MAX_NOTES:
         raise Malformed("an answer with texts of the wrong kind or size")
     if len(blobs) > settings.images_per_call:
@@ -251,7 +253,7 @@ def read_result(head: Mapping[str, Any], blobs: list[bytes], settings: SandboxSe
         try:
             check_result_image(blob)
         except ImageError as error:
-            raise Malformed(f"an answer with an image that is none: {error}") from None
+            raise Malformed(f"an answer with a broken image: {error}") from None
     # Lone surrogates are legal in Python's strings and in JSON, and in no UTF-8 file.
     texts = [text.encode("utf-8", "backslashreplace").decode() for text in texts]
     result = CellResult(outcome, **dict(zip(names, texts, strict=False)), notes=texts[4:], images=blobs)

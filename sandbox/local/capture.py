@@ -1,4 +1,4 @@
-"""What the code prints: read as it comes, kept within bounds, there also when the code never ends."""
+"""What the code prints: read as it comes, kept within bounds, available also when the code never ends."""
 
 import asyncio
 import codecs
@@ -7,8 +7,9 @@ import os
 from sandbox.inside.worker import cut
 
 MAX_BYTES = 32 << 20
-"""Printed by one call; beyond it the session is ended, so that a flood cannot keep the supervisor busy."""
+"""The most bytes that one call may print; beyond, the session is ended, so that a flood cannot keep us busy."""
 CHUNK = 1 << 16
+"""How many bytes are read at once."""
 
 
 class Capture:
@@ -55,7 +56,7 @@ class Capture:
         return self.bytes > MAX_BYTES
 
     def take(self) -> str:
-        """All that has been written, and start anew."""
+        """All that has been written since the last time."""
         while not self.flooded and self._read():
             pass
         self._feed(b"", final=True)
@@ -70,5 +71,5 @@ class Capture:
         return text
 
     def close(self) -> None:
-        """Read no more. The descriptor is its owner's to close."""
+        """Read no more. Its owner closes the descriptor."""
         self._loop.remove_reader(self._descriptor)

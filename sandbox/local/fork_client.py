@@ -1,4 +1,4 @@
-"""The supervisor's hold on fork servers: one a process and set of libraries, started when first needed."""
+"""The supervisor's side of fork servers: one per process and set of libraries, started when first needed."""
 
 import atexit
 import contextlib
@@ -21,23 +21,24 @@ from sandbox.walls.bubblewrap import StartFailed
 from sandbox.walls.cgroups import Cgroups, Group
 
 ANSWER_SECONDS = 30.0
-"""For one request; a fork takes milliseconds."""
+"""How many seconds a fork server may take for one request; a fork takes milliseconds."""
 GONE = -1
+"""The exit status of a session whose fork server has ended."""
 SPARES = 2
-"""Sessions forked ahead, with the limits last asked for: opening one takes no longer than handing it over."""
+"""How many sessions are forked ahead, with the limits last asked for, so that opening one is fast."""
 
 
 @dataclass(frozen=True)
 class Forked:
-    """A session that has nothing yet. Whoever has it closes it with `discard`."""
+    """A session without images, files or cells. Its owner closes it with `discard`."""
 
     server: "ForkServer"
     pid: int
-    """Of its first process, as the fork server sees it."""
+    """The pid of its first process, as the fork server sees it."""
     handle: int
     """A pidfd of that process."""
     socket: socket.socket
-    """The protocol's, non-blocking."""
+    """The socket of the protocol, non-blocking."""
     output: int
     errors: int
     """The read ends of its stdout and stderr, non-blocking."""
@@ -54,7 +55,7 @@ class Forked:
         return bool(look.poll(0))
 
     def discard(self) -> None:
-        """Give everything back, after the session has been told to end."""
+        """End the session and release everything that it has."""
         self.kill()
         for descriptor in (self.handle, self.output, self.errors):
             os.close(descriptor)
@@ -64,7 +65,7 @@ class Forked:
 
 
 class ForkServer:
-    """A fork server and the thread that speaks with it.
+    """A fork server and the thread that talks to it.
 
     The thread outlives every event loop: the kernel ends a sandbox with the thread that started it.
     """
@@ -82,14 +83,14 @@ class ForkServer:
         self._requests: queue.SimpleQueue[tuple[Any, Future] | None] = queue.SimpleQueue()
         self._spares: deque[Forked] = deque()
         self._wanted: tuple[SandboxSettings, Cgroups | None] | None = None
-        """What the spares are made for."""
+        """The limits and control groups for which the spares are made."""
         self._over, self._gate = False, threading.Lock()
-        """Whether the thread has ended, and answers nobody."""
+        """Whether the thread has ended and answers nobody."""
         self._started: bubblewrap.Started | None = None
         self.ready: Future[dict[str, float]] = Future()
         """The seconds that each library took to import; or StartFailed."""
         self.dead = False
-        """It answers no more, and all its sessions are gone or will be."""
+        """Whether it has stopped answering; then all its sessions are gone or will be."""
         self._thread = threading.Thread(target=self._serve, name="sandbox fork server", daemon=True)
         self._thread.start()
 
@@ -162,7 +163,7 @@ class ForkServer:
         return self._make(settings, cgroups)
 
     def _make(self, settings: SandboxSettings, cgroups: Cgroups | None) -> Forked:
-        """Raises StartFailed, OSError; then nothing of it is left."""
+        """Fork a session. Raises StartFailed, OSError; then nothing of it is left."""
         with contextlib.ExitStack() as stack, contextlib.ExitStack() as failed:
             ours, theirs = socket.socketpair()
             failed.callback(ours.close)
@@ -231,7 +232,7 @@ class ForkServer:
         return future
 
     def fork(self, settings: SandboxSettings, cgroups: Cgroups | None) -> "Future[Forked]":
-        """A new session with these limits; the caller's to `discard` and to `reap`. StartFailed or OSError if none."""
+        """A new session with these limits, for the caller to `discard` and `reap`. Fails with StartFailed, OSError."""
         return self._ask(lambda: self._fork(settings, cgroups))
 
     def reap(self, forked: Forked) -> "Future[int]":
@@ -241,7 +242,7 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """Of bubblewrap, on this machine; 0 before it has started."""
+        """The pid of bubblewrap on this machine; 0 before it has started."""
         return self._started.process.pid if self._started else 0
 
     def abandon(self) -> None:
@@ -259,7 +260,7 @@ _lock = threading.Lock()
 
 
 def fork_server(bwrap: str, libraries: Sequence[str], with_filter: bool = True) -> ForkServer:
-    """This process's fork server of that kind, started if need be; `ready` tells when it is up."""
+    """This process's fork server of that kind, started if necessary; `ready` tells when it is up."""
     key = (os.getpid(), bwrap, tuple(libraries), with_filter)
     with _lock:
         server = _servers.get(key)

@@ -15,9 +15,12 @@ from sandbox.local.fork_client import Forked, ForkServer
 from sandbox.walls.bubblewrap import StartFailed
 from sandbox.walls.cgroups import Cgroups
 
-WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.1, 1.0
-"""Between two looks at a session, while a cell runs and between cells."""
+WATCH_SECONDS = 0.1
+"""How many seconds pass between two looks at a session while a cell runs."""
+IDLE_WATCH_SECONDS = 1.0
+"""How many seconds pass between two looks at a session while no cell runs."""
 START_SECONDS = 30.0
+"""How many seconds a forked session may take until it is ready for cells."""
 
 
 def _discard(future: Any) -> None:
@@ -34,7 +37,7 @@ class Jail:
         self._forked, self._settings = forked, settings
         with open(f"/proc/self/fdinfo/{forked.handle}") as file:
             self.init = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
-        """The pid, on this machine, of the first process in the session's pid namespace: it ends, they all end."""
+        """The pid, on this machine, of the first process in the session's pid namespace: when it ends, all end."""
         self.output = Capture(forked.output, settings.output_chars)
         self.errors = Capture(forked.errors, settings.output_chars)
         self.verdict: tuple[Outcome, str] | None = None
@@ -127,7 +130,7 @@ class Jail:
         return self._seen.cpu_s > 0.9 * self._settings.cpu_s
 
     def machine_ran_out(self) -> bool:
-        """Whether the kernel may have ended one of its processes for want of the machine's memory.
+        """Whether the kernel may have ended one of its processes because the machine's memory was full.
 
         A control group counts the ends of its own processes; the machine's count is of all.
         """
@@ -174,7 +177,7 @@ class Jail:
                 await asyncio.sleep(WATCH_SECONDS)
             try:
                 self.verdict = self._violation()
-            except Exception as error:  # unwatched code must not go on
+            except Exception as error:  # unwatched code must not run on
                 self.verdict = ("infrastructure", f"the watch over the session failed: {type(error).__name__}: {error}")
         self.kill()
 
@@ -186,7 +189,7 @@ class Jail:
         return await protocol.receive(self._forked.socket, 2 * request["limit"])
 
     def answered(self) -> bool:
-        """Whether an answer lies there, or has begun to come."""
+        """Whether an answer has arrived, or has begun to."""
         return protocol.unasked(self._forked.socket)
 
     def kill(self) -> None:
@@ -201,9 +204,9 @@ class Jail:
         return self._ended.is_set()
 
     async def end(self) -> int:
-        """Kill what is left, wait until it is gone, and give everything back. Returns the exit status.
+        """Kill what is left, wait until it is gone, and release everything. Returns the exit status.
 
-        Once begun it goes on, also when the caller is cancelled.
+        Once begun it continues, also when the caller is cancelled.
         """
         if self._ending is None:
             self._ending = asyncio.create_task(self._end())

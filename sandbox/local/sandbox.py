@@ -26,10 +26,13 @@ from sandbox.walls.bubblewrap import StartFailed
 from sandbox.walls.isolation import Layers, find_layers
 
 ANSWER = {"id", "outcome", "value", "error", "notes", "blobs"}
+"""The keys of a worker's answer."""
 NOTE_CHARS = 400
+"""The most characters of one note."""
 GRACE_SECONDS = 0.1
-"""For an answer that has begun to come at the limit, and for one that a busy event loop has not looked for."""
+"""How many more seconds an answer gets that has begun to arrive at the limit, or that a busy event loop has missed."""
 RESTARTED = "The session was started anew: its variables and files are gone, the images are loaded again."
+"""What the model reads when its session was lost; a change counts up `description.FORMAT`."""
 
 
 def _checked(head: dict, blobs: list[bytes], request: dict) -> CellResult:
@@ -61,7 +64,7 @@ class LocalSession(RebuildingSession):
 
     A cell that raises, MemoryError included, leaves the state as a notebook would. A cell that had to be stopped
     (`state_lost`) takes the state with it: its result says so, and the next cell runs in a fresh process. After a
-    fault of ours the cells are run again on a fresh worker, and the session goes on if they do what they did.
+    fault of ours the cells are run again on a fresh worker, and the session continues if they do what they did.
     """
 
     retried = (Exception,)
@@ -81,7 +84,7 @@ class LocalSession(RebuildingSession):
         self._closed = False
 
     async def start(self) -> None:
-        """Have a worker ready. Raises ToolInfrastructureError after a few attempts."""
+        """Start a worker. Raises ToolInfrastructureError after a few attempts."""
         for attempt in range(ATTEMPTS):
             try:
                 self._jail = await self._sandbox.start_jail(self._images, self._files)
@@ -181,13 +184,13 @@ class LocalSandbox:
     def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
         self._layers: dict[int, Layers] = {}
-        """By process: control groups are not for children that a supervisor forks."""
+        """The layers by process: control groups do not pass to children that a supervisor forks."""
         self._slots: SessionSlots[LocalSession] = SessionSlots(settings.sessions)
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
         self._turns = weakref.WeakKeyDictionary()
 
     def turns(self) -> asyncio.Semaphore:
-        """Which cells run: more at once than the machine has cores for would run into their limits by our doing."""
+        """The bound on cells that run at once: with too few cores, cells would hit their limits because of us."""
         cells = self.settings.cells or 2 * (os.cpu_count() or 1)
         return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(cells))
 

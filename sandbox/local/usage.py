@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+"""The bytes of a page of memory."""
 TICKS = os.sysconf("SC_CLK_TCK")
+"""The kernel's clock ticks per second."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def shared_once(pids: tuple[int, ...]) -> int | None:
 
 
 def machine_ooms() -> int:
-    """How often this machine's kernel has ended a process for want of memory."""
+    """How often this machine's kernel has ended a process because memory was full."""
     for line in _read("/proc/vmstat").splitlines():
         if line.startswith("oom_kill "):
             return int(line.split()[1])

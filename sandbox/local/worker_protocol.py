@@ -7,8 +7,9 @@ import struct
 from typing import Any
 
 MAX_JSON = 1 << 20
+"""The most bytes of an answer's JSON, beside its texts. Reading more than an honest answer has keeps us busy."""
 MAX_BLOBS = 64 << 20
-"""Bytes of an answer's JSON, and of its images together. Reading more than an honest answer has keeps us busy."""
+"""The most bytes of an answer's images together."""
 
 
 class WorkerGone(Exception):
@@ -45,7 +46,7 @@ async def _exactly(channel: socket.socket, count: int) -> bytes:
 
 
 async def receive(channel: socket.socket, text_chars: int = 0) -> tuple[dict[str, Any], list[bytes]]:
-    """Receive one frame, whose texts may have so many characters. Raises WorkerGone, Hostile."""
+    """Receive one frame, whose texts have at most `text_chars` characters. Raises WorkerGone, Hostile."""
     text_size, blob_size = struct.unpack(">II", await _exactly(channel, 8))
     if text_size > MAX_JSON + 6 * text_chars or blob_size > MAX_BLOBS:
         raise Hostile(f"a frame of {text_size} + {blob_size} bytes")
@@ -62,7 +63,7 @@ async def receive(channel: socket.socket, text_chars: int = 0) -> tuple[dict[str
 
 
 def unasked(channel: socket.socket) -> bool:
-    """Whether something lies there that nobody asked for. The end of the stream is nothing."""
+    """Whether something has arrived that nobody asked for. The end of the stream does not count."""
     try:
         return bool(channel.recv(1, socket.MSG_PEEK))
     except OSError:

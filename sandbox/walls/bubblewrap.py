@@ -21,11 +21,21 @@ from records.recipe import SandboxSettings
 from sandbox.inside.confine import UID
 
 OUTSIDE_UID = 65534
-"""Which user the inside's UID is outside when we are root."""
-TMP_MB, SHM_MB, FILE_MB, OPEN_FILES = 64, 32, 64, 256
+"""The user outside that the inside's UID is when we are root."""
+TMP_MB = 64
+"""The size of a session's temporary folder."""
+SHM_MB = 32
+"""The size of a session's shared memory."""
+FILE_MB = 64
+"""The most that one file can hold."""
+OPEN_FILES = 256
+"""How many files a process may have open."""
 START_SECONDS = 60.0
+"""How many seconds a fork server may take to start."""
 DEVICES = ("null", "zero", "full", "random", "urandom")
+"""The devices of the host that the inside sees."""
 INSIDE = Path(__file__).parent.parent / "inside"
+"""The folder of the programs that run behind the walls."""
 
 
 class StartFailed(RuntimeError):
@@ -63,7 +73,7 @@ def two_users() -> bool:
 
 
 def _counts_per_namespace() -> bool:
-    """Since Linux 5.14 RLIMIT_NPROC counts within the user namespace; before, all processes of the user."""
+    """Whether RLIMIT_NPROC counts within the user namespace, as since Linux 5.14; before, it counted per user."""
     major, minor = platform.release().split(".")[:2]
     return (int(major), int("".join(filter(str.isdigit, minor)) or 0)) >= (5, 14)
 
@@ -177,7 +187,7 @@ def limits(settings: SandboxSettings) -> dict:
 
 
 def _read_info(descriptor: int, deadline: float) -> dict:
-    """What bubblewrap tells of itself, as soon as it is whole."""
+    """What bubblewrap tells about itself, as soon as it is complete."""
     text = b""
     look = select.poll()  # select(2) knows no descriptor above 1023
     look.register(descriptor, select.POLLIN)
@@ -215,7 +225,7 @@ def _processes() -> dict[int, tuple[int, str, float]]:
 
 
 def sweep() -> None:
-    """End bubblewraps that were orphaned while they started: killed in between, one can sleep for ever, empty."""
+    """End bubblewraps that were orphaned while they started: killed in between, one can sleep forever, empty."""
     processes = _processes()
     busy = {parent for parent, _, _ in processes.values()}
     for pid, (parent, name, age) in processes.items():
@@ -232,8 +242,8 @@ def start(bwrap: str) -> Started:
     The caller's thread must live as long as it does: the kernel ends it with the thread that started it.
 
     Raises:
-        StartFailed: with what bubblewrap said.
-        OSError: no process or descriptor to be had.
+        StartFailed: bubblewrap failed; the message has its words.
+        OSError: no process or descriptor is available.
     """
     with contextlib.ExitStack() as opened:
         ends: dict[int, None] = {}
@@ -279,7 +289,7 @@ def start(bwrap: str) -> Started:
 
 
 def read_log(descriptor: int) -> str:
-    """What lies in a fork server's log."""
+    """What a fork server has logged."""
     os.set_blocking(descriptor, False)
     with contextlib.suppress(OSError):
         return os.read(descriptor, 1 << 16).decode(errors="replace").strip()

@@ -1,6 +1,6 @@
 """Control groups for sessions, where the machine lets us make them: their memory, processes and CPU as a whole.
 
-Both versions: the unified hierarchy (cgroup v2, as root or in a delegated subtree) and the older one, a hierarchy a
+Both versions: the unified hierarchy (cgroup v2, as root or in a delegated subtree) and the older one, one hierarchy per
 controller (v1, as root). Kernel documentation: admin-guide/cgroup-v2.rst, admin-guide/cgroup-v1/{memory,pids}.rst,
 scheduler/sched-bwc.rst. Whether it works is tried, never guessed.
 """
@@ -18,14 +18,18 @@ from typing import Literal
 
 from records.recipe import SandboxSettings
 
-REQUIRED, OPTIONAL = ("memory", "pids"), ("cpu",)
-"""Controllers; delegated subtrees often lack the one for CPU time."""
+REQUIRED = ("memory", "pids")
+"""The controllers without which no control groups are used."""
+OPTIONAL = ("cpu",)
+"""The controllers that are used where available; delegated subtrees often lack the one for CPU time."""
 PERIOD_US = 100_000
+"""The microseconds over which CPU time is shared out."""
 OWN_MEMORY = 32 << 20
-"""For the kernel's own structures of a session (page tables, stacks), beside `memory_mb`."""
+"""The bytes for the kernel's own structures of a session (page tables, stacks), beside `memory_mb`."""
 NEARLY = 4 << 20
-"""So near its limit, a group's memory counts as full: it is charged by the batch."""
+"""How many bytes below its limit a group's memory counts as full, because it is charged in batches."""
 PREFIX = "touchstone-"
+"""How the names of our groups begin."""
 
 
 def _write(path: Path, value: object) -> None:
@@ -34,7 +38,7 @@ def _write(path: Path, value: object) -> None:
 
 
 def _hierarchies() -> Iterator[tuple[set[str], Path, Path]]:
-    """Of every mounted hierarchy: its controllers (empty for the unified one), where it is mounted, where we are."""
+    """Every mounted hierarchy: its controllers (empty for the unified one), where it is mounted, where we are."""
     own: dict[frozenset[str], str] = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
@@ -74,7 +78,7 @@ class Group:
                 ("memory", "memory.memsw.limit_in_bytes"): -1,  # never below the other
                 ("memory", "memory.limit_in_bytes"): memory,
                 ("memory", "memory.memsw.limit_in_bytes "): memory,
-                ("memory", "memory.max_usage_in_bytes"): 0,  # counted anew
+                ("memory", "memory.max_usage_in_bytes"): 0,  # counted from here
                 ("pids", "pids.max"): pids,
                 ("cpu", "cpu.cfs_period_us"): PERIOD_US,
                 ("cpu", "cpu.cfs_quota_us"): quota,
@@ -91,7 +95,7 @@ class Group:
         return {key: int(value) for key, value in map(str.split, lines)}
 
     def _kills(self) -> int:
-        """How often the kernel ended one of its processes for want of memory, whoever's."""
+        """How often the kernel ended one of its processes because memory was full, whoever's."""
         return self._read("memory.events" if self._unified else "memory.oom_control").get("oom_kill", 0)
 
     def _filled(self) -> int:
@@ -104,14 +108,14 @@ class Group:
         return int(most > limit - NEARLY)
 
     def ran_out(self) -> Literal["", "session", "machine"]:
-        """Whose memory was full, if the kernel ended a process of this session for want of it."""
+        """Whose memory was full, if the kernel ended a process of this session because of it."""
         kills, filled = self._before
         if self._kills() == kills:
             return ""
         return "session" if self._filled() > filled else "machine"
 
     def give_back(self) -> None:
-        """The session has ended."""
+        """Return the group to its owner, because the session has ended."""
         self._owner.give_back(self)
 
     def empty(self) -> bool:
@@ -123,8 +127,8 @@ class Group:
 
 
 class Cgroups:
-    """The groups this process may make. Groups are used again: making and removing one a session costs time and,
-    for a while, kernel memory."""
+    """The groups this process may make. Groups are used again: making and removing one per session costs time
+    and, for a while, kernel memory."""
 
     def __init__(self, parents: dict[str, Path], unified: bool) -> None:
         self._unified, self._lock, self._made = unified, threading.Lock(), 0
@@ -138,7 +142,7 @@ class Cgroups:
                 _write(base / "cgroup.subtree_control", " ".join(f"+{name}" for name in parents))
 
     def take(self) -> Group:
-        """A group that no session is in. Raises OSError."""
+        """A group without a session. Raises OSError."""
         with self._lock:
             for group in list(self._given_back):
                 try:
@@ -182,7 +186,7 @@ def _sweep(parent: Path) -> None:
 
 
 def _try(parents: dict[str, Path], unified: bool) -> Cgroups:
-    """Raises OSError when a process cannot be put into a group with limits there."""
+    """The groups below these parents. Raises OSError when a process cannot be put into a group with limits there."""
     for parent in dict.fromkeys(parents.values()):
         _sweep(parent)
     cgroups = Cgroups(parents, unified)

@@ -16,7 +16,7 @@ from sandbox.walls.probe import find_holes
 
 T = TypeVar("T")
 ALWAYS = ("namespaces", "no_network", "no_capabilities", "rlimits")
-"""Without these nothing runs, whatever a recipe accepts."""
+"""The layers without which no code runs, whatever a recipe accepts."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Layers:
         return tuple(name for name in (*ALWAYS, "seccomp", "cgroups") if name not in self.missing)
 
     def check(self, settings: SandboxSettings) -> None:
-        """Raises SandboxUnavailable when a layer is missing that the recipe does not do without."""
+        """Check that no layer is missing that the recipe asks for. Raises SandboxUnavailable."""
         for name, reason in self.missing.items():
             if name in settings.minimum:
                 raise SandboxUnavailable(
                     f"sandbox: this machine does not offer the layer {name!r} ({reason}), which the recipe asks for "
-                    f"(sandbox.minimum), so no code is run. `touchstone doctor` tells more"
+                    f"(sandbox.minimum), so no code is run. `touchstone doctor` shows details"
                 )
 
 
@@ -53,7 +53,7 @@ async def find_layers(settings: SandboxSettings) -> Layers:
     the host. They are proved once per process and set of libraries.
 
     Raises:
-        SandboxUnavailable: they do not hold, or are fewer than the recipe accepts; no code but the probe was run.
+        SandboxUnavailable: a layer fails, or one that the recipe asks for is missing; only the probe was run.
     """
     missing: dict[str, str] = {}
     try:
@@ -84,13 +84,13 @@ async def find_layers(settings: SandboxSettings) -> Layers:
 
 
 def run_apart(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end in an event loop of its own, also where another one is at work, which waits meanwhile."""
+    """Run it to its end in a new event loop; one that runs in this thread is blocked meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
 
 def check_isolation(settings: SandboxSettings) -> Layers:
-    """`find_layers` for callers outside an event loop, or inside one that may wait for it (about two seconds).
+    """`find_layers` for callers outside an event loop, or inside one that may be blocked (about two seconds).
 
     Raises:
         SandboxUnavailable: see there.

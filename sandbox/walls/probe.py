@@ -1,4 +1,4 @@
-"""Proof, before any code of a model runs, that the walls stand on this machine."""
+"""Proof, before any code of a model runs, that this machine isolates it."""
 
 import asyncio
 import json
@@ -54,12 +54,13 @@ except OSError as error:
 print(json.dumps(found))
 """
 DEVICES = [f"/dev/{name}" for name in bubblewrap.DEVICES]
+"""Where the devices of the host are mounted in a session."""
 EXPECTED = ["/", "/proc", "/proc/cmdline", "/tmp", "/dev", "/dev/shm", "/run/touchstone", *DEVICES]
-"""Where a session finds something mounted, beside what it is shown of the host."""
+"""Where something is mounted in a session, beside the files of the host that it sees."""
 
 
 async def find_holes(server: ForkServer, settings: SandboxSettings, cgroups: Cgroups | None) -> str:
-    """Why the walls behind this fork server do not do; empty if they do."""
+    """Why the walls behind this fork server are not enough; empty if they are."""
     with tempfile.NamedTemporaryFile() as secret, socket.create_server(("127.0.0.1", 0)) as listener:
         names = ["PWD", *bubblewrap.environment()]  # bubblewrap adds the first
         code = f"PORT, SECRET, NAMES = {listener.getsockname()[1]}, {secret.name!r}, {names!r}\n"
@@ -72,7 +73,7 @@ async def find_holes(server: ForkServer, settings: SandboxSettings, cgroups: Cgr
                 answer, _ = await jail.ask({"id": "probe", "code": code, "cell": 0, "images": 0, "limit": 4000})
             found = json.loads(jail.output.take()) if answer.get("outcome") == "ok" else [str(answer.get("error"))]
             return "; ".join(found)
-        except Exception as error:  # whatever it is, these walls will not do
+        except Exception as error:  # whatever it is, these walls are not trusted
             return str(error) if isinstance(error, StartFailed) else f"{type(error).__name__}: {error}"
         finally:
             if jail is not None:

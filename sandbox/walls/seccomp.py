@@ -12,15 +12,29 @@ import errno
 import platform
 import struct
 
-LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, JUMP_SET, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+LOAD = 0x20
+"""The BPF instruction that loads four bytes of the call's data."""
+JUMP_EQUAL = 0x15
+"""The BPF instruction that jumps if the loaded number equals a constant."""
+JUMP_GREATER_EQUAL = 0x35
+"""The BPF instruction that jumps if the loaded number is at least a constant."""
+JUMP_SET = 0x45
+"""The BPF instruction that jumps if the loaded number has bits of a constant."""
+RETURN = 0x06
+"""The BPF instruction that ends the filter with a verdict."""
+ALLOW = 0x7FFF0000
+"""The verdict that lets the call through."""
+KILL = 0x80000000
+"""The verdict that ends the process."""
+ERRNO = 0x00050000
+"""The verdict that fails the call with the error in its low bits."""
 NEW_NAMESPACES = 0x7E020080
-"""CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
+"""The flags of clone for new namespaces: CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
 FAMILIES = (1, 2, 10)
-"""AF_UNIX, AF_INET, AF_INET6."""
+"""The socket families that are allowed: AF_UNIX, AF_INET, AF_INET6."""
 
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-"""Machine -> (AUDIT_ARCH_*, column in the table below)."""
+"""The machines that the filter knows: AUDIT_ARCH_* and the column in the tables below."""
 REFUSED = {
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
@@ -68,18 +82,40 @@ REFUSED = {
     "finit_module": (313, 273),
     "delete_module": (176, 106),
 }
+"""The system calls that fail with EPERM, with their numbers on the two machines."""
 ABSENT = {
     "clone3": (435, 435),  # its flags lie in memory, out of a filter's sight; libc falls back to clone
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-CLONE, SOCKET, FCNTL, SETRLIMIT, PRLIMIT = (56, 220), (41, 198), (72, 25), (160, 164), (302, 261)
+"""The system calls that fail with ENOSYS, as if the kernel did not have them."""
+CLONE = (56, 220)
+"""The system call that is refused with flags for new namespaces."""
+SOCKET = (41, 198)
+"""The system call that is refused for other socket families."""
 SOCKETPAIR = (53, 199)
-F_SETLEASE, F_NOTIFY, RLIMIT_CORE = 1024, 1026, 4
+"""The system call that is refused for other socket families, too."""
+FCNTL = (72, 25)
+"""The system call that is refused for leases and notices of files."""
+SETRLIMIT = (160, 164)
+"""The system call that is refused for the size of core dumps."""
+PRLIMIT = (302, 261)
+"""The system call that is refused when it sets the size of core dumps."""
+F_SETLEASE = 1024
+"""The command of fcntl that takes a lease on a file."""
+F_NOTIFY = 1026
+"""The command of fcntl that watches a folder."""
+RLIMIT_CORE = 4
+"""The resource whose limit is the size of core dumps."""
 UNKNOWN = 470
-"""From this number on, system calls are newer than this list."""
-FIRST_ARGUMENT, SECOND_ARGUMENT, THIRD_ARGUMENT = 16, 24, 32
+"""The first number of system calls that are newer than this list."""
+FIRST_ARGUMENT = 16
+"""The offset of a call's first argument in its data."""
+SECOND_ARGUMENT = 24
+"""The offset of a call's second argument in its data."""
+THIRD_ARGUMENT = 32
+"""The offset of a call's third argument in its data."""
 
 
 def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

@@ -45,7 +45,7 @@ async def sandbox(make):
 
 @pytest.fixture
 async def quick(make):
-    """For code that has to be stopped."""
+    """A sandbox for code that has to be stopped."""
     opened = make(cell_timeout_s=2.0)
     yield opened
     await opened.close()

@@ -43,7 +43,7 @@ LIMITS = settings(cell_timeout_s=20, sessions=2)
 
 
 class Client(httpx.Client):
-    """Who knows the token."""
+    """A client that knows the token."""
 
     def __init__(self, url: str, token: str = TOKEN) -> None:
         super().__init__(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=120, trust_env=False)
@@ -52,7 +52,7 @@ class Client(httpx.Client):
         return self.get("/v1/status").json()["sessions"]
 
     def wait_for(self, **wanted: int) -> None:
-        """Until the server has so many sessions. Fails after two minutes."""
+        """Wait until the server has this many sessions. Fails after two minutes."""
         deadline = time.monotonic() + 120
         while not wanted.items() <= (now := self.sessions()).items():
             assert time.monotonic() < deadline, now
@@ -118,7 +118,7 @@ class ServerProcess:
 
     @staticmethod
     def gone(pids: list[int]) -> None:
-        """Returns when none of these processes is left. Fails after two minutes."""
+        """Wait until none of these processes is left. Fails after two minutes."""
         deadline = time.monotonic() + 120
         while alive := [pid for pid in pids if os.path.exists(f"/proc/{pid}")]:
             assert time.monotonic() < deadline, alive
@@ -129,7 +129,7 @@ class ServerProcess:
         self.process.wait()
 
     def stop(self) -> int:
-        """With SIGTERM, if it still runs; its exit status."""
+        """End it with SIGTERM, if it still runs; its exit status."""
         self.client.close()
         self.process.terminate()
         try:

@@ -77,7 +77,7 @@ def served(settings: SandboxSettings) -> Iterator[str]:
 
 
 def open_sessions(url: str) -> int:
-    """At a server."""
+    """How many sessions are open at a server."""
     import httpx
 
     known = {"Authorization": f"Bearer {TOKEN}"}

@@ -164,7 +164,7 @@ def test_a_malformed_cell_is_refused_and_the_session_goes_on(api, body):
         ("processes", 33, "at most 32"),
         ("output_chars", 10**9, "at most 4000"),
         ("images_per_call", 5, "at most 4"),
-        ("libraries", ["numpy", "torch"], "torch is not there; there are numpy, PIL"),
+        ("libraries", ["numpy", "torch"], "torch is not available, only numpy, PIL"),
     ],
 )
 def test_limits_above_the_servers_are_refused_with_the_maximum(api, limit, value, said):

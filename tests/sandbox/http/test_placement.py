@@ -35,7 +35,7 @@ def test_without_a_token_it_says_what_to_do(monkeypatch, given):
 def test_a_refused_token_says_so(start, monkeypatch):
     url = start(ThreadServer, settings()).url
     monkeypatch.setenv("TOUCHSTONE_SANDBOX_TOKEN", "another-token-of-the-tests")
-    with pytest.raises(SandboxUnavailable, match=f"{url}: the token was refused; TOUCHSTONE_SANDBOX_TOKEN has to be"):
+    with pytest.raises(SandboxUnavailable, match=f"{url}: the token was refused; TOUCHSTONE_SANDBOX_TOKEN must have"):
         check_servers(settings(url))
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_sandbox_server_is_refused(start, answer):
     [
         ({"memory_mb": 4096}, "memory_mb is 4096, at most 1024 is allowed"),
         ({"cell_timeout_s": 11}, "cell_timeout_s is 11, at most 10"),
-        ({"libraries": [*LIBRARIES, "torch"]}, "torch is not there"),
+        ({"libraries": [*LIBRARIES, "torch"]}, "torch is not available"),
     ],
 )
 async def test_a_server_that_allows_less_is_refused_before_any_code(start, limits, said):
@@ -206,7 +206,7 @@ async def test_a_server_whose_libraries_change_is_not_used_any_more(start, quick
     await sandbox.describe()
     load = {"open": 0, "waiting": 0, "capacity": 8}
     liar.answers["open"] = Liar.json({"state": "open", "version": "2", "sessions": load})
-    with pytest.raises(SandboxUnavailable, match="libraries are others"):
+    with pytest.raises(SandboxUnavailable, match="libraries have changed"):
         await sandbox.open()
     await sandbox.close()
     assert [line.split()[0] for line in liar.asked] == ["GET", "PUT", "DELETE"]

@@ -15,7 +15,7 @@ async def sandbox():
 
 @pytest.fixture
 async def quick():
-    """For code that has to be stopped."""
+    """A sandbox for code that has to be stopped."""
     opened = LocalSandbox(SandboxSettings(cell_timeout_s=2.0))
     yield opened
     await opened.close()
