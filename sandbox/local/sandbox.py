@@ -15,11 +15,11 @@ from records.images.store import ImageError
 from records.recipe import SandboxSettings
 from records.trajectory import Outcome
 from sandbox.contract import CellResult, check_files
-from sandbox.history import History
 from sandbox.inside import worker
 from sandbox.local import worker_protocol as protocol
 from sandbox.local.fork_client import fork_server
 from sandbox.local.jail import Jail
+from sandbox.rebuilding import ATTEMPTS, RebuildingSession, SessionFault
 from sandbox.result_images import check_result_image
 from sandbox.slots import SessionSlots
 from sandbox.walls.bubblewrap import StartFailed
@@ -31,14 +31,8 @@ NOTE_CHARS = 400
 """The most characters of one note."""
 GRACE_SECONDS = 0.1
 """How many more seconds an answer gets that has begun to arrive at the limit, or that a busy event loop has missed."""
-ATTEMPTS = 3
-"""How often a cell is tried, on fresh workers, before a fault of ours is reported."""
 RESTARTED = "The session was started anew: its variables and files are gone, the images are loaded again."
 """What the model reads when its session was lost; a change counts up `description.FORMAT`."""
-
-
-class SandboxFault(Exception):
-    """A fault of ours, not of the code."""
 
 
 def _checked(head: dict, blobs: list[bytes], request: dict) -> CellResult:
@@ -65,13 +59,15 @@ def _checked(head: dict, blobs: list[bytes], request: dict) -> CellResult:
     return CellResult(outcome, value=value, error=error, images=blobs, notes=notes)
 
 
-class LocalSession:
+class LocalSession(RebuildingSession):
     """One namespace in which cells run one after the other, in processes of its own that nothing else shares.
 
     A cell that raises, MemoryError included, leaves the state as a notebook would. A cell that had to be stopped
     (`state_lost`) takes the state with it: its result says so, and the next cell runs in a fresh process. After a
     fault of ours the cells are run again on a fresh worker, and the session continues if they do what they did.
     """
+
+    retried = (Exception,)
 
     def __init__(
         self,
@@ -80,15 +76,12 @@ class LocalSession:
         files: Mapping[str, bytes],
         on_close: "Callable[[LocalSession], None]",
     ) -> None:
+        super().__init__()
         self._sandbox, self._images, self._files, self._on_close = sandbox, images, files, on_close
         self._settings = sandbox.settings
         self._turns = sandbox.turns()
         self._jail: Jail | None = None
-        self._history = History()
-        self._number, self._closed = 0, False
-        self._broken = ""
-        """Why no further cell is taken."""
-        self._one = asyncio.Lock()
+        self._closed = False
 
     async def start(self) -> None:
         """Start a worker. Raises ToolInfrastructureError after a few attempts."""
@@ -96,7 +89,7 @@ class LocalSession:
             try:
                 self._jail = await self._sandbox.start_jail(self._images, self._files)
                 if self._broken:  # closed meanwhile
-                    await self._end_jail()
+                    await self._end_worker()
                     raise ToolInfrastructureError(f"sandbox: {self._broken}")
                 return
             except (StartFailed, OSError) as error:
@@ -104,54 +97,20 @@ class LocalSession:
                     raise ToolInfrastructureError(f"sandbox: {error}") from error
                 await asyncio.sleep(0.1 * 4**attempt)
 
-    async def run(self, code: str) -> CellResult:
-        """See the contract. A cancelled cell takes the session with it."""
-        async with self._one:
-            reason = self._broken
-            for _ in range(ATTEMPTS):
-                if self._broken:
-                    break
-                try:
-                    if self._jail is None:
-                        await self.start()
-                        await self._rebuild()
-                    async with self._turns:
-                        result = await self._cell(code, self._number + 1)
-                except Exception as error:  # whatever it is, the code did not do it
-                    known = isinstance(error, (SandboxFault, ToolInfrastructureError))
-                    reason = str(error).removeprefix("sandbox: ") if known else f"{type(error).__name__}: {error}"
-                    await self._end_jail()
-                except BaseException:
-                    await self._give_up("the session was ended in the middle of a cell")
-                    raise
-                else:
-                    self._number += 1
-                    self._history.record(code, result)
-                    return result
-            self._broken = self._broken or reason
-            return CellResult("infrastructure", error=f"sandbox: {self._broken}")
+    def _has_worker(self) -> bool:
+        return self._jail is not None
 
-    async def _rebuild(self) -> None:
-        """Run the cells again, on a fresh worker. Raises SandboxFault."""
-        cells = self._history.cells()
-        for number, (code, before) in enumerate(cells, self._number - len(cells) + 1):
-            async with self._turns:
-                again = await self._cell(code, number)
-            if not self._history.matches(before, again):
-                await self._give_up(f"cell {number} did something else when it was run again after a fault of ours")
-                raise SandboxFault(self._broken)
-
-    async def _give_up(self, reason: str) -> None:
-        self._broken = self._broken or reason
-        await self._end_jail()
-
-    async def _end_jail(self) -> None:
+    async def _end_worker(self) -> None:
         jail, self._jail = self._jail, None
         if jail is not None:
             await jail.end()
 
-    async def _cell(self, code: str, number: int) -> CellResult:
-        """Run one cell. Raises SandboxFault."""
+    async def _cell(self, number: int, code: str) -> CellResult:
+        async with self._turns:
+            return await self._cell_in_turn(number, code)
+
+    async def _cell_in_turn(self, number: int, code: str) -> CellResult:
+        """Run one cell. Raises SessionFault."""
         jail, limits = self._jail, self._settings
         request = {"id": secrets.token_hex(8), "code": code, "cell": number}
         request |= {"images": limits.images_per_call, "limit": limits.output_chars}
@@ -192,13 +151,13 @@ class LocalSession:
     def _stopped(self, jail: Jail, outcome: Outcome, reason: str, status: int) -> CellResult:
         """What to say of a cell that did not come to its end."""
         if self._broken or outcome == "infrastructure":
-            raise SandboxFault(self._broken or reason)
+            raise SessionFault(self._broken or reason)
         if not reason:
             if status < 0:  # its first process, which the code cannot reach
-                raise SandboxFault("the session was ended from outside")
+                raise SessionFault("the session was ended from outside")
             number = max(0, status - 128)
             if number == signal.SIGKILL and jail.machine_ran_out():  # its own memory was not full
-                raise SandboxFault("the machine ran out of memory")
+                raise SessionFault("the machine ran out of memory")
             if number == signal.SIGXCPU and jail.cpu_spent():  # anyone can send a signal
                 outcome, reason = "timed_out", f"a process used more than {self._settings.cpu_s} seconds of CPU time"
             else:
@@ -217,12 +176,6 @@ class LocalSession:
             await self._give_up("the session is closed")
         finally:
             self._on_close(self)
-
-    async def __aenter__(self) -> "LocalSession":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
 
 class LocalSandbox:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from records.faults import ToolInfrastructureError
+from sandbox import rebuilding
 from sandbox.http import fleet, remote_session, wire
 from sandbox.http.remote import RemoteSandbox
 from tests.support.sandbox_servers import (
@@ -77,7 +78,7 @@ async def test_a_hostile_answer_is_a_fault_of_ours(start, quickly, monkeypatch, 
     monkeypatch.setattr(fleet, "FIRST_DELAY_S", 0.01)
     monkeypatch.setattr(fleet, "FIRST_REST_S", 0.01)
     monkeypatch.setattr(fleet, "SILENCE_S", 0.5)
-    monkeypatch.setattr(remote_session, "ATTEMPTS", 2)
+    monkeypatch.setattr(rebuilding, "ATTEMPTS", 2)
     liar = start(Liar, cells=answer)
     sandbox = RemoteSandbox(settings(liar.url))
     async with await sandbox.open() as session:
@@ -118,7 +119,7 @@ async def test_a_hostile_answer_to_an_opening_is_a_fault_of_ours(start, quickly,
 
 async def test_an_endless_answer_is_not_read(start, quickly, monkeypatch):
     monkeypatch.setattr(wire, "MAX_ANSWER_BYTES", 1 << 20)
-    monkeypatch.setattr(remote_session, "ATTEMPTS", 1)
+    monkeypatch.setattr(rebuilding, "ATTEMPTS", 1)
     liar = start(Liar, cells=(200, {"Content-Type": wire.FRAME}, bytes(8 << 20)))
     sandbox = RemoteSandbox(settings(liar.url))
     async with await sandbox.open() as session:
@@ -129,7 +130,7 @@ async def test_an_endless_answer_is_not_read(start, quickly, monkeypatch):
 
 async def test_a_cell_that_is_always_said_to_run_is_given_up(start, quickly, monkeypatch):
     monkeypatch.setattr(remote_session, "CELL_PATIENCE_S", 0.5)
-    monkeypatch.setattr(remote_session, "ATTEMPTS", 1)
+    monkeypatch.setattr(rebuilding, "ATTEMPTS", 1)
     liar = start(Liar, cells=Liar.json({"state": "running"}, 202))
     sandbox = RemoteSandbox(settings(liar.url, cell_timeout_s=0.5))
     async with await sandbox.open() as session:

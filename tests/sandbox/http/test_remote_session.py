@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from records.faults import ToolInfrastructureError
+from sandbox import rebuilding
 from sandbox.contract import CellResult
-from sandbox.http import remote_session, wire
+from sandbox.http import wire
 from sandbox.http.remote import RemoteSandbox
 from tests.support.sandbox_servers import (
     ServerProcess,
@@ -168,7 +169,7 @@ async def test_a_cell_that_the_server_could_not_run_is_run_again_or_nobodys_faul
     async with await sandbox.open() as session:
         result = await session.run("1")
         assert result.outcome == "infrastructure" and "the disk is full" in result.error
-        assert faults == ["1"] * remote_session.ATTEMPTS
+        assert faults == ["1"] * rebuilding.ATTEMPTS
     await sandbox.close()
     assert (first.client.sessions()["open"], second.client.sessions()["open"]) == (0, 0)
 
