@@ -21,11 +21,11 @@ from reports.drawing import (  # fmt: skip
     RESULTS,
     TEXT,
     TITLE,
-    font,
     markdown_image,
     one_line,
     plain_letters,
     width,
+    write,
 )
 
 DECISIONS = {
@@ -61,13 +61,7 @@ class Axis:
         for value, label in ticks:
             x = self.at(value)
             draw.line([x, top, x, bottom], fill=EMPTY if value else "#aaaaaa")
-            _text(draw, x, top - 2, label, FAINT, anchor="ms")
-
-
-def _text(
-    draw: ImageDraw.ImageDraw, x: float, y: float, text: str, fill: str = INK, size: int = TEXT, anchor: str = "la"
-) -> None:
-    draw.text((x, y), text, fill=fill, font=font(size), anchor=anchor)
+            write(draw, (x, top - 2), label, FAINT, anchor="ms")
 
 
 def _dot(draw: ImageDraw.ImageDraw, x: float, y: float, colour: str, full: bool, radius: float = DOT) -> None:
@@ -100,7 +94,7 @@ def in_percent(value: float | None, low: float | None = None, high: float | None
 
 
 def question_rates(chosen: pl.DataFrame, counts: dict[str, int], confidence: float) -> str:
-    """One line a question: direct (ring) and tools (dot) joined, the benefit's interval, and the attempts.
+    """One line per question: direct (ring) and tools (dot) joined, the benefit's interval, and the attempts.
 
     Args:
         chosen: columns number, decision, text, direct, tools (rates), benefit, benefit_low, benefit_high and
@@ -112,11 +106,11 @@ def question_rates(chosen: pl.DataFrame, counts: dict[str, int], confidence: flo
     bottom = top + sum(HEAD + LINE * part.height for _, part in parts)
     image, draw = _canvas(bottom + MARGIN)
     rates, benefits = Axis(365, 535, 0, 1), Axis(640, 770, -1, 1)
-    _text(draw, rates.left, MARGIN, "right answers:")
+    write(draw, (rates.left, MARGIN), "right answers:")
     for x, label, full in ((rates.left + 90, "direct", False), (rates.left + 145, "tools", True)):
         _dot(draw, x, MARGIN + 7, INK, full)
-        _text(draw, x + 8, MARGIN, label)
-    _text(draw, benefits.left - 5, MARGIN, f"benefit, {confidence:.0%} interval, points")
+        write(draw, (x + 8, MARGIN), label)
+    write(draw, (benefits.left - 5, MARGIN), f"benefit, {confidence:.0%} interval, points")
     rates.grid(draw, top, bottom, [(0, "0"), (0.25, ""), (0.5, "50 %"), (0.75, ""), (1, "100 %")])
     benefits.grid(draw, top, bottom, [(-1, "-100"), (-0.5, ""), (0, "0"), (0.5, ""), (1, "100")])
     y = top
@@ -125,7 +119,7 @@ def question_rates(chosen: pl.DataFrame, counts: dict[str, int], confidence: flo
         shown = f", {part.height} of them shown" if part.height < counts[name] else ""
         heading = f"{name}: {said} ({counts[name]:,}{shown})"
         draw.rectangle([MARGIN, y + 6, MARGIN + 11, y + 17], fill=colour)
-        _text(draw, MARGIN + 18, y + 4, heading, size=TITLE)
+        write(draw, (MARGIN + 18, y + 4), heading, size=TITLE)
         y += HEAD
         for row in part.iter_rows(named=True):
             _question(draw, y, row, colour, rates, benefits)
@@ -135,17 +129,17 @@ def question_rates(chosen: pl.DataFrame, counts: dict[str, int], confidence: flo
 
 def _question(draw: ImageDraw.ImageDraw, y: float, row: dict, colour: str, rates: Axis, benefits: Axis) -> None:
     middle = y + LINE / 2 - 2
-    _text(draw, MARGIN + 22, y, str(row["number"]), FAINT, anchor="ra")
-    _text(draw, MARGIN + 30, y, one_line(plain_letters(row["text"]), rates.left - MARGIN - 50))
+    write(draw, (MARGIN + 22, y), str(row["number"]), FAINT, anchor="ra")
+    write(draw, (MARGIN + 30, y), one_line(plain_letters(row["text"]), rates.left - MARGIN - 50))
     direct, tools = rates.at(row["direct"]), rates.at(row["tools"])
     draw.line([direct, middle, tools, middle], fill=colour, width=3)
     _dot(draw, direct, middle, colour, full=False, radius=DOT + 1)
     _dot(draw, tools, middle, colour, full=True, radius=DOT - (direct == tools))
     counts = [f"{row[right(arm)]}/{row[attempts(arm)]}" for arm in COMPARED]
-    _text(draw, (rates.right + benefits.left) / 2, y, " to ".join(counts), FAINT, anchor="ma")
+    write(draw, ((rates.right + benefits.left) / 2, y), " to ".join(counts), FAINT, anchor="ma")
     _interval(draw, benefits, middle, row["benefit_low"], row["benefit_high"], colour)
     _dot(draw, benefits.at(row["benefit"]), middle, colour, full=True, radius=DOT - 1)
-    _text(draw, WIDTH - MARGIN - 20, y, f"{round(100 * row['benefit']):+d}", anchor="ra")
+    write(draw, (WIDTH - MARGIN - 20, y), f"{round(100 * row['benefit']):+d}", anchor="ra")
 
 
 def rate_plane(cells: pl.DataFrame, steps: int) -> str:
@@ -165,17 +159,17 @@ def rate_plane(cells: pl.DataFrame, steps: int) -> str:
     draw.line([left, top + side, left + side, top], fill=INK)
     for share, label in ((0, "0"), (0.5, "50 %"), (1, "100 %")):
         place = along.at(share * steps)
-        _text(draw, left + place, top + side + 4, label, FAINT, anchor="ma")
-        _text(draw, left - 6, top + side - place, label, FAINT, anchor="rm")
-    _text(draw, left, top - 6, "right with tools", anchor="ls")
-    _text(draw, left + side / 2, top + side + 22, "right without (direct)", anchor="ma")
+        write(draw, (left + place, top + side + 4), label, FAINT, anchor="ma")
+        write(draw, (left - 6, top + side - place), label, FAINT, anchor="rm")
+    write(draw, (left, top - 6), "right with tools", anchor="ls")
+    write(draw, (left + side / 2, top + side + 22), "right without (direct)", anchor="ma")
     direct, tools, questions = (cells[name].to_numpy() for name in ("direct", "tools", "questions"))
     radius = np.maximum(np.sqrt(questions / max(questions.max(initial=1), 1)) * max(room / 2, 10), 1.5)
     for x, y, r, n in sorted(zip(direct, tools, radius, questions, strict=True), key=lambda disc: -disc[2]):
         centre = left + along.at(x), top + side - along.at(y)
         draw.ellipse([centre[0] - r, centre[1] - r, centre[0] + r, centre[1] + r], fill=_side(y - x))
         if r >= TEXT - 4 and width(f"{n:,}") < 1.7 * r:
-            _text(draw, *centre, f"{n:,}", "#ffffff", anchor="mm")
+            write(draw, centre, f"{n:,}", "#ffffff", anchor="mm")
     _plane_legend(draw, left + side + 40, top + 20, np.sign(tools - direct), questions)
     return markdown_image(image, "direct against tools, all questions")
 
@@ -185,13 +179,13 @@ def _side(difference: float) -> str:
 
 
 def _plane_legend(draw: ImageDraw.ImageDraw, x: float, y: float, side: np.ndarray, questions: np.ndarray) -> None:
-    _text(draw, x, y, "The area of a disc: questions with these rates", size=TITLE)
+    write(draw, (x, y), "The area of a disc: questions with these rates", size=TITLE)
     for sign, said in ((1, "more often right with tools"), (0, "as often"), (-1, "less often right with tools")):
         y += 26
         _dot(draw, x + 6, y + 8, _side(sign), full=True, radius=6)
-        _text(draw, x + 20, y, f"{int(questions[side == sign].sum()):,}  {said}", size=TITLE)
-    _text(draw, x, y + 34, "Single attempts differ by luck alone: without any effect", FAINT)
-    _text(draw, x, y + 54, "of tools there would be discs on both sides.", FAINT)
+        write(draw, (x + 20, y), f"{int(questions[side == sign].sum()):,}  {said}", size=TITLE)
+    write(draw, (x, y + 34), "Single attempts differ by luck alone: without any effect", FAINT)
+    write(draw, (x, y + 54), "of tools there would be discs on both sides.", FAINT)
 
 
 def gain_and_harm(parts: Sequence[tuple[str, pl.DataFrame]], confidence: float) -> str:
@@ -208,16 +202,16 @@ def gain_and_harm(parts: Sequence[tuple[str, pl.DataFrame]], confidence: float) 
     bottom = top + sum(HEAD + 30 * part.height for _, part in parts)
     image, draw = _canvas(bottom + MARGIN)
     axis = Axis(275, 615, -most, most)
-    _text(draw, axis.at(0) - 12, MARGIN, "harm: right without tools, wrong with", HARM, TITLE, anchor="ra")
-    _text(draw, axis.at(0) + 12, MARGIN, "gain: wrong without tools, right with", GAIN, TITLE)
+    write(draw, (axis.at(0) - 12, MARGIN), "harm: right without tools, wrong with", HARM, TITLE, anchor="ra")
+    write(draw, (axis.at(0) + 12, MARGIN), "gain: wrong without tools, right with", GAIN, TITLE)
     legend = f"percent, {confidence:.0%} intervals; stroke: what two attempts without tools differ by (churn)"
-    _text(draw, axis.at(0), MARGIN + LINE, legend, FAINT, anchor="ma")
+    write(draw, (axis.at(0), MARGIN + LINE), legend, FAINT, anchor="ma")
     tick = next(t for t in (0.5, 0.25, 0.2, 0.1, 0.05, 0.02) if t <= most / 1.5)
     axis.grid(draw, top, bottom, [(t * s, f"{100 * t:g} %") for t in (tick, 2 * tick) if t <= most for s in (-1, 1)])
     axis.grid(draw, top, bottom, [(0, "0")])
     y = top
     for heading, part in parts:
-        _text(draw, MARGIN, y + 6, heading, FAINT)
+        write(draw, (MARGIN, y + 6), heading, FAINT)
         y += HEAD
         for row in part.iter_rows(named=True):
             _both_ways(draw, axis, y, row)
@@ -226,8 +220,8 @@ def gain_and_harm(parts: Sequence[tuple[str, pl.DataFrame]], confidence: float) 
 
 
 def _both_ways(draw: ImageDraw.ImageDraw, axis: Axis, y: float, row: dict) -> None:
-    _text(draw, MARGIN, y - 2, one_line(plain_letters(row["name"]), 150), size=TITLE)
-    _text(draw, MARGIN, y + 13, _questions(row["questions"]), FAINT)
+    write(draw, (MARGIN, y - 2), one_line(plain_letters(row["name"]), 150), size=TITLE)
+    write(draw, (MARGIN, y + 13), _questions(row["questions"]), FAINT)
     for name, sign, colour in (("gain", 1, GAIN), ("harm", -1, HARM)):
         value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
         if value is None:
@@ -240,9 +234,9 @@ def _both_ways(draw: ImageDraw.ImageDraw, axis: Axis, y: float, row: dict) -> No
             x = axis.at(sign * row["churn"])
             draw.line([x, y - 4, x, y + 20], fill=INK, width=2)
         x, anchor = (axis.right + 12, "la") if sign > 0 else (axis.left - 12, "ra")
-        _text(draw, x, y + 1, in_percent(value, low, high), colour, anchor=anchor)
+        write(draw, (x, y + 1), in_percent(value, low, high), colour, anchor=anchor)
     if row["benefit"] is not None:
-        _text(draw, WIDTH - MARGIN, y + 1, f"net {round(100 * row['benefit'], 1) + 0.0:+.1f}", anchor="ra")
+        write(draw, (WIDTH - MARGIN, y + 1), f"net {round(100 * row['benefit'], 1) + 0.0:+.1f}", anchor="ra")
 
 
 def _questions(number: int) -> str:
@@ -254,7 +248,7 @@ def what_explains(by_task: pl.DataFrame, words: Sequence[str], confidence: float
 
     Args:
         by_task: columns name, questions, and each of PARTS with _low and _high.
-        words: what the controls explain, one line a row of `by_task`.
+        words: what the controls explain, one line per row of `by_task`.
     """
     names = [name for name, _, _ in PARTS]
     ends = by_task.select(f"{name}{end}" for name in names for end in ("", "_low", "_high")).to_numpy().astype(float)
@@ -263,7 +257,7 @@ def what_explains(by_task: pl.DataFrame, words: Sequence[str], confidence: float
     top, block = MARGIN + 2 * LINE, HEAD + len(PARTS) * LINE + 8
     image, draw = _canvas(top + block * by_task.height + MARGIN)
     axis = Axis(300, 690, low, high)
-    _text(draw, MARGIN, MARGIN, f"difference of pass rates in percentage points, {confidence:.0%} intervals", FAINT)
+    write(draw, (MARGIN, MARGIN), f"difference of pass rates in percentage points, {confidence:.0%} intervals", FAINT)
     step = next(t for t in (0.5, 0.25, 0.2, 0.1, 0.05, 0.02) if t <= (high - low) / 3 or t == 0.02)
     ticks = [(step * k, f"{100 * step * k:g}") for k in range(-int(-low / step), int(high / step) + 1)]
     axis.grid(draw, top, image.height - MARGIN, ticks)
@@ -271,8 +265,8 @@ def what_explains(by_task: pl.DataFrame, words: Sequence[str], confidence: float
         y = top + block * index + 4
         heading = f"{one_line(plain_letters(row['name']), 200, TITLE)}, {_questions(row['questions'])}"
         draw.rectangle([MARGIN, y, MARGIN + width(heading, TITLE) + 12 + width(said), y + 18], fill="#ffffff")
-        _text(draw, MARGIN, y, heading, size=TITLE)
-        _text(draw, MARGIN + width(heading, TITLE) + 12, y + 2, said, FAINT)
+        write(draw, (MARGIN, y), heading, size=TITLE)
+        write(draw, (MARGIN + width(heading, TITLE) + 12, y + 2), said, FAINT)
         y += HEAD - 2
         for name, label, colour in PARTS:
             _part(draw, axis, y, label, colour, row[name], row[f"{name}_low"], row[f"{name}_high"])
@@ -282,11 +276,11 @@ def what_explains(by_task: pl.DataFrame, words: Sequence[str], confidence: float
 
 def _part(draw: ImageDraw.ImageDraw, axis: Axis, y: float, label: str, colour: str, *estimate: float | None) -> None:
     value, low, high = estimate
-    _text(draw, axis.left - 15, y, label, anchor="ra")
+    write(draw, (axis.left - 15, y), label, anchor="ra")
     if value is None:
-        _text(draw, axis.at(0) + 6, y, "not measured", FAINT)
+        write(draw, (axis.at(0) + 6, y), "not measured", FAINT)
         return
     ends = sorted((axis.at(0), axis.at(value)))
     draw.rectangle([ends[0], y + 2, ends[1], y + 13], fill=colour)
     _interval(draw, axis, y + 7, low, high, FAINT if colour == INK else INK)
-    _text(draw, WIDTH - MARGIN, y, in_percent(value, low, high), anchor="ra")
+    write(draw, (WIDTH - MARGIN, y), in_percent(value, low, high), anchor="ra")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import polars as pl
 from PIL import Image, ImageDraw
 
-from reports.drawing import EMPTY, FAINT, INK, KEPT, LOST, TEXT, TITLE, font, markdown_image, one_line, width
+from reports.drawing import EMPTY, FAINT, KEPT, LOST, TITLE, markdown_image, one_line, width, write
 from reports.markdown import Markdown, markdown_table
 
 WIDTH, MARGIN, BARS, BAR_WIDTH, WORDS, NOTES = 860, 10, 180, 250, 440, 500
@@ -17,7 +17,7 @@ PANELS = 5
 ALL = "all sources"
 
 
-class Step(NamedTuple):
+class FunnelStep(NamedTuple):
     name: str
     rejected: list[tuple[str, int]]
     """Reason code and rows, most rows first."""
@@ -32,7 +32,7 @@ class Flow(NamedTuple):
 
     source: str
     came_in: int
-    steps: list[Step]
+    steps: list[FunnelStep]
 
     @property
     def came_out(self) -> int:
@@ -73,7 +73,7 @@ def _flow(source: str, steps: pl.DataFrame) -> Flow:
     )
     came_in = totals.filter(pl.col("reason") == "")["rows"].sum()
     taken = [
-        Step(part["step"][0], _summed(part.filter(pl.col("reason") != "").select("reason", "rows").iter_rows()))
+        FunnelStep(part["step"][0], _summed(part.filter(pl.col("reason") != "").select("reason", "rows").iter_rows()))
         for part in totals.partition_by("step", maintain_order=True)
     ]
     first = totals.filter((pl.col("reason") == "") & (pl.col("rows") > 0))["step"].head(1).to_list()
@@ -139,7 +139,7 @@ def _draw(flows: list[Flow]) -> Image.Image:
         _panel(draw, flow, y)
         y += _height(flow)
     if lines:
-        draw.text((MARGIN, y), "each source", fill=INK, font=font(TITLE))
+        write(draw, (MARGIN, y), "each source", size=TITLE)
         y += HEAD
     for flow in lines:
         _line(draw, flow, y)
@@ -147,7 +147,7 @@ def _draw(flows: list[Flow]) -> Image.Image:
     return image
 
 
-def _step_notes(step: Step) -> list[str]:
+def _step_notes(step: FunnelStep) -> list[str]:
     return _notes(step.rejected, WIDTH - NOTES - MARGIN, MOST_LINES)
 
 
@@ -158,39 +158,39 @@ def _height(flow: Flow) -> int:
 
 
 def _panel(draw: ImageDraw.ImageDraw, flow: Flow, y: int) -> None:
-    """One funnel: a bar for what came in, one a step for what it left and what it rejected, one for what came out."""
-    draw.text((MARGIN, y), one_line(flow.source, WIDTH - 2 * MARGIN, TITLE), fill=INK, font=font(TITLE))
+    """One funnel: a bar for what came in, one per step for what it left and what it rejected, one for what came out."""
+    write(draw, (MARGIN, y), one_line(flow.source, WIDTH - 2 * MARGIN, TITLE), size=TITLE)
     y += HEAD
     left = flow.came_in
     _bar(draw, y, "in", flow, left, 0)
-    draw.text((WORDS, y), f"{left:,}", fill=INK, font=font(TEXT))
+    write(draw, (WORDS, y), f"{left:,}")
     y += LINE + GAP
     for step in flow.steps:
         left -= step.rows
         _bar(draw, y, step.name, flow, left, step.rows)
         share = _percent(step.rows, flow.came_in)
-        draw.text((NOTES - MARGIN, y), share, fill=LOST if step.rows else FAINT, font=font(TEXT), anchor="ra")
+        write(draw, (NOTES - MARGIN, y), share, fill=LOST if step.rows else FAINT, anchor="ra")
         for note in _step_notes(step):
-            draw.text((NOTES, y), note, fill=INK, font=font(TEXT))
+            write(draw, (NOTES, y), note)
             y += LINE
         y += GAP
     _bar(draw, y, "out", flow, left, 0)
     out = f"{flow.came_out:,}  ({_percent(flow.came_out, flow.came_in)})"
-    draw.text((WORDS, y - 2), out, fill=INK, font=font(TITLE))
+    write(draw, (WORDS, y - 2), out, size=TITLE)
 
 
 def _line(draw: ImageDraw.ImageDraw, flow: Flow, y: int) -> None:
     """A source on one line: its name, a bar of what is left and what is not, and what took the most."""
     _bar(draw, y, flow.source, flow, flow.came_out, flow.came_in - flow.came_out)
     share = f"{_percent(flow.came_out, flow.came_in)} of {flow.came_in:,}"
-    draw.text((WORDS, y), share, fill=INK, font=font(TEXT))
+    write(draw, (WORDS, y), share)
     start = WORDS + 140
-    draw.text((start, y), _notes(flow.reasons, WIDTH - start - MARGIN, 1)[0], fill=FAINT, font=font(TEXT))
+    write(draw, (start, y), _notes(flow.reasons, WIDTH - start - MARGIN, 1)[0], FAINT)
 
 
 def _bar(draw: ImageDraw.ImageDraw, y: int, label: str, flow: Flow, left: int, lost: int) -> None:
     """A bar with its label: of all that came in, what is left, what was just lost, and what was lost before."""
-    draw.text((BARS - MARGIN, y), one_line(label, BARS - 2 * MARGIN), fill=INK, font=font(TEXT), anchor="ra")
+    write(draw, (BARS - MARGIN, y), one_line(label, BARS - 2 * MARGIN), anchor="ra")
     scale = BAR_WIDTH / max(flow.came_in, 1)
     kept, gone = (BARS + round(scale * max(rows, 0)) for rows in (left, left + lost))
     draw.rectangle([BARS, y, BARS + BAR_WIDTH, y + BAR], fill=EMPTY)
