@@ -14,10 +14,18 @@ from records.images.store import ImageStore
 from reports.markdown import markdown_table, plain
 from reports.samples import Thumbnails
 
-TEXT, CELL, ANSWER, CALLS = 400, 180, 60, 3
-"""Characters of a question, of what was written or came back, of an answer; calls that are shown."""
-LINES, COLUMNS = 14, 110
-"""Lines of code and their length."""
+TEXT = 400
+"""The most characters of a question."""
+CELL = 180
+"""The most characters of a text, a call or a result."""
+ANSWER = 60
+"""The most characters of an answer."""
+CALLS = 3
+"""The most calls of an attempt that are shown."""
+LINES = 14
+"""The most lines of code."""
+COLUMNS = 110
+"""The most characters of a line of code."""
 
 
 class ExampleKind(NamedTuple):

@@ -12,18 +12,27 @@ from reports import benefit_charts as charts
 from reports.attempts import examples
 from reports.markdown import Markdown, markdown_table, plain
 
-ROWS, TOOLS, FINEST = 40, 10, 16
-"""Questions of the picture question by question, tools that have a bar of their own, steps of the plane's axes."""
+ROWS = 40
+"""The most questions in the picture question by question."""
+TOOLS = 10
+"""The most tools that have a bar each."""
+FINEST = 16
+"""The most steps of the plane's axes."""
 TELLING = 0.01
-"""Share of attempts without a verdict from which it is said."""
-FEW_QUESTIONS, FEW_ATTEMPTS = 100, 8
-"""Below these numbers it is said that intervals are wide."""
+"""The share of attempts without a verdict from which on the page says it."""
+FEW_QUESTIONS = 100
+"""The number of questions below which the page says that intervals are wide."""
+FEW_ATTEMPTS = 8
+"""The number of attempts per arm below which the page says that intervals are wide."""
 ALL = "all"
+"""The name of the row of totals over all questions."""
 DONE = ("questions", "direct", "tools", "oracle", "churn", "benefit", "corrected_benefit", "gain", "harm")
+"""The totals that say what tools do."""
 SAID = (
     "call_only_questions", "result_only_questions", "call_only", "result_only", "habit", "content", "results_alone",
     "habit_share", "results_share",
 )  # fmt: skip
+"""The totals that say what the control arms explain."""
 
 
 def metadata(

@@ -41,8 +41,16 @@ PARTS = (
     ("content", "content of the results: tools - call_only", CONTENT),
     ("results_alone", "results alone: result_only - direct", RESULTS),
 )
-WIDTH, MARGIN, LINE, HEAD, DOT = 860, 10, 20, 26, 4
-"""Pixels: of a picture, around it, of a line, of a heading, radius of a dot."""
+WIDTH = 860
+"""The width of a picture in pixels."""
+MARGIN = 10
+"""Pixels that stay empty at each edge."""
+LINE = 20
+"""The height of a line in pixels."""
+HEAD = 26
+"""The height of a heading in pixels."""
+DOT = 4
+"""The radius of a dot in pixels."""
 
 
 class Axis:

@@ -25,18 +25,39 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-KEPT, LOST, EMPTY, INK, FAINT = "#b8860b", "#c0392b", "#ececec", "#222222", "#777777"
-TEXT, TITLE = 12, 14
+KEPT = "#b8860b"
+"""The colour of rows that are left."""
+LOST = "#c0392b"
+"""The colour of rows that a step rejected."""
+EMPTY = "#ececec"
+"""The colour of what was lost before, and of grid lines."""
+INK = "#222222"
+"""The colour of letters."""
+FAINT = "#777777"
+"""The colour of letters that come second, and of what is undecided."""
+TEXT = 12
+"""The height of ordinary letters in pixels."""
+TITLE = 14
+"""The height of a heading's letters in pixels."""
 LIKE = str.maketrans(
     "\u2010\u2011\u2012\u2013\u2014\u2212\u2018\u2019\u201c\u201d\u00d7\u00f7\u2264\u2265", "------''\"\"x/<>"
 )
 """Signs that the font lacks and what stands for them."""
-GAIN, HARM, HABIT, CONTENT, RESULTS = "#0072b2", "#d55e00", "#cc79a7", "#009e73", "#56b4e9"
-"""Colours that colour-blind people can tell apart (Okabe and Ito 2008, "Color Universal Design")."""
+# Colours that colour-blind people can tell apart (Okabe and Ito 2008, "Color Universal Design").
+GAIN = "#0072b2"
+"""The colour of gain."""
+HARM = "#d55e00"
+"""The colour of harm."""
+HABIT = "#cc79a7"
+"""The colour of what the habit of calling explains."""
+CONTENT = "#009e73"
+"""The colour of what the content of the results explains."""
+RESULTS = "#56b4e9"
+"""The colour of what results alone give."""
 GREYS = ("#aaaaaa", "#cccccc")
+"""Two greys that smooth the edges of letters."""
 COLOURS = ("#ffffff", KEPT, LOST, EMPTY, INK, FAINT, *GREYS, GAIN, HARM, HABIT, CONTENT, RESULTS)
-"""All that a picture has: up to sixteen take half the bytes that shades without number would; the greys smooth the
-letters."""
+"""All colours of a picture: up to sixteen take half the bytes that free shades would."""
 
 
 @functools.cache

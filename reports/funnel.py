@@ -9,15 +9,39 @@ from PIL import Image, ImageDraw
 from reports.drawing import EMPTY, FAINT, KEPT, LOST, TITLE, markdown_image, one_line, width, write
 from reports.markdown import Markdown, markdown_table
 
-WIDTH, MARGIN, BARS, BAR_WIDTH, WORDS, NOTES = 860, 10, 180, 250, 440, 500
-"""Pixels: the picture, its margin, where bars start and how long a whole one is, where words and reasons start."""
-LINE, BAR, GAP, HEAD, BELOW, MOST_LINES = 16, 13, 3, 22, 14, 12
+WIDTH = 860
+"""The picture's width in pixels."""
+MARGIN = 10
+"""Pixels that stay empty at each edge."""
+BARS = 180
+"""Pixels from the left to the start of the bars."""
+BAR_WIDTH = 250
+"""The length in pixels of a bar of all rows."""
+WORDS = 440
+"""Pixels from the left to the numbers behind a bar."""
+NOTES = 500
+"""Pixels from the left to the reasons."""
+LINE = 16
+"""The height of a line in pixels."""
+BAR = 13
+"""The height of a bar in pixels."""
+GAP = 3
+"""Pixels between two steps."""
+HEAD = 22
+"""The height of a heading in pixels."""
+BELOW = 14
+"""Pixels below a funnel."""
+MOST_LINES = 12
+"""The most lines that the reasons of one step take."""
 PANELS = 5
-"""Up to so many sources get a funnel of their own; more get a line each below the funnel of all."""
+"""The most sources that get a funnel each; more get a line each below the funnel of all."""
 ALL = "all sources"
+"""The name of the funnel of all sources."""
 
 
 class FunnelStep(NamedTuple):
+    """A step and what it rejected."""
+
     name: str
     rejected: list[tuple[str, int]]
     """Reason code and rows, most rows first."""
