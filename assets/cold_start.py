@@ -22,8 +22,8 @@ from records.tables import TableFile, from_frame, to_frame
 from records.trajectory import Rollout, ToolResult, Trajectory
 from records.workspace import Workspace
 from reports.markdown import Markdown
-from rollouts.agent import replay
 from rollouts.models.roles import Models
+from rollouts.tool_calls import replay
 from rollouts.tools import assets_of
 
 

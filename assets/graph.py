@@ -15,7 +15,7 @@ from measurement.arms import check_controls
 from records.recipe import Recipe
 from records.recipe.section import RecipeError
 from rollouts.dialects import get_dialect
-from rollouts.prompts.build import read_examples
+from rollouts.prompts.examples import read_examples
 from rollouts.tools import check_tools
 from sources.open import check_corpus, check_source, must_be_checked_against
 from training.formats import get_format

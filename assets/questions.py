@@ -8,7 +8,7 @@ from assets.sources import benchmark_name, benchmark_sources, source_keys
 from assets.stage import StageAssets
 from filters.caches.compared_images import ComparisonCache
 from filters.duplicates.embeddings import Embedder
-from filters.questions.curate import STEPS, curate
+from filters.questions.curate import STEPS, EvaluationSets, curate
 from filters.questions.splits import STAGE, draw_held_out, on_several_sides
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import TASKS, Question, Reject
@@ -18,7 +18,7 @@ from records.workspace import Workspace, rejects_table
 from reports.funnel import funnel
 from reports.markdown import counts
 from reports.samples import contamination, pairs, reject_samples, sample_questions
-from rollouts.prompts.build import read_examples
+from rollouts.prompts.examples import read_examples
 from sources.refresh import images_table
 
 SOURCE_STAGE = "source"
@@ -66,7 +66,7 @@ def stage(recipe: Recipe) -> StageAssets:
         facts = image_facts(workspace, names + evaluation)
         known = benchmark_rows(workspace, recipe)
         compare = ComparisonCache(workspace.tables, workspace.data, workspace.images.get, rules.decontamination)
-        curated = curate(table, facts, rules, shown, known, compare, embed)
+        curated = curate(table, facts, rules, shown, EvaluationSets(known, compare), embed)
         kept, apart = draw_held_out(curated.kept, recipe.split.held_out, recipe.split.salt)
         rejects = pl.concat([curated.rejects, apart])
         at_sources = stack([workspace.tables.read(rejects_table(name)) for name in names], Reject)

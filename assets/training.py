@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from assets.stage import StageAssets
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.recipe import Recipe
 from records.workspace import Workspace
 from reports.markdown import markdown_table
@@ -129,7 +129,7 @@ def sft_checkpoint(
     sft_training_set: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     data = workspace.folder("training_sets") / "sft" / "trl_messages" / "train.parquet"
-    settings = workspace.recipe.sft.model_dump(exclude={"formats"})
+    settings = hashed(workspace.recipe.sft, leaving_out={"formats"})
     return _checkpoint(context, workspace, models, "sft", data, sft_training_set, settings, {})
 
 
@@ -148,7 +148,7 @@ def rl_checkpoint(
     rl_training_set: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
     data = workspace.folder("training_sets") / "rl" / "trl_prompts" / "train.parquet"
-    settings = workspace.recipe.rl.model_dump(exclude={"formats"})
+    settings = hashed(workspace.recipe.rl, leaving_out={"formats"})
     more = {
         "recipe": workspace.recipe.model_dump(mode="json"),
         "data_root": workspace.data,

@@ -33,13 +33,13 @@ from pipelines.recipe_file import recipe_path
 from records.question import Question
 from records.trajectory import Message
 from records.workspace import Workspace
-from rollouts.agent import Setting
 from rollouts.dialects.plain_tags import PlainTags
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, Request
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.roles import Models
-from rollouts.waves import OpenQuestion, roll_out
+from rollouts.setting import Setting
+from rollouts.waves import OpenQuestion, Waves
 from sources.open import load_source
 
 SINGLE_TOKENS = 64
@@ -123,10 +123,10 @@ async def through_pipeline(
     start = time.monotonic()
     with Ledger(place.ledger) as ledger:
         todo = (OpenQuestion(question) for question in questions)
-        late = await roll_out(
-            todo, len(questions), prepared, (1,), lambda n, s: False, recorder, ledger, model.concurrency,
-            lambda line: None, arm.name, first,
-        )  # fmt: skip
+        waves = Waves(
+            prepared, (1,), lambda n, s: False, recorder, ledger, model.concurrency, lambda line: None, arm.name, first
+        )
+        late = await waves.roll_out(todo, len(questions))
         ledger.flush()
         seconds, tools = time.monotonic() - start, ledger.made["tool"]
     await model.aclose()

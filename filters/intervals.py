@@ -12,7 +12,7 @@ DRAWS = 2_000
 _NORMAL_FROM, _NORMAL_SKEWNESS = 1_000, 0.05
 """Questions from which, and skewness up to which, a sum of drawn values is taken to be normal."""
 _BLOCK = 2_000_000
-"""Numbers held at once."""
+"""Numbers in memory at once."""
 
 
 def wilson(right: pl.Expr, attempts: pl.Expr, confidence: float = 0.95) -> tuple[pl.Expr, pl.Expr]:
@@ -29,12 +29,12 @@ def wilson(right: pl.Expr, attempts: pl.Expr, confidence: float = 0.95) -> tuple
 
 
 def bootstrap_mean(values: Sequence[float], confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Bootstrap interval of a mean, as of `bootstrap_ratio`.
+    """Bootstrap interval of a mean, by `bootstrap_ratio`.
 
-    One value a question: attempts at one question are not independent of each other.
+    There is one value per question: attempts at one question are not independent of each other.
     """
-    given = np.asarray(values, dtype=float)
-    return bootstrap_ratio(given, np.ones(len(given)), np.ones(len(given), int), confidence, seed)
+    ratios = np.asarray(values, dtype=float)
+    return bootstrap_ratio(ratios, np.ones(len(ratios)), np.ones(len(ratios), int), confidence, seed)
 
 
 def bootstrap_ratio(

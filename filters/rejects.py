@@ -9,19 +9,19 @@ from records.tables import schema
 def reject_rows(
     frame: pl.DataFrame, stage: str, reason: pl.Expr | str, detail: pl.Expr | str, row_id: str = "question_id"
 ) -> pl.DataFrame:
-    """One Reject for each row of `frame`; `reason` and `detail` are texts or expressions over it."""
+    """One Reject per row of `frame`; `reason` and `detail` are texts or expressions over it."""
 
     def text(name: str) -> pl.Expr:
         return pl.col(name) if name in frame.columns else pl.lit("")
 
-    def given(value: pl.Expr | str) -> pl.Expr:
+    def expression(value: pl.Expr | str) -> pl.Expr:
         return pl.lit(value) if isinstance(value, str) else value
 
     rows = frame.select(
         row_id=pl.col(row_id),
         stage=pl.lit(stage),
-        reason=given(reason),
-        detail=given(detail),
+        reason=expression(reason),
+        detail=expression(detail),
         task=text("task"),
         source=text("source"),
     )

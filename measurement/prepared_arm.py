@@ -8,15 +8,16 @@ import polars as pl
 from measurement.arms import Arm, tools_arm
 from measurement.toolbox import Toolbox
 from records.evidence import KEY as EVIDENCE_KEY
-from records.evidence import read_aid
-from records.identity import content_hash
+from records.evidence import read_evidence
+from records.identity import content_hash, hashed
 from records.question import Question, Task
 from records.trajectory import Message
 from records.workspace import Workspace
-from rollouts.agent import Setting
 from rollouts.dialects import get_dialect
-from rollouts.prompts.build import build_prompt, read_examples, template_fingerprint
+from rollouts.prompts.build import PromptSetting, build_prompt, template_fingerprint
+from rollouts.prompts.examples import read_examples
 from rollouts.prompts.prefilled_results import aid_results
+from rollouts.setting import Setting
 from rollouts.tools import Tool
 from rollouts.withheld import withhold
 
@@ -32,8 +33,9 @@ class PreparedArm:
     def __init__(self, arm: Arm, toolbox: Toolbox) -> None:
         self.arm, self.toolbox = arm, toolbox
         recipe = toolbox.workspace.recipe
-        self._dialect, self._examples = get_dialect(recipe.dialect), read_examples(recipe.examples)
         self.sees_images = recipe.models.role(arm.role).sees_images
+        self._dialect = get_dialect(recipe.dialect)
+        self._prompts = PromptSetting(self._dialect, read_examples(recipe.examples), self.sees_images)
         self._settings: dict[Task, Setting] = {}
 
     @property
@@ -43,7 +45,7 @@ class PreparedArm:
 
     def _shown(self, task: Task) -> Mapping[str, Tool]:
         """The recipe's tools for a task, if the prompts of the form show their calls or results."""
-        return self.toolbox.of_task(task) if self.arm.form.in_examples else {}
+        return self.toolbox.of_task(task) if self.arm.form.shows_tools else {}
 
     def offered(self, task: Task) -> Mapping[str, Tool]:
         """The tools that may be called at questions of a task."""
@@ -68,12 +70,13 @@ class PreparedArm:
 
     def _setting(self, task: Task) -> Setting:
         arm, shown = self.arm, list(self._shown(task).values())
-        template = template_fingerprint(task, self._dialect, shown, self._examples, self.sees_images, arm.form.name)
+        template = template_fingerprint(task, self._prompts, shown, arm.form)
         if arm.form.prefilled == "tool_results":  # other attempts with tools bring other results
             donor = PreparedArm(tools_arm(self.workspace.recipe), self.toolbox)
             template = content_hash([template, donor.setting(task).fingerprint("")])
         offered, images = self.offered(task), self.workspace.images
-        return Setting(arm.name, self._dialect, offered, arm.sampling, images, self.sees_images, template)
+        prefilled = arm.form.prefilled is not None
+        return Setting(arm.name, self._dialect, offered, arm.sampling, images, self.sees_images, template, prefilled)
 
     def askable(self, questions: pl.DataFrame) -> pl.DataFrame:
         """The questions that attempts can be made at, in order, with a column `aid`.
@@ -99,12 +102,14 @@ class PreparedArm:
             prefilled = aid_results(question, self.workspace.images, self.sees_images)
             evidence = evidence_id(question.extra, len(question.images) if self.sees_images else 0)
             setting = self.setting(question.task, evidence)
-        shown, form = list(self._shown(question.task).values()), self.arm.form.name
-        return setting, build_prompt(question, self._dialect, shown, self._examples, self.sees_images, form, prefilled)
+        shown = list(self._shown(question.task).values())
+        return setting, build_prompt(question, self._prompts, shown, self.arm.form, prefilled)
 
 
 def evidence_id(extra: str, images: int) -> str:
     """Identity of the evidence in a question's `extra`, as far as it is text or within `images` images; "" without."""
-    aid = read_aid(extra)
-    boxes = [box.model_dump() for box in aid.boxes if box.image < images] if aid else []
-    return content_hash([aid.texts, boxes]) if aid and (aid.texts or boxes) else ""
+    evidence = read_evidence(extra)
+    if evidence is None:
+        return ""
+    boxes = [hashed(box) for box in evidence.boxes if box.image < images]
+    return content_hash([evidence.texts, boxes]) if evidence.texts or boxes else ""

@@ -19,8 +19,8 @@ from records.identity import canonical_json
 from records.question import Question
 from records.tables import from_frame
 from records.trajectory import Message
-from rollouts.agent import sampling_identity
 from rollouts.ledger.ledger import Ledger
+from rollouts.setting import sampling_identity
 from rollouts.waves import OpenQuestion
 
 INDEX = [
@@ -187,5 +187,5 @@ def open_questions(
                 question,
                 {first + s: c for s, c in zip(samples or (), correct or (), strict=True)},
                 samples=wanted if fixed else None,
-                given=None if obtained is None else {first + s: result for s, result in obtained.items()},
+                prefilled=None if obtained is None else {first + s: result for s, result in obtained.items()},
             )

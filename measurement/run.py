@@ -23,7 +23,7 @@ from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import ModelOutage
 from rollouts.models.endpoint import Endpoint
 from rollouts.prompts.prefilled_results import results_of
-from rollouts.waves import OpenQuestion, roll_out
+from rollouts.waves import OpenQuestion, Waves
 
 MAX_UNFINISHED_SHARE = 0.05
 """Share of rollouts that faults of ours may leave unfinished before a stage fails."""
@@ -106,10 +106,11 @@ class ArmRunner:
     async def _roll_out(self, prepared: PreparedArm, todo: Iterator[OpenQuestion], total: int) -> list[Rollout]:
         arm = prepared.arm
         try:
-            return await roll_out(
-                todo, total, prepared.prompt, arm.rule.waves, arm.rule.is_open, self.model,
-                self.ledger, self.model.concurrency, self.log.info, arm.name, arm.first_sample,
+            waves = Waves(
+                prepared.prompt, arm.rule.waves, arm.rule.is_open, self.model, self.ledger, self.model.concurrency,
+                self.log.info, arm.name, arm.first_sample,
             )  # fmt: skip
+            return await waves.roll_out(todo, total)
         finally:
             await self.model.aclose()
 

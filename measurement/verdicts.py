@@ -4,18 +4,26 @@ The ledger keeps the answer and the verdict that was reached when a rollout fini
 makes a stored verdict stale; the new one is kept beside the rollouts, so that it is reached once.
 """
 
+import asyncio
+
 import polars as pl
 
-from records.question import Question
+from records.question import AnswerType, Question
 from records.tables import from_frame
+from rollouts.judges import Verifier
+from rollouts.judges.rules import RULES
 from rollouts.ledger.ledger import Ledger
 from rollouts.waves import NOT_AN_ATTEMPT
-from verdicts.rules import judge, judged_with
 
 _COLUMNS = ["rollout_id", "question_id", "stop_reason", "correct", "verdict", "judged_with"]
 
+AT_ONCE = 64
+"""Answers that the verifier is asked about at the same time."""
 
-def with_current_verdicts(ledger: Ledger, rows: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+
+def with_current_verdicts(
+    ledger: Ledger, rows: pl.DataFrame, questions: pl.DataFrame, verifier: Verifier = RULES
+) -> pl.DataFrame:
     """`rows` of the ledger with the columns correct, verdict and judged_with as this verifier has them.
 
     Args:
@@ -26,7 +34,7 @@ def with_current_verdicts(ledger: Ledger, rows: pl.DataFrame, questions: pl.Data
     against = questions.select("question_id", "answer_type", "aliases")
     kinds = against.select("answer_type", "aliases").unique()
     kinds = kinds.with_columns(
-        current=pl.Series([judged_with(kind, aliases) for kind, aliases in kinds.iter_rows()], dtype=pl.String)
+        current=pl.Series([_fingerprint(verifier, *kind) for kind in kinds.iter_rows()], dtype=pl.String)
     )
     current = against.join(kinds, on=["answer_type", "aliases"], nulls_equal=True).select("question_id", "current")
     rows = rows.join(current, on="question_id", how="left", maintain_order="left")
@@ -41,7 +49,7 @@ def with_current_verdicts(ledger: Ledger, rows: pl.DataFrame, questions: pl.Data
     stored = ledger.verdicts.read(["key", "correct", "verdict"]).unique("key", keep="first")
     missing = stale.join(stored, on="key", how="anti")
     if missing.height:
-        reached = _judge(ledger, missing, questions)
+        reached = asyncio.run(_judge(ledger, missing, questions, verifier))
         ledger.verdicts.append(reached)
         stored = pl.concat([stored, reached])
     renewed = stale.join(stored, on="key").select(
@@ -58,15 +66,24 @@ def with_current_verdicts(ledger: Ledger, rows: pl.DataFrame, questions: pl.Data
     )
 
 
-def _judge(ledger: Ledger, missing: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+def _fingerprint(verifier: Verifier, answer_type: AnswerType, aliases: list[str] | None) -> str:
+    """The verifier's fingerprint, which depends on these two fields of a question alone."""
+    return verifier.fingerprint(
+        Question(
+            source="", source_row="", task="math", text="", answer="", answer_type=answer_type, aliases=aliases or []
+        )
+    )
+
+
+async def _judge(ledger: Ledger, missing: pl.DataFrame, questions: pl.DataFrame, verifier: Verifier) -> pl.DataFrame:
     """Verdicts on the answers of these rollouts: key, correct, verdict."""
     answers = ledger.select(["rollout_id", "answer"], pl.col("rollout_id").is_in(missing["rollout_id"].implode()))
     asked = questions.join(missing, on="question_id", how="semi")
     by_id = {question.question_id: question for question in from_frame(asked, Question)}
     reached = []
-    for key, question_id, answer in missing.join(answers, on="rollout_id").select(
-        "key", "question_id", "answer"
-    ).iter_rows():  # fmt: skip
-        verdict = judge(answer, by_id[question_id])
-        reached.append((key, verdict.correct, verdict.how))
+    todo = missing.join(answers, on="rollout_id").select("key", "question_id", "answer")
+    for part in todo.iter_slices(AT_ONCE):
+        rows = part.rows()
+        verdicts = await asyncio.gather(*(verifier.verify(answer, by_id[asked]) for _, asked, answer in rows))
+        reached += [(row[0], verdict.correct, verdict.how) for row, verdict in zip(rows, verdicts, strict=True)]
     return pl.DataFrame(reached, schema=ledger.verdicts.kind.schema, orient="row")

@@ -1,1 +1,2 @@
-"""What everything is made of: the row types, their tables, the image store and the recipe. Imports no other room."""
+"""The records are what everything is made of: row types, tables, the image store, the recipe and the workspace. They
+import no other room."""

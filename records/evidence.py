@@ -1,8 +1,8 @@
-"""What a source knows to hold the answer of a question: the annotated regions of its images, and passages of text.
+"""The evidence that a source annotates a question with: texts and regions of its images that hold the answer.
 
-An arm of attempts is shown it, so that a question that only needs the right look or page can be told from one that the
+The arm `oracle` is shown it, so that a question that only needs the right region or page can be told from one that the
 model cannot answer: DeepEyes (Zheng et al., arXiv 2505.14362) trains on questions that are wrong alone and right with
-the annotated crop. The aid stands in the question's `extra`, which is no part of its identity.
+the annotated crop. The evidence is kept in the question's `extra`, which is not part of its identity.
 """
 
 import json
@@ -11,10 +11,12 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 KEY = "aid"
+"""The key in a question's `extra`; stored tables use it, so it keeps its first name."""
 MOST = 32
-"""Texts, and boxes, of one question at most."""
+"""The most texts, and the most boxes, of one question."""
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+"""A position along a side of an image, from 0 to 1."""
 
 
 class Box(BaseModel):
@@ -23,7 +25,7 @@ class Box(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: Annotated[int, Field(ge=0)] = 0
-    """Which of the question's images, from 0."""
+    """The number of the image among the question's images, from 0."""
     left: Share
     top: Share
     right: Share
@@ -36,8 +38,8 @@ class Box(BaseModel):
         return self
 
 
-class Aid(BaseModel):
-    """The annotated aid of one question: at least one text or box."""
+class Evidence(BaseModel):
+    """The annotated evidence of one question: at least one text or box."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,19 +49,19 @@ class Aid(BaseModel):
     @model_validator(mode="after")
     def _some(self) -> Self:
         if not self.texts and not self.boxes:
-            raise ValueError("an aid without a text or a box")
+            raise ValueError("evidence without a text or a box")
         return self
 
 
-def read_aid(extra: str) -> Aid | None:
-    """The aid in a question's `extra` (JSON text); None where there is none, or none that can be read."""
+def read_evidence(extra: str) -> Evidence | None:
+    """The evidence in a question's `extra` (JSON text); None if there is none, or none that can be read."""
     try:
         values = json.loads(extra)
-        return Aid.model_validate(values[KEY]) if isinstance(values, dict) and KEY in values else None
-    except (ValueError, RecursionError):  # no JSON, or (ValidationError is a ValueError) no Aid
+        return Evidence.model_validate(values[KEY]) if isinstance(values, dict) and KEY in values else None
+    except (ValueError, RecursionError):  # not JSON, or (ValidationError is a ValueError) not Evidence
         return None
 
 
-def write_aid(extra: dict[str, Any], aid: Aid) -> dict[str, Any]:
-    """`extra` with the aid in it, ready for JSON."""
-    return {**extra, KEY: aid.model_dump()}
+def write_evidence(extra: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+    """`extra` with the evidence in it, ready for JSON."""
+    return {**extra, KEY: evidence.model_dump()}

@@ -1,6 +1,6 @@
-"""A question with a checkable answer, and a row that was turned away."""
+"""A question with a checkable answer, a document of a corpus, and a row that was rejected."""
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,7 +18,7 @@ class Question(BaseModel):
 
     source: str
     source_row: str
-    """Where in the source the row came from; only for people, no part of the identity."""
+    """The place of the row in its source. It is only for people and not part of the identity."""
     task: Task
     text: str
     images: list[str] = Field(default_factory=list)
@@ -30,7 +30,7 @@ class Question(BaseModel):
     """Other texts that count as the answer."""
     licence: str = "unknown"
     extra: str = "{}"
-    """JSON text."""
+    """Whatever else the source says about the question, as JSON text. It is not part of the identity."""
     question_id: str = ""
 
     def model_post_init(self, _context: object) -> None:
@@ -39,7 +39,7 @@ class Question(BaseModel):
 
 
 class Reject(BaseModel):
-    """A row that a stage turned away. `reason` is a code to count by, `detail` a sentence to read."""
+    """A row that a stage rejected. `reason` is a code to count by, `detail` a sentence to read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,6 +55,7 @@ class Document(BaseModel):
     """One text of a corpus that a search tool searches."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("document_id", "title", "text", "source")
 
     document_id: str
     title: str

@@ -1,4 +1,4 @@
-"""Tables of rows: a polars schema for each row type, conversion both ways without loss, and where tables are kept.
+"""Tables of rows: a polars schema per row type, lossless conversion both ways, and the store.
 
 Scalars and lists of text become columns of their own; anything nested that varies by row (messages, tool calls)
 becomes JSON text, because unifying Arrow structs pads them with nulls that end up in prompts.
@@ -18,7 +18,7 @@ import pyarrow.dataset as pa_dataset
 from pydantic import BaseModel, TypeAdapter
 
 SCHEMA_VERSION = 1
-"""Raised when a row type changes in a way that an older reader could not read."""
+"""The version of the row types; it is raised when an older reader could not read a changed one."""
 VERSION_KEY = "touchstone.schema_version"
 
 _SCALARS: dict[Any, pl.DataType] = {
@@ -28,7 +28,7 @@ Row = TypeVar("Row", bound=BaseModel)
 
 
 class SchemaError(RuntimeError):
-    """A stored table cannot be read by this version, or is no table of ours."""
+    """A stored table cannot be read by this version, or is not a table of Touchstone."""
 
 
 def _plain(annotation: Any) -> Any:
@@ -86,9 +86,9 @@ def stack(frames: Iterable[pl.DataFrame], model: type[BaseModel]) -> pl.DataFram
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table that is in a local parquet file already (with its schema version), because it may not fit in memory.
+    """A table in a local parquet file (with its schema version), because it may not fit in memory.
 
-    The file is alone in a folder of its own; whoever takes the table over removes both.
+    The file is alone in its folder; `TableStore.adopt` removes both.
     """
 
     path: Path
@@ -99,7 +99,7 @@ class TableFile:
 
 
 def _part(path: str) -> str:
-    """Where a table is written before it is moved to its path; two runs at once may write the same table."""
+    """The path that a table is written to before it is moved into place; two runs may write the same table at once."""
     return f"{path}.{uuid.uuid4().hex[:8]}.tmp"
 
 
@@ -141,14 +141,14 @@ class TableStore:
 
         Raises:
             FileNotFoundError: it was never written; the message says which asset writes it.
-            SchemaError: it was written by a newer version, or is no table of ours.
+            SchemaError: it was written by a newer version, or is not a table of Touchstone.
         """
         fs, path = self._checked(name)
         with fs.open(path, "rb") as file:
             return pl.read_parquet(file)
 
     def scan(self, name: str) -> pl.LazyFrame:
-        """A table to be read in part, or as a stream. Raises as `read` does."""
+        """A table to be read in part, or as a stream. Raises FileNotFoundError and SchemaError like `read`."""
         fs, path = self._checked(name)
         return pl.scan_pyarrow_dataset(pa_dataset.dataset(path, filesystem=fs, format="parquet"))
 
@@ -159,7 +159,7 @@ class TableStore:
         with fs.open(path, "rb") as file:
             stored = pl.read_parquet_metadata(file).get(VERSION_KEY)
         if stored is None or not stored.isdigit():
-            raise SchemaError(f"{self.path(name)} carries no schema version: it is no table of Touchstone's")
+            raise SchemaError(f"{self.path(name)} carries no schema version: it is not a table of Touchstone")
         if int(stored) > SCHEMA_VERSION:
             raise SchemaError(
                 f"{self.path(name)} has schema version {stored}, this Touchstone reads up to {SCHEMA_VERSION}: "

@@ -1,9 +1,9 @@
-"""A conversation in neutral form, and what rolling a model out on a question leaves behind.
+"""A conversation in neutral form, and the record of one rollout of a model on a question.
 
-Dialects turn messages to and from a model's own text; formats turn them into what a trainer reads.
+Dialects turn messages into requests and read completions as messages; formats turn messages into what a trainer reads.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,7 @@ class Block(BaseModel):
     """A piece of content: a text, or an image by its hash."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("type", "text", "image")
 
     type: Literal["text", "image"]
     text: str = ""
@@ -28,15 +29,17 @@ class ToolCall(BaseModel):
     """A call as the model wrote it; `arguments` is JSON text and code in it is byte for byte what runs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("name", "arguments")
 
     name: str
     arguments: str
 
 
 class ToolResult(BaseModel):
-    """What came back. `outcome` is about the call alone: `infrastructure` is never the model's doing."""
+    """The result of a call. `outcome` is about the call alone: `infrastructure` is never the model's fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("outcome", "text", "images", "seconds")
 
     outcome: Outcome
     text: str = ""
@@ -46,9 +49,10 @@ class ToolResult(BaseModel):
 
 
 class Message(BaseModel):
-    """One turn."""
+    """One turn of a conversation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    ALWAYS_HASHED: ClassVar = ("role", "content", "reasoning", "tool_calls", "answer", "raw", "name")
 
     role: Role
     content: list[Block] = Field(default_factory=list)
@@ -57,9 +61,9 @@ class Message(BaseModel):
     answer: str | None = None
     """The final answer, when this assistant turn gives one."""
     raw: str | None = None
-    """The assistant's own text, exactly: what its dialect shows it again, so that history is never rewritten."""
+    """The assistant's own text, exactly. Its dialect shows it this text again, so that history is never rewritten."""
     name: str = ""
-    """For role `tool`: which tool answered."""
+    """The tool that answered, for role `tool`."""
 
     @property
     def text(self) -> str:
@@ -99,7 +103,7 @@ class Rollout(BaseModel):
     arm: str
     model_fingerprint: str
     prompt_fingerprint: str
-    """Of this very prompt."""
+    """Fingerprint of the prompt as it was shown."""
     setting: str = ""
     """Fingerprint of what all attempts of one arm at questions of one task share: the model, the way prompts are made,
     sampling, tools. Attempts at one question in one setting differ in the sample index alone."""
@@ -113,7 +117,7 @@ class Rollout(BaseModel):
     prompt: list[Message]
     """System, worked examples and the question."""
     messages: list[Message]
-    """What came after the prompt."""
+    """The turns after the prompt."""
     answer: str | None
     tool_calls: list[ExecutedCall]
     prompt_tokens: int
@@ -122,7 +126,7 @@ class Rollout(BaseModel):
     """Seconds of model and tool time, as first measured (a call read from the ledger keeps its first time)."""
     stop_reason: StopReason
     error_class: str = ""
-    """For `unfinished` rollouts: which failure lasted. Such a rollout counts as no attempt at all."""
+    """The failure that lasted, for an `unfinished` rollout. Such a rollout does not count as an attempt."""
     correct: bool | None = None
     """The verdict; None until judged, and always None for an unfinished rollout."""
     verdict: str = ""

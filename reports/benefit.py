@@ -184,7 +184,7 @@ def gain_and_harm(by_task: pl.DataFrame, by_tool: pl.DataFrame, confidence: floa
     picture = charts.gain_and_harm([(heading, part) for heading, part in parts if part.height], confidence)
     return (
         f"{picture}\n\nGain: an attempt without tools is wrong and one with them right; harm: the reverse. "
-        "Gain - harm = benefit (net). The black mark is churn: how much two attempts *without* tools differ. Gain or "
+        "Gain - harm = benefit (net). The upright mark is churn: how much two attempts *without* tools differ. Gain or "
         "harm below it may be chance."
     )
 

@@ -4,35 +4,37 @@ Each takes a table and gives a markdown image of some kB. Where a number is null
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from PIL import Image, ImageDraw
 
 from filters.benefit.columns import COMPARED, attempts, right
 from reports.drawing import (  # fmt: skip
     CONTENT,
-    EMPTY,
     FAINT,
     GAIN,
     HABIT,
     HARM,
     INK,
     RESULTS,
-    TEXT,
-    TITLE,
+    columns,
     markdown_image,
+    new_figure,
     one_line,
-    plain_letters,
-    width,
-    write,
+    say,
+    scale,
+    strokes,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DECISIONS = {
     "gain": ("tools help", GAIN),
     "harm": ("tools harm", HARM),
-    "open": ("still open", FAINT),
-    "none": ("tools make no difference", INK),
+    "open": ("still open", INK),
+    "none": ("tools make no difference", CONTENT),
 }
 """What a decision says, and its colour; in the order that pictures and tables show them."""
 PARTS = (
@@ -41,56 +43,8 @@ PARTS = (
     ("content", "content of the results: tools - call_only", CONTENT),
     ("results_alone", "results alone: result_only - direct", RESULTS),
 )
-WIDTH = 860
-"""The width of a picture in pixels."""
-MARGIN = 10
-"""Pixels that stay empty at each edge."""
-LINE = 20
-"""The height of a line in pixels."""
-HEAD = 26
-"""The height of a heading in pixels."""
-DOT = 4
-"""The radius of a dot in pixels."""
-
-
-class Axis:
-    """Numbers along a line of pixels; what lies outside is drawn at its end."""
-
-    def __init__(self, left: float, right: float, low: float, high: float) -> None:
-        self.left, self.right, self.low, self.high = left, right, low, high
-
-    def at(self, value: float) -> float:
-        """Pixels from the picture's left."""
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return self.left + share * (self.right - self.left)
-
-    def grid(self, draw: ImageDraw.ImageDraw, top: float, bottom: float, ticks: Sequence[tuple[float, str]]) -> None:
-        """Upright lines with their values above them, that of 0 darker."""
-        for value, label in ticks:
-            x = self.at(value)
-            draw.line([x, top, x, bottom], fill=EMPTY if value else "#aaaaaa")
-            write(draw, (x, top - 2), label, FAINT, anchor="ms")
-
-
-def _dot(draw: ImageDraw.ImageDraw, x: float, y: float, colour: str, full: bool, radius: float = DOT) -> None:
-    box = [x - radius, y - radius, x + radius, y + radius]
-    draw.ellipse(box, fill=colour if full else "#ffffff", outline=colour, width=2)
-
-
-def _interval(
-    draw: ImageDraw.ImageDraw, axis: Axis, y: float, low: float | None, high: float | None, fill: str
-) -> None:
-    """A line from end to end with a stroke at each; nothing where there is no interval."""
-    if low is None or high is None:
-        return
-    draw.line([axis.at(low), y, axis.at(high), y], fill=fill)
-    for end in (low, high):
-        draw.line([axis.at(end), y - 3, axis.at(end), y + 3], fill=fill)
-
-
-def _canvas(height: float) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    image = Image.new("RGB", (WIDTH, int(height)), "white")
-    return image, ImageDraw.Draw(image)
+STEPS = (0.5, 0.25, 0.2, 0.1, 0.05, 0.02)
+"""Distances of the lines of a scale."""
 
 
 def in_percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
@@ -99,6 +53,10 @@ def in_percent(value: float | None, low: float | None = None, high: float | None
         return "not measured"
     interval = "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"
     return f"{100 * value:.1f}{interval}"
+
+
+def _questions(number: int) -> str:
+    return f"{number:,} question{'' if number == 1 else 's'}"
 
 
 def question_rates(chosen: pl.DataFrame, counts: dict[str, int], confidence: float) -> str:
@@ -110,44 +68,34 @@ def question_rates(chosen: pl.DataFrame, counts: dict[str, int], confidence: flo
         counts: how many questions of the whole table each decision has.
     """
     parts = [(name, chosen.filter(pl.col("decision") == name)) for name in DECISIONS]
-    top = MARGIN + 2 * LINE
-    bottom = top + sum(HEAD + LINE * part.height for _, part in parts)
-    image, draw = _canvas(bottom + MARGIN)
-    rates, benefits = Axis(365, 535, 0, 1), Axis(640, 770, -1, 1)
-    write(draw, (rates.left, MARGIN), "right answers:")
-    for x, label, full in ((rates.left + 90, "direct", False), (rates.left + 145, "tools", True)):
-        _dot(draw, x, MARGIN + 7, INK, full)
-        write(draw, (x + 8, MARGIN), label)
-    write(draw, (benefits.left - 5, MARGIN), f"benefit, {confidence:.0%} interval, points")
-    rates.grid(draw, top, bottom, [(0, "0"), (0.25, ""), (0.5, "50 %"), (0.75, ""), (1, "100 %")])
-    benefits.grid(draw, top, bottom, [(-1, "-100"), (-0.5, ""), (0, "0"), (0.5, ""), (1, "100")])
-    y = top
+    figure, axes = columns(chosen.height + 1.4 * len(parts), (44, 20, 14, 17, 5), head=3)
+    texts, rates, tried, benefits, estimates = axes
+    scale(rates, 0, 1, [(0, "0"), (0.25, ""), (0.5, "50 %"), (0.75, ""), (1, "100 %")])
+    scale(benefits, -1, 1, [(-1, "-100"), (-0.5, ""), (0, "0"), (0.5, ""), (1, "100")])
+    say(rates, 0.5, -2.6, "right answers: ○ direct  ● tools", ha="center")
+    say(benefits, 0, -2.6, f"benefit, {confidence:.0%} interval, points", ha="center")
+    y = 0.2
     for name, part in parts:
         said, colour = DECISIONS[name]
         shown = f", {part.height} of them shown" if part.height < counts[name] else ""
-        heading = f"{name}: {said} ({counts[name]:,}{shown})"
-        draw.rectangle([MARGIN, y + 6, MARGIN + 11, y + 17], fill=colour)
-        write(draw, (MARGIN + 18, y + 4), heading, size=TITLE)
-        y += HEAD
-        for row in part.iter_rows(named=True):
-            _question(draw, y, row, colour, rates, benefits)
-            y += LINE
-    return markdown_image(image, "direct against tools, question by question")
-
-
-def _question(draw: ImageDraw.ImageDraw, y: float, row: dict, colour: str, rates: Axis, benefits: Axis) -> None:
-    middle = y + LINE / 2 - 2
-    write(draw, (MARGIN + 22, y), str(row["number"]), FAINT, anchor="ra")
-    write(draw, (MARGIN + 30, y), one_line(plain_letters(row["text"]), rates.left - MARGIN - 50))
-    direct, tools = rates.at(row["direct"]), rates.at(row["tools"])
-    draw.line([direct, middle, tools, middle], fill=colour, width=3)
-    _dot(draw, direct, middle, colour, full=False, radius=DOT + 1)
-    _dot(draw, tools, middle, colour, full=True, radius=DOT - (direct == tools))
-    counts = [f"{row[right(arm)]}/{row[attempts(arm)]}" for arm in COMPARED]
-    write(draw, ((rates.right + benefits.left) / 2, y), " to ".join(counts), FAINT, anchor="ma")
-    _interval(draw, benefits, middle, row["benefit_low"], row["benefit_high"], colour)
-    _dot(draw, benefits.at(row["benefit"]), middle, colour, full=True, radius=DOT - 1)
-    write(draw, (WIDTH - MARGIN - 20, y), f"{round(100 * row['benefit']):+d}", anchor="ra")
+        say(texts, 0, y, f"{name}: {said} ({counts[name]:,}{shown})", colour, fontsize=10, weight="bold")
+        lines = y + 1.1 + np.arange(part.height)
+        for line, row in zip(lines, part.iter_rows(named=True), strict=True):
+            say(texts, 0.05, line, row["number"], ha="right")
+            say(texts, 0.07, line, one_line(row["text"], 50))
+            counted = [f"{row[right(arm)]}/{row[attempts(arm)]}" for arm in COMPARED]
+            say(tried, 0.5, line, " to ".join(counted), ha="center")
+            say(estimates, 1, line, f"{round(100 * row['benefit']):+d}", ha="right")
+        direct, tools, benefit, low, high = part.select(
+            "direct", "tools", "benefit", "benefit_low", "benefit_high"
+        ).get_columns()
+        strokes(rates, zip(direct, tools, lines, strict=True), colour, 2.5)
+        rates.plot(direct, lines, "o", markersize=7, markerfacecolor="none", markeredgecolor=colour, clip_on=False)
+        rates.plot(tools, lines, "o", markersize=4.5, color=colour, clip_on=False)
+        strokes(benefits, zip(low, high, lines, strict=True), colour, 1.2)
+        benefits.plot(benefit, lines, "o", markersize=4.5, color=colour, clip_on=False)
+        y += 1.4 + part.height
+    return markdown_image(figure, "direct against tools, question by question")
 
 
 def rate_plane(cells: pl.DataFrame, steps: int) -> str:
@@ -157,43 +105,39 @@ def rate_plane(cells: pl.DataFrame, steps: int) -> str:
         cells: columns direct, tools (0 to `steps`) and questions (count), each pair once.
         steps: how many steps the axes have, so that a rate is a step over `steps`.
     """
-    side, left, top = 420, 70, MARGIN + LINE
-    image, draw = _canvas(top + side + 46)
-    room = side / (steps + 1)
-    along = Axis(room / 2, side - room / 2, 0, steps)
-    for place in map(along.at, range(steps + 1)):
-        draw.line([left + place, top, left + place, top + side], fill=EMPTY)
-        draw.line([left, top + place, left + side, top + place], fill=EMPTY)
-    draw.line([left, top + side, left + side, top], fill=INK)
-    for share, label in ((0, "0"), (0.5, "50 %"), (1, "100 %")):
-        place = along.at(share * steps)
-        write(draw, (left + place, top + side + 4), label, FAINT, anchor="ma")
-        write(draw, (left - 6, top + side - place), label, FAINT, anchor="rm")
-    write(draw, (left, top - 6), "right with tools", anchor="ls")
-    write(draw, (left + side / 2, top + side + 22), "right without (direct)", anchor="ma")
+    figure = new_figure(8.6, 4.8)
+    axes = figure.subplots()
     direct, tools, questions = (cells[name].to_numpy() for name in ("direct", "tools", "questions"))
-    radius = np.maximum(np.sqrt(questions / max(questions.max(initial=1), 1)) * max(room / 2, 10), 1.5)
-    for x, y, r, n in sorted(zip(direct, tools, radius, questions, strict=True), key=lambda disc: -disc[2]):
-        centre = left + along.at(x), top + side - along.at(y)
-        draw.ellipse([centre[0] - r, centre[1] - r, centre[0] + r, centre[1] + r], fill=_side(y - x))
-        if r >= TEXT - 4 and width(f"{n:,}") < 1.7 * r:
-            write(draw, centre, f"{n:,}", "#ffffff", anchor="mm")
-    _plane_legend(draw, left + side + 40, top + 20, np.sign(tools - direct), questions)
-    return markdown_image(image, "direct against tools, all questions")
+    room = 290 / (steps + 1)  # points from one step to the next
+    size = np.maximum(np.sqrt(questions / max(questions.max(initial=1), 1)) * max(room, 18), 3).round(1)
+    sides = {1: "more often right with tools", 0: "as often", -1: "less often right with tools"}
+    for sign, said in sides.items():
+        here = np.sign(tools - direct) == sign
+        label = f"{int(questions[here].sum()):,}  {said}"
+        axes.plot([], [], "o", markersize=8, color=_side(sign), label=label)
+        # A disc is the round end of a line without length: a circle's path takes ten times the bytes.
+        for points in np.unique(size[here]):
+            x, y = direct[here & (size == points)], tools[here & (size == points)]
+            strokes(axes, zip(x, x, y, strict=True), _side(sign), points, solid_capstyle="round")
+    for x, y, count, points in zip(direct, tools, questions, size, strict=True):
+        if len(f"{count:,}") * 5.6 < points:
+            say(axes, x, y, f"{count:,}", "white", ha="center")
+    axes.axline((0, 0), (steps, steps), color=INK, linewidth=0.8, zorder=1)
+    ticks = {"ticks": [0, steps / 2, steps], "labels": ["0", "50 %", "100 %"]}
+    axes.set_xticks(**ticks)
+    axes.set_yticks(**ticks)
+    axes.set(xlabel="right without (direct)", xlim=(-0.5, steps + 0.5), ylim=(-0.5, steps + 0.5), aspect="equal")
+    axes.set_title("right with tools", loc="left", fontsize=9)
+    axes.set_facecolor("none")
+    note = "Single attempts differ by luck alone:\nwithout any effect of tools\nthere would be discs on both sides."
+    axes.plot([], [], " ", label=f"\n{note}")
+    title = "The area of a disc: questions with these rates"
+    figure.legend(loc="outside right upper", title=title, alignment="left")
+    return markdown_image(figure, "direct against tools, all questions")
 
 
 def _side(difference: float) -> str:
-    return FAINT if difference == 0 else GAIN if difference > 0 else HARM
-
-
-def _plane_legend(draw: ImageDraw.ImageDraw, x: float, y: float, side: np.ndarray, questions: np.ndarray) -> None:
-    write(draw, (x, y), "The area of a disc: questions with these rates", size=TITLE)
-    for sign, said in ((1, "more often right with tools"), (0, "as often"), (-1, "less often right with tools")):
-        y += 26
-        _dot(draw, x + 6, y + 8, _side(sign), full=True, radius=6)
-        write(draw, (x + 20, y), f"{int(questions[side == sign].sum()):,}  {said}", size=TITLE)
-    write(draw, (x, y + 34), "Single attempts differ by luck alone: without any effect", FAINT)
-    write(draw, (x, y + 54), "of tools there would be discs on both sides.", FAINT)
+    return INK if difference == 0 else GAIN if difference > 0 else HARM
 
 
 def gain_and_harm(parts: Sequence[tuple[str, pl.DataFrame]], confidence: float) -> str:
@@ -206,49 +150,45 @@ def gain_and_harm(parts: Sequence[tuple[str, pl.DataFrame]], confidence: float) 
     rows = pl.concat([part for _, part in parts])
     ends = rows.select("gain", "gain_high", "harm", "harm_high", "churn").to_numpy().astype(float)
     most = min(max(np.nanmax(ends, initial=0.0) * 1.05, 0.05), 1.0)
-    top = MARGIN + 3 * LINE
-    bottom = top + sum(HEAD + 30 * part.height for _, part in parts)
-    image, draw = _canvas(bottom + MARGIN)
-    axis = Axis(275, 615, -most, most)
-    write(draw, (axis.at(0) - 12, MARGIN), "harm: right without tools, wrong with", HARM, TITLE, anchor="ra")
-    write(draw, (axis.at(0) + 12, MARGIN), "gain: wrong without tools, right with", GAIN, TITLE)
-    legend = f"percent, {confidence:.0%} intervals; stroke: what two attempts without tools differ by (churn)"
-    write(draw, (axis.at(0), MARGIN + LINE), legend, FAINT, anchor="ma")
-    tick = next(t for t in (0.5, 0.25, 0.2, 0.1, 0.05, 0.02) if t <= most / 1.5)
-    axis.grid(draw, top, bottom, [(t * s, f"{100 * t:g} %") for t in (tick, 2 * tick) if t <= most for s in (-1, 1)])
-    axis.grid(draw, top, bottom, [(0, "0")])
-    y = top
+    figure, axes = columns(1.5 * len(parts) + 2.2 * rows.height, (17, 14, 40, 14, 8), head=5)
+    names, harms, both, gains, nets = axes
+    step = next(step for step in STEPS if step <= most / 1.5)
+    ticks = [(step * k, f"{abs(100 * step * k):g} %" if k else "0") for k in range(-2, 3) if abs(step * k) <= most]
+    scale(both, -most, most, ticks)
+    say(both, -0.05 * most, -4.4, "harm: right without tools, wrong with", HARM, ha="right", fontsize=10)
+    say(both, 0.05 * most, -4.4, "gain: wrong without tools, right with", GAIN, fontsize=10)
+    legend = f"percent, {confidence:.0%} intervals; mark: what two attempts without tools differ by (churn)"
+    say(both, 0, -3.2, legend, ha="center")
+    y = 0.3
     for heading, part in parts:
-        write(draw, (MARGIN, y + 6), heading, FAINT)
-        y += HEAD
+        say(names, 0, y, heading)
+        y += 1.3
         for row in part.iter_rows(named=True):
-            _both_ways(draw, axis, y, row)
-            y += 30
-    return markdown_image(image, "gain and harm")
+            say(names, 0, y, one_line(row["name"], 24), weight="bold")
+            say(names, 0, y + 0.85, _questions(row["questions"]))
+            for name, sign, colour, column in (("gain", 1, GAIN, gains), ("harm", -1, HARM, harms)):
+                value, low, high, churn = (row[key] for key in (name, f"{name}_low", f"{name}_high", "churn"))
+                if value is None:
+                    continue
+                _estimate(both, y, colour, [None if end is None else sign * end for end in (value, low, high)])
+                words = in_percent(value, low, high)
+                say(column, sign < 0, y, words, colour, ha="right" if sign < 0 else "left")
+                if churn is not None:
+                    both.plot([sign * churn], [y], "|", color=INK, markersize=18, markeredgewidth=2)
+            if row["benefit"] is not None:
+                say(nets, 1, y, f"net {round(100 * row['benefit'], 1) + 0.0:+.1f}", ha="right")
+            y += 2.2
+        y += 0.2
+    return markdown_image(figure, "gain and harm")
 
 
-def _both_ways(draw: ImageDraw.ImageDraw, axis: Axis, y: float, row: dict) -> None:
-    write(draw, (MARGIN, y - 2), one_line(plain_letters(row["name"]), 150), size=TITLE)
-    write(draw, (MARGIN, y + 13), _questions(row["questions"]), FAINT)
-    for name, sign, colour in (("gain", 1, GAIN), ("harm", -1, HARM)):
-        value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
-        if value is None:
-            continue
-        ends = sorted((axis.at(0), axis.at(sign * value)))
-        draw.rectangle([ends[0], y, ends[1], y + 16], fill=colour)
-        if low is not None and high is not None:
-            _interval(draw, axis, y + 8, sign * low, sign * high, INK)
-        if row["churn"] is not None:
-            x = axis.at(sign * row["churn"])
-            draw.line([x, y - 4, x, y + 20], fill=INK, width=2)
-        x, anchor = (axis.right + 12, "la") if sign > 0 else (axis.left - 12, "ra")
-        write(draw, (x, y + 1), in_percent(value, low, high), colour, anchor=anchor)
-    if row["benefit"] is not None:
-        write(draw, (WIDTH - MARGIN, y + 1), f"net {round(100 * row['benefit'], 1) + 0.0:+.1f}", anchor="ra")
-
-
-def _questions(number: int) -> str:
-    return f"{number:,} question{'' if number == 1 else 's'}"
+def _estimate(axes: "Axes", line: float, colour: str, estimate: Sequence[float | None]) -> None:
+    """A faint bar from 0 to a value, and over it the value as a dot on its interval."""
+    value, low, high = estimate
+    strokes(axes, [(0, value, line)], colour, 11, alpha=FAINT)
+    strokes(axes, [(low, high, line)], colour, 1.5)
+    if value is not None:
+        axes.plot([value], [line], "o", color=colour, markersize=5, clip_on=False)
 
 
 def what_explains(by_task: pl.DataFrame, words: Sequence[str], confidence: float) -> str:
@@ -262,33 +202,22 @@ def what_explains(by_task: pl.DataFrame, words: Sequence[str], confidence: float
     ends = by_task.select(f"{name}{end}" for name in names for end in ("", "_low", "_high")).to_numpy().astype(float)
     low = min(np.nanmin(ends, initial=0.0), -0.02)
     high = max(np.nanmax(ends, initial=0.0), 0.05)
-    top, block = MARGIN + 2 * LINE, HEAD + len(PARTS) * LINE + 8
-    image, draw = _canvas(top + block * by_task.height + MARGIN)
-    axis = Axis(300, 690, low, high)
-    write(draw, (MARGIN, MARGIN), f"difference of pass rates in percentage points, {confidence:.0%} intervals", FAINT)
-    step = next(t for t in (0.5, 0.25, 0.2, 0.1, 0.05, 0.02) if t <= (high - low) / 3 or t == 0.02)
+    block = len(PARTS) + 1.8
+    figure, (labels, bars, numbers) = columns(block * by_task.height, (33, 49, 18), head=3)
+    say(labels, 0, -2.6, f"difference of pass rates in percentage points, {confidence:.0%} intervals")
+    step = next(step for step in STEPS if step <= (high - low) / 3 or step == STEPS[-1])
     ticks = [(step * k, f"{100 * step * k:g}") for k in range(-int(-low / step), int(high / step) + 1)]
-    axis.grid(draw, top, image.height - MARGIN, ticks)
+    scale(bars, low, high, ticks)
+    bars.grid(False)  # what is said above the bars would be crossed out
     for index, (row, said) in enumerate(zip(by_task.iter_rows(named=True), words, strict=True)):
-        y = top + block * index + 4
-        heading = f"{one_line(plain_letters(row['name']), 200, TITLE)}, {_questions(row['questions'])}"
-        draw.rectangle([MARGIN, y, MARGIN + width(heading, TITLE) + 12 + width(said), y + 18], fill="#ffffff")
-        write(draw, (MARGIN, y), heading, size=TITLE)
-        write(draw, (MARGIN + width(heading, TITLE) + 12, y + 2), said, FAINT)
-        y += HEAD - 2
-        for name, label, colour in PARTS:
-            _part(draw, axis, y, label, colour, row[name], row[f"{name}_low"], row[f"{name}_high"])
-            y += LINE
-    return markdown_image(image, "what explains the gain")
-
-
-def _part(draw: ImageDraw.ImageDraw, axis: Axis, y: float, label: str, colour: str, *estimate: float | None) -> None:
-    value, low, high = estimate
-    write(draw, (axis.left - 15, y), label, anchor="ra")
-    if value is None:
-        write(draw, (axis.at(0) + 6, y), "not measured", FAINT)
-        return
-    ends = sorted((axis.at(0), axis.at(value)))
-    draw.rectangle([ends[0], y + 2, ends[1], y + 13], fill=colour)
-    _interval(draw, axis, y + 7, low, high, FAINT if colour == INK else INK)
-    write(draw, (WIDTH - MARGIN, y), in_percent(value, low, high), anchor="ra")
+        y = block * index + 0.3
+        heading = f"{one_line(row['name'], 28)}, {_questions(row['questions'])}"
+        say(labels, 0, y, heading, fontsize=10, weight="bold")
+        say(bars, low, y, said)
+        bars.vlines([at for at, _ in ticks], y + 0.5, y + len(PARTS) + 0.5, INK, linewidth=0.8, alpha=FAINT)
+        for line, (name, label, colour) in enumerate(PARTS, 1):
+            estimate = [row[f"{name}{end}"] for end in ("", "_low", "_high")]
+            say(labels, 1, y + line, label, ha="right")
+            _estimate(bars, y + line, colour, estimate)
+            say(numbers, 1, y + line, in_percent(*estimate), ha="right")
+    return markdown_image(figure, "what explains the gain")

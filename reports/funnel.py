@@ -1,42 +1,22 @@
 """How many rows of each source are left after each step, and what took the others: a picture and its numbers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import polars as pl
-from PIL import Image, ImageDraw
 
-from reports.drawing import EMPTY, FAINT, KEPT, LOST, TITLE, markdown_image, one_line, width, write
+from reports.drawing import FAINT, INK, KEPT, LOST, columns, markdown_image, one_line, say, strokes
 from reports.markdown import Markdown, markdown_table
 
-WIDTH = 860
-"""The picture's width in pixels."""
-MARGIN = 10
-"""Pixels that stay empty at each edge."""
-BARS = 180
-"""Pixels from the left to the start of the bars."""
-BAR_WIDTH = 250
-"""The length in pixels of a bar of all rows."""
-WORDS = 440
-"""Pixels from the left to the numbers behind a bar."""
-NOTES = 500
-"""Pixels from the left to the reasons."""
-LINE = 16
-"""The height of a line in pixels."""
-BAR = 13
-"""The height of a bar in pixels."""
-GAP = 3
-"""Pixels between two steps."""
-HEAD = 22
-"""The height of a heading in pixels."""
-BELOW = 14
-"""Pixels below a funnel."""
-MOST_LINES = 12
-"""The most lines that the reasons of one step take."""
+WIDTHS = (18, 28, 15, 39)
+"""Of the columns: names, bars, what is left or taken, and reasons."""
+LABEL, LETTERS, MOST_LINES = 21, 52, 12
+"""Letters of a name and of a line of reasons, and lines of the reasons of a step."""
+SEEN = 0.004
+"""Share of a bar's length that the smallest part takes."""
 PANELS = 5
-"""The most sources that get a funnel each; more get a line each below the funnel of all."""
+"""Up to so many sources get a funnel of their own; more get a line each below the funnel of all."""
 ALL = "all sources"
-"""The name of the funnel of all sources."""
 
 
 class FunnelStep(NamedTuple):
@@ -67,6 +47,18 @@ class Flow(NamedTuple):
         return _summed(pair for step in self.steps for pair in step.rejected)
 
 
+class Bar(NamedTuple):
+    """A line of the picture: of all rows, those left and those just lost; without a number it is a heading."""
+
+    label: str
+    left: int = 0
+    lost: int = 0
+    of: int | None = None
+    said: str = ""
+    notes: Sequence[str] = ()
+    step: bool = False
+
+
 def funnel(steps: pl.DataFrame) -> Markdown:
     """A picture of the rows that each step left of each source, above the same numbers as a table.
 
@@ -81,7 +73,7 @@ def funnel(steps: pl.DataFrame) -> Markdown:
     if len(flows) > 1:
         rejecting = [flow._replace(steps=[step for step in flow.steps if step.rejected]) for flow in flows]
         flows = [_flow(ALL, steps), *rejecting]
-    return Markdown(f"{markdown_image(_draw(flows), 'rows of each source, step by step')}\n\n{_table(flows)}")
+    return Markdown(f"{_draw(flows)}\n\n{_table(flows)}")
 
 
 def _flows(steps: pl.DataFrame) -> list[Flow]:
@@ -135,14 +127,14 @@ def _table(flows: list[Flow]) -> str:
     return markdown_table(pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row"), cut=2000)
 
 
-def _notes(reasons: list[tuple[str, int]], pixels: int, lines: int) -> list[str]:
-    """Reasons with their rows on at most `lines` lines of so many pixels; those that find no room are counted."""
+def _notes(reasons: list[tuple[str, int]], letters: int, lines: int) -> list[str]:
+    """Reasons with their rows on at most `lines` lines of so many letters; those that find no room are counted."""
     out = [""]
     for index, (reason, rows) in enumerate(reasons):
-        note = f"{one_line(reason, pixels - 120)} {rows:,}"
+        note = f"{one_line(reason, letters - 20)} {rows:,}"
         longer = f"{out[-1]} · {note}" if out[-1] else note
         more = f" · {len(reasons) - index} more"
-        if width(longer) <= pixels - (width(more) if len(out) == lines else 0):
+        if len(longer) <= letters - (len(more) if len(out) == lines else 0):
             out[-1] = longer
         elif len(out) < lines:
             out.append(note)
@@ -152,73 +144,48 @@ def _notes(reasons: list[tuple[str, int]], pixels: int, lines: int) -> list[str]
     return out
 
 
-def _draw(flows: list[Flow]) -> Image.Image:
+def _draw(flows: list[Flow]) -> str:
     panels = flows if len(flows) <= PANELS + 1 else flows[:1]
-    lines = flows[len(panels) :]
-    height = 2 * MARGIN + sum(map(_height, panels)) + (HEAD + len(lines) * (LINE + GAP) if lines else 0)
-    image = Image.new("RGB", (WIDTH, height), "white")
-    draw = ImageDraw.Draw(image)
-    y = MARGIN
-    for flow in panels:
-        _panel(draw, flow, y)
-        y += _height(flow)
-    if lines:
-        write(draw, (MARGIN, y), "each source", size=TITLE)
-        y += HEAD
-    for flow in lines:
-        _line(draw, flow, y)
-        y += LINE + GAP
-    return image
+    bars = [bar for flow in panels for bar in _panel(flow)]
+    if len(panels) < len(flows):
+        bars += [Bar("each source"), *map(_line, flows[len(panels) :])]
+    starts = [0.0]
+    for bar in bars:  # a heading stands off from what is above it
+        starts.append(starts[-1] + (1.2 if bar.of is None else 1.15 * max(len(bar.notes), 1)))
+    figure, (labels, scale, numbers, notes) = columns(starts[-1], WIDTHS)
+    shares: dict[str, list[tuple[float, float, float]]] = {INK: [], KEPT: [], LOST: []}
+    for y, bar in zip(starts, bars, strict=False):
+        if bar.of is None:
+            say(labels, 0, y, one_line(bar.label, 120), fontsize=10, weight="bold")
+            continue
+        say(labels, 1, y, one_line(bar.label, LABEL), ha="right")
+        kept, gone = (max(rows, 0) / max(bar.of, 1) for rows in (bar.left, bar.left + bar.lost))
+        shares[INK].append((0, 1, y))
+        shares[KEPT].append((0, kept, y))
+        if bar.lost:  # seen even where it is less than a pixel
+            shares[LOST].append((max(min(kept, gone - SEEN), 0), gone, y))
+        say(numbers, 0, y, bar.said, LOST if bar.lost and bar.step else INK)
+        for row, note in enumerate(bar.notes):
+            say(notes, 0, y + 1.15 * row, note)
+    for colour, ends in shares.items():
+        strokes(scale, ends, colour, 9.5, alpha=FAINT / 2 if colour == INK else 1)
+    return markdown_image(figure, "rows of each source, step by step")
 
 
-def _step_notes(step: FunnelStep) -> list[str]:
-    return _notes(step.rejected, WIDTH - NOTES - MARGIN, MOST_LINES)
-
-
-def _height(flow: Flow) -> int:
-    """Pixels of a panel, the space below it included."""
-    lines = [1, *(len(_step_notes(step)) for step in flow.steps), 1]
-    return HEAD + sum(LINE * n + GAP for n in lines) + BELOW
-
-
-def _panel(draw: ImageDraw.ImageDraw, flow: Flow, y: int) -> None:
-    """One funnel: a bar for what came in, one per step for what it left and what it rejected, one for what came out."""
-    write(draw, (MARGIN, y), one_line(flow.source, WIDTH - 2 * MARGIN, TITLE), size=TITLE)
-    y += HEAD
+def _panel(flow: Flow) -> list[Bar]:
+    """One funnel: a bar for what came in, one a step for what it left and what it rejected, one for what came out."""
     left = flow.came_in
-    _bar(draw, y, "in", flow, left, 0)
-    write(draw, (WORDS, y), f"{left:,}")
-    y += LINE + GAP
+    bars = [Bar(flow.source), Bar("in", left, 0, left, f"{left:,}")]
     for step in flow.steps:
         left -= step.rows
-        _bar(draw, y, step.name, flow, left, step.rows)
-        share = _percent(step.rows, flow.came_in)
-        write(draw, (NOTES - MARGIN, y), share, fill=LOST if step.rows else FAINT, anchor="ra")
-        for note in _step_notes(step):
-            write(draw, (NOTES, y), note)
-            y += LINE
-        y += GAP
-    _bar(draw, y, "out", flow, left, 0)
+        notes = _notes(step.rejected, LETTERS, MOST_LINES)
+        bars.append(Bar(step.name, left, step.rows, flow.came_in, _percent(step.rows, flow.came_in), notes, True))
     out = f"{flow.came_out:,}  ({_percent(flow.came_out, flow.came_in)})"
-    write(draw, (WORDS, y - 2), out, size=TITLE)
+    return [*bars, Bar("out", left, 0, flow.came_in, out)]
 
 
-def _line(draw: ImageDraw.ImageDraw, flow: Flow, y: int) -> None:
+def _line(flow: Flow) -> Bar:
     """A source on one line: its name, a bar of what is left and what is not, and what took the most."""
-    _bar(draw, y, flow.source, flow, flow.came_out, flow.came_in - flow.came_out)
-    share = f"{_percent(flow.came_out, flow.came_in)} of {flow.came_in:,}"
-    write(draw, (WORDS, y), share)
-    start = WORDS + 140
-    write(draw, (start, y), _notes(flow.reasons, WIDTH - start - MARGIN, 1)[0], FAINT)
-
-
-def _bar(draw: ImageDraw.ImageDraw, y: int, label: str, flow: Flow, left: int, lost: int) -> None:
-    """A bar with its label: of all that came in, what is left, what was just lost, and what was lost before."""
-    write(draw, (BARS - MARGIN, y), one_line(label, BARS - 2 * MARGIN), anchor="ra")
-    scale = BAR_WIDTH / max(flow.came_in, 1)
-    kept, gone = (BARS + round(scale * max(rows, 0)) for rows in (left, left + lost))
-    draw.rectangle([BARS, y, BARS + BAR_WIDTH, y + BAR], fill=EMPTY)
-    if kept > BARS:
-        draw.rectangle([BARS, y, kept, y + BAR], fill=KEPT)
-    if lost > 0:  # seen even where it is less than a pixel
-        draw.rectangle([max(min(kept, gone - 1), BARS), y, gone, y + BAR], fill=LOST)
+    said = f"{_percent(flow.came_out, flow.came_in)} of {flow.came_in:,}"
+    notes = _notes(flow.reasons, LETTERS, 1)
+    return Bar(flow.source, flow.came_out, flow.came_in - flow.came_out, flow.came_in, said, notes)

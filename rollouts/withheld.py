@@ -8,11 +8,11 @@ from records.trajectory import ToolResult
 from rollouts.tools import Tool
 
 NOTICE = "(The result is not shown.)"
-"""Says neither that the call went well nor that it failed: either would be a result."""
+"""The text says neither that the call went well nor that it failed: either would be a result."""
 
 
-class _Session:
-    """One rollout's hold of the tool; nothing is run, and nothing kept."""
+class WithheldSession:
+    """The tool of one rollout; nothing is run, and nothing is kept."""
 
     async def call(self, arguments: dict[str, Any]) -> ToolResult:
         """The notice, also for arguments that the tool itself would refuse: a refusal would say something."""
@@ -30,8 +30,8 @@ class Withheld:
     def __init__(self, tool: Tool) -> None:
         self.name, self.description, self.parameters = tool.name, tool.description, tool.parameters
 
-    def open(self, images: list[str]) -> _Session:
-        return _Session()
+    def open(self, images: list[str]) -> WithheldSession:
+        return WithheldSession()
 
 
 def withhold(tools: Mapping[str, Tool]) -> dict[str, Tool]:

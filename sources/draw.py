@@ -1,4 +1,4 @@
-"""Drawing rows, and importing what a loader needs."""
+"""Helpers of loaders: drawing rows, importing a data library, and rejecting a row."""
 
 import hashlib
 import heapq
@@ -24,8 +24,8 @@ def draw(count: int, limit: int | None, seed: int, salt: str = "") -> list[int]:
 
 
 def row_digest(value: Any, seed: int) -> bytes:
-    """16 bytes that depend on the content of a raw row and the seed alone: not on its place, nor on the order of its
-    columns, nor on the folder that an image file lies in.
+    """A digest of 16 bytes that depends on the content of a raw row and the seed alone: not on its place, the order of
+    its columns, or the folder that an image file is in.
     """
     digest = hashlib.blake2b(digest_size=16, salt=str(seed).encode()[:16])
     _feed(digest, value)
@@ -56,8 +56,8 @@ def _feed(digest: Any, value: Any) -> None:
 
 def draw_by_content(rows: Iterable[Any], limit: int, seed: int) -> set[int]:
     """The places of `limit` of the rows, drawn by their content (the smallest of their digests, a bottom-k sample): a
-    dataset in another order or in other files gives the same rows, and a row more replaces at most one of them. Of a
-    row that comes several times each copy is drawn for itself.
+    dataset in another order or in other files gives the same rows, and one more row replaces at most one of them. Each
+    copy of a repeated row is drawn independently.
     """
     copies: dict[bytes, int] = {}
 
@@ -71,7 +71,8 @@ def draw_by_content(rows: Iterable[Any], limit: int, seed: int) -> set[int]:
 
 
 def allocate(limit: int, sizes: dict[str, int], shares: dict[str, float]) -> dict[str, int]:
-    """How many of `limit` rows each kind gets: by its share, never more than it has; what one cannot fill others do."""
+    """The number of rows, of `limit`, that each kind gets: by its share, and never more than it has. What one kind
+    cannot fill the others do."""
     given = dict.fromkeys(sizes, 0)
     left = min(limit, sum(n for kind, n in sizes.items() if shares.get(kind, 0) > 0))
     while left:
@@ -104,7 +105,7 @@ def require(module: str, extra: str | None, source: str) -> ModuleType:
 
 
 def version(package: str) -> str:
-    """An installed package with its version."""
+    """The name of an installed package with its version."""
     return f"{package} {importlib.metadata.version(package)}"
 
 

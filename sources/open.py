@@ -1,4 +1,4 @@
-"""Opening a source or a corpus that a recipe names: its options checked, its rows taken in with their images."""
+"""The sources and corpora that a recipe names, opened: their options are checked and their images stored."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -41,11 +41,11 @@ def _check(name: str, values: dict[str, Any], use: Use, file: str, key: str) -> 
 
 
 def check_source(spec: Source, file: str, index: int, section: str = "sources") -> BaseModel:
-    """The checked options of the source number `index` (from 0) of a section of the recipe. Imports no data library and
-    reads no data.
+    """The checked options of the source number `index` (from 0) of a section of the recipe. No data library is imported
+    and no data are read.
 
     Raises:
-        RecipeError: naming the file, the key, what was given and what is allowed.
+        RecipeError: naming the file, the key, the value and what is allowed.
     """
     return _check(spec.loader, spec.options, "questions", file, f"{section}.{index}")
 
@@ -61,11 +61,11 @@ def check_corpus(spec: Corpus, file: str, index: int) -> BaseModel:
     return _check(spec.loader, spec.options, "documents", file, f"search.corpus.{index}")
 
 
-class Arrival:
-    """What comes from a source: one question or reject for each raw row drawn, its images stored.
+class OpenedSource:
+    """A source that is read: one question or reject per raw row drawn, its images stored.
 
-    `rows`, `columns` and `revision` are those of `Opened`; `facts` gathers what is found out of images that were not
-    known, and may be emptied by whoever iterates.
+    `rows`, `columns` and `revision` are those of `Opened`. `facts` gathers what is found out about images that were not
+    known; whoever iterates may empty it.
     """
 
     def __init__(self, spec: Source, opened: Opened, images: ImageStore, intake: ImageIntake) -> None:
@@ -74,7 +74,7 @@ class Arrival:
         self._spec, self._drafts, self._images, self._intake = spec, opened.drafts, images, intake
 
     def __iter__(self) -> Iterator[Question | Reject]:
-        # Of an evaluation set the images that can be read count, whatever the others of their row are.
+        # An evaluation set keeps every image that can be read, even if others of the same row cannot.
         items = _with_pictures(self._drafts, apart=self._spec.evaluation)
         good: list[LookedAt] = []
         bad: ImageError | None = None
@@ -100,15 +100,15 @@ class Arrival:
                 self._images.put(image.data)
                 self.facts.append(image.facts)
         facts = [image.facts if isinstance(image, NormalImage) else image for image in good]
-        if draft.aid is not None:
-            fields = {**fields, "extra": draft.aid.added_to(fields.get("extra", "{}"), facts)}
+        if draft.evidence is not None:
+            fields = {**fields, "extra": draft.evidence.added_to(fields.get("extra", "{}"), facts)}
         return Question(**fields, images=[image.image for image in facts])
 
 
 def _with_pictures(
     drafts: Iterator[Draft | Reject], apart: bool
 ) -> Iterator[tuple[tuple[Draft | Reject, bool], list[bytes]]]:
-    """Each row with its images or, `apart`, with one after the other; and whether it is the row's last."""
+    """Every row with all its images or, if `apart`, with one image at a time; and whether that is the row's last."""
     for draft in drafts:
         pictures = draft.pictures if isinstance(draft, Draft) else []
         groups = [[picture] for picture in pictures] if apart and pictures else [pictures]
@@ -118,20 +118,26 @@ def _with_pictures(
 
 def open_source(
     spec: Source, seed: int, images: ImageStore, rules: ImageRules, known: Known = lambda arrived: None
-) -> Arrival:
-    """A source that is open. `known` gives the facts of an image that was looked at before, by the hash of the bytes
-    that came; None for others.
+) -> OpenedSource:
+    """A source that is open for reading.
+
+    Args:
+        spec: the source as the recipe declares it.
+        seed: the recipe's seed, which a limited draw depends on.
+        images: the store that the normal forms of its images go to.
+        rules: what one image may take.
+        known: the facts of an image that was decoded before, by the hash of the bytes that came; None for others.
 
     Raises:
         RecipeError: the source cannot be read at all (a missing library, file or column).
     """
     options = check_source(spec, "recipe", 0)
     opened = get_loader(spec.loader).load(spec, options, seed)
-    return Arrival(spec, opened, images, ImageIntake(rules, known))
+    return OpenedSource(spec, opened, images, ImageIntake(rules, known))
 
 
 def load_source(spec: Source, seed: int, images: ImageStore) -> Iterator[Question | Reject]:
-    """The questions and rejects of a source, one for each raw row drawn. Raises RecipeError like `open_source`."""
+    """The questions and rejects of a source, one per raw row drawn. Raises RecipeError like `open_source`."""
     yield from open_source(spec, seed, images, ImageRules())
 
 

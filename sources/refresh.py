@@ -1,8 +1,8 @@
-"""Taking over what a source gives: what is new in it, what was there before, and what must not be taken over unseen.
+"""The refresh of a source: what is new in it, what was there before, and what must not be accepted without a look.
 
 A row is known by its content: a dataset in another order, or cut into other files, brings nothing new. The state of a
-source as it was last taken over is kept; a source that has lost more than its `max_shrink`, or whose columns changed
-their types, is held back: its tables stay what they were, and its check fails until someone accepts the change.
+source at its last refresh is stored. A source that has lost more than its `max_shrink`, or whose columns changed their
+types, is held back: its tables are left unchanged, and its check fails until a person accepts the change.
 """
 
 import itertools
@@ -19,80 +19,88 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import Question, Reject
 from records.recipe import Source
 from records.tables import SCHEMA_VERSION, VERSION_KEY, TableFile, from_frame, stack, to_frame
 from records.workspace import Workspace, rejects_table
-from sources.open import Arrival, open_source
+from sources.open import OpenedSource, open_source
 
 BATCH = 4096
+"""The number of rows that are turned into tables at a time."""
 
 
 class SourceState(BaseModel):
-    """A source as it was last taken over."""
+    """The state of a source at its last refresh."""
 
     source: str
     settings: str
-    """Hash of what the recipe says of it and of its seed: a changed recipe is no changed source."""
+    """The hash of the source's part of the recipe and of the seed. A source with another hash is not compared."""
     revision: str
     rows: int
-    """Raw rows: all that the source has or, of a stream, those that were read."""
+    """The number of raw rows: all rows of the source or, for a stream, those that were read."""
     questions: int
     images: int
-    """Of all questions: an evaluation set keeps rows whose images are gone."""
+    """The number of images of all questions: an evaluation set keeps rows whose images are gone."""
     columns: str
-    """JSON text: the columns that are read, with their types."""
+    """The columns that are read, with their types, as JSON text."""
     problem: str = ""
-    """Why it was held back the last time; empty when it was not."""
+    """Why the source was held back the last time; empty if it was not."""
 
 
 @dataclass(frozen=True)
-class TakenOver:
-    """What a source's asset hands on."""
+class RefreshedSource:
+    """A source after its refresh: the tables to be stored, and how they differ from those of last time."""
 
     questions: pl.DataFrame
-    """Of schema Question, with `first_seen`: when the run began in which a question first came (ms since 1970)."""
+    """A table of schema Question, with `first_seen`: when the run began that first met the question (ms since 1970)."""
     rejects: pl.DataFrame
+    """A table of schema Reject."""
     state: SourceState
     new: int
-    """Questions that were not there last time."""
+    """The number of questions that were not there last time."""
     gone: int
+    """The number of questions of last time that are not there any more."""
     images_new: int
+    """The number of images that were decoded because they were not known."""
 
 
 def state_table(name: str) -> str:
+    """The name of the table that holds the state of a source."""
     return f"sources/{name}"
 
 
 def images_table(name: str) -> str:
+    """The name of the table that holds what is known of the images of a source."""
     return f"images/{name}"
 
 
 def read_state(workspace: Workspace, name: str) -> SourceState | None:
+    """The state of a source at its last refresh; None if there was none."""
     table = state_table(name)
     return from_frame(workspace.tables.read(table), SourceState)[0] if workspace.tables.exists(table) else None
 
 
-def take_over(workspace: Workspace, spec: Source, seed: int, accept: bool = False) -> TakenOver:
-    """Read a source and take it over, unless it has to be held back and `accept` does not allow it.
+def refresh(workspace: Workspace, spec: Source, seed: int, accept: bool = False) -> RefreshedSource:
+    """Read a source and compare it with last time. A source that has to be held back keeps its tables of last time,
+    unless the change is accepted (`accept`).
 
     Raises:
-        RecipeError: it cannot be read at all.
+        RecipeError: the source cannot be read at all.
     """
     tables = workspace.tables
     # A run that was killed in between may have left a state without a table.
     before = read_state(workspace, spec.name) if tables.exists(spec.name) else None
-    arrival = open_source(spec, seed, workspace.images, workspace.recipe.questions.images, _Known(workspace, spec.name))
-    about = spec.model_dump(mode="json", exclude={"max_shrink"}) | {"evaluation": spec.evaluation}
+    opened = open_source(spec, seed, workspace.images, workspace.recipe.questions.images, _Known(workspace, spec.name))
+    about = hashed(spec, leaving_out={"max_shrink"}) | {"evaluation": spec.evaluation}
     settings = content_hash([about, seed])
     compared = before if before is not None and before.settings == settings and not accept else None
-    # What a look at the source already tells needs no reading.
-    problem = _shrunk("rows", compared, arrival.rows, spec) or _changed(compared, arrival.columns)
+    # What can be told without reading the rows is checked first.
+    problem = _shrunk("rows", compared, opened.rows, spec) or _changed(compared, opened.columns)
     questions, rejects, images_new = stack([], Question), stack([], Reject), 0
     if not problem:
-        questions, rejects, facts, images_new = _read(workspace, spec.name, arrival)
+        questions, rejects, facts, images_new = _read(workspace, spec.name, opened)
         pictures = _pictures(questions)
         problem = _shrunk("questions", compared, questions.height, spec) or _shrunk("images", compared, pictures, spec)
         if images_new and not problem:
@@ -102,11 +110,11 @@ def take_over(workspace: Workspace, spec: Source, seed: int, accept: bool = Fals
     state = SourceState(
         source=spec.name,
         settings=settings,
-        revision=arrival.revision,
-        rows=arrival.rows if arrival.rows is not None else questions.height + rejects.height,
+        revision=opened.revision,
+        rows=opened.rows if opened.rows is not None else questions.height + rejects.height,
         questions=questions.height,
         images=_pictures(questions),
-        columns=json.dumps(arrival.columns),
+        columns=json.dumps(opened.columns),
     )
     earlier = _earlier(workspace, spec.name)
     if problem:
@@ -118,7 +126,7 @@ def take_over(workspace: Workspace, spec: Source, seed: int, accept: bool = Fals
         )
     tables.write(state_table(spec.name), to_frame([state], SourceState))
     ids = questions.select("question_id").unique()
-    return TakenOver(
+    return RefreshedSource(
         questions,
         rejects,
         state,
@@ -142,12 +150,12 @@ def _earlier(workspace: Workspace, name: str) -> pl.DataFrame:
 
 
 class _Known:
-    """Images that were looked at before, by the hash of the bytes that came."""
+    """The images that were decoded before, by the hash of the bytes that came."""
 
     def __init__(self, workspace: Workspace, name: str) -> None:
         self._facts = to_frame([], ImageFacts)
         if workspace.tables.exists(images_table(name)):
-            # The looks stay where they are: only the table has them.
+            # Thumbnails are long and not needed here: only the table keeps them.
             table = workspace.tables.scan(images_table(name)).filter(pl.col("version") == FACTS_VERSION)
             self._facts = table.with_columns(thumbnail=pl.lit(b"")).collect()
         self._places = {arrived: place for place, arrived in enumerate(self._facts["arrived"])}
@@ -157,36 +165,36 @@ class _Known:
         return None if place is None else ImageFacts(**self._facts.row(place, named=True))
 
 
-def _read(workspace: Workspace, name: str, arrival: Arrival) -> tuple[pl.DataFrame, pl.DataFrame, TableFile, int]:
-    """All of a source, a batch at a time: its questions and its rejects; and, if images came that were not known, what
-    is known of all that ever came, and the number of those.
+def _read(workspace: Workspace, name: str, opened: OpenedSource) -> tuple[pl.DataFrame, pl.DataFrame, TableFile, int]:
+    """All questions and rejects of a source, read in batches; a file with what is known of all its images, old and new;
+    and the number of new images. Without a new image the file is not needed, and not complete.
     """
-    questions, rejects, looked_at = [], [], 0
+    questions, rejects, decoded = [], [], 0
     folder = Path(tempfile.mkdtemp(dir=workspace.scratch))
     file = TableFile(folder / "images.parquet")
     schema = to_frame([], ImageFacts).to_arrow().schema.with_metadata({VERSION_KEY: str(SCHEMA_VERSION)})
     with pq.ParquetWriter(file.path, schema, compression="zstd") as writer:
-        for rows in _batched(arrival):
+        for rows in _batched(opened):
             questions.append(to_frame((row for row in rows if isinstance(row, Question)), Question))
             rejects.append(to_frame((row for row in rows if isinstance(row, Reject)), Reject))
-            facts, arrival.facts = arrival.facts, []
-            looked_at += len(facts)
+            facts, opened.facts = opened.facts, []
+            decoded += len(facts)
             writer.write_table(to_frame(facts, ImageFacts).to_arrow().cast(schema))
-        # Without an image that was not known the table stays as it is.
-        if looked_at and workspace.tables.exists(images_table(name)):
+        # Without a new image the table is left unchanged.
+        if decoded and workspace.tables.exists(images_table(name)):
             for batch in _batches(workspace, name):
                 writer.write_table(batch.cast(schema))
-    return stack(questions, Question), stack(rejects, Reject), file, looked_at
+    return stack(questions, Question), stack(rejects, Reject), file, decoded
 
 
-def _batched(arrival: Arrival) -> Iterator[list[Question | Reject]]:
-    rows = iter(arrival)
+def _batched(opened: OpenedSource) -> Iterator[list[Question | Reject]]:
+    rows = iter(opened)
     while batch := list(itertools.islice(rows, BATCH)):
         yield batch
 
 
 def _batches(workspace: Workspace, name: str) -> Iterator[pa.Table]:
-    """What is known of the images that came before."""
+    """What is known of the images that came before, in batches."""
     fs, path = fsspec.url_to_fs(workspace.tables.path(images_table(name)))
     with fs.open(path, "rb") as file:
         for batch in pq.ParquetFile(file).iter_batches(BATCH):

@@ -30,7 +30,7 @@ SUB_ROOMS = {
     "rollouts/ledger": {"records", "rollouts.ledger"},
     "rollouts/dialects": {"records", "rollouts.dialects", "rollouts.models.contract"},
     "rollouts/tools": {"records", "sandbox", "rollouts.tools"},
-    "rollouts/prompts": {"records", "rollouts.prompts", "rollouts.dialects", "rollouts.tools"},
+    "rollouts/prompts": {"records", "rollouts.prompts", "rollouts.dialects", "rollouts.tools", "rollouts.withheld"},
     "rollouts/judges": {"records", "verdicts", "rollouts.judges", "rollouts.models", "rollouts.ledger"},
 }
 """Everything of ours that the files of a sub-room may import."""

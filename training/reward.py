@@ -19,6 +19,7 @@ from typing import Any
 from records.question import Question
 from records.trajectory import Block, Message
 from rollouts.dialects import Dialect, get_dialect
+from rollouts.models.contract import Completion
 from verdicts.rules import judge
 
 ACCURACY_WEIGHT = 0.8
@@ -59,8 +60,8 @@ def score(turns: Sequence[str], question: Question, dialect: Dialect, tools: Seq
         tools: names of the tools that were offered.
     """
     specs = [NamedTool(name) for name in tools]
-    # "length": nothing here was cut by a stop string, so a tag left open is no action.
-    messages = [dialect.parse(turn, "length", specs) for turn in turns]
+    # "length": nothing here was cut by a stop string, so a tag left open is not an action.
+    messages = [dialect.read(Completion(turn, "length", 0, 0, 0.0), specs) for turn in turns]
     answer = messages[-1].answer if messages else None
     verdict = judge(answer, question)
     offered = set(tools)
@@ -68,12 +69,6 @@ def score(turns: Sequence[str], question: Question, dialect: Dialect, tools: Seq
     closed = all(turn.count("<think>") == turn.count("</think>") for turn in turns)
     form = called and closed and bool(answer and answer.strip())
     return Score(float(verdict.correct), float(form), verdict.how)
-
-
-def score_messages(messages: Sequence[Message], question: Question, dialect: Dialect, tools: Sequence[str]) -> Score:
-    """`score` for the messages of a rollout (what came after the prompt)."""
-    turns = [dialect.assistant_text(message) for message in messages if message.role == "assistant"]
-    return score(turns, question, dialect, tools)
 
 
 @lru_cache(maxsize=32)

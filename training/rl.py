@@ -18,8 +18,10 @@ from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Recipe, Rl, Sampling
 from records.trajectory import Message, Rollout, text_message
-from rollouts.agent import NoLedger, Setting, attempt
+from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
+from rollouts.setting import Setting
+from rollouts.tool_calls import NoLedger
 from rollouts.tools import Tool, ToolContext, build_tool
 from rollouts.waves import NOT_AN_ATTEMPT
 from training.job import Job, JobError, adapter, load, read_job, save, say, trainer_settings

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from records.images.store import ImageStore
 from records.question import Question, Reject
 from records.trajectory import Message, Trajectory
-from rollouts.dialects import Dialect, render
+from rollouts.dialects import Dialect
 
 SplitName = Literal["train", "validation"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation")
@@ -67,8 +67,8 @@ class BadRow(ValueError):
         self.reason, self.detail = reason, detail
 
 
-def plain_turns(chat: Sequence[Mapping[str, Any]], images: ImageStore | None) -> tuple[Turn, ...]:
-    """Chat messages of a dialect as turns; image blocks become placeholders.
+def plain_turns(chat: Sequence[Mapping[str, Any]]) -> tuple[Turn, ...]:
+    """The chat messages that a dialect makes for training sets, as turns; image blocks become placeholders.
 
     Raises:
         BadRow: `placeholder_in_text`, `control_token_in_text` or `image_missing`.
@@ -110,9 +110,9 @@ def check_alternation(turns: Sequence[Turn], last: str) -> None:
         raise BadRow("turns_not_alternating", f"the last turn is no {last} turn")
 
 
-def _render(dialect: Dialect, messages: Sequence[Message], images: ImageStore | None) -> tuple[Turn, ...]:
+def _turns(dialect: Dialect, messages: Sequence[Message], images: ImageStore | None) -> tuple[Turn, ...]:
     try:
-        return plain_turns(render(dialect, messages, images), images)
+        return plain_turns(dialect.training_turns(messages, images))
     except FileNotFoundError as error:
         raise BadRow("image_missing", str(error)) from error
 
@@ -135,8 +135,8 @@ def sft_rows(
     for trajectory in trajectories:
         task = tasks.get(trajectory.question_id, "")
         try:
-            prompt = _render(dialect, trajectory.prompt, images)
-            completion = _render(dialect, trajectory.messages, images)
+            prompt = _turns(dialect, trajectory.prompt, images)
+            completion = _turns(dialect, trajectory.messages, images)
             check_alternation(prompt, "user")
             check_alternation((*prompt, *completion), "assistant")
         except BadRow as bad:
@@ -162,7 +162,7 @@ def rl_rows(
     """
     for index, (question, messages) in enumerate(prompts):
         try:
-            prompt = _render(dialect, messages, images)
+            prompt = _turns(dialect, messages, images)
             check_alternation(prompt, "user")
         except BadRow as bad:
             where = {"row_id": question.question_id, "task": question.task, "source": question.source}

@@ -1,4 +1,4 @@
-"""Are two expressions equal as mathematics? math-verify, in a process of its own.
+"""Equality of two expressions as mathematics: math-verify, in a process of its own.
 
 An answer is a hostile text: a tower of powers, or an equation that no simplifier gets done with, would hold up
 whoever judges it. So the comparison runs in one long-lived worker process per process (started at the first
@@ -25,9 +25,9 @@ import threading
 from pathlib import Path
 
 CPU_SECONDS = 5.0
-"""For one comparison."""
+"""CPU time of one comparison."""
 WALL_SECONDS = 60.0
-"""After which the worker is given up."""
+"""Wall-clock time after which the worker is killed."""
 MEMORY_BYTES = 4 << 30
 _ALLOWED = re.compile(r"[A-Za-z0-9\s+\-*/^(){}\[\]=.,\\_|<>!°%'π√×·÷−∞≤≥±:;]+")
 _BIG_EXPONENT = re.compile(r"\^\s*[{(]*\s*-?\d{5,}")
@@ -56,11 +56,11 @@ def _refused(text: str) -> str | None:
 
 
 def _compare(answer: str, gold: str) -> tuple[bool, str]:
-    """In the worker: parse both and compare them."""
+    """Parse both and compare them; called in the worker."""
     from math_verify import LatexExtractionConfig, parse, verify
 
     def read(text: str) -> list:
-        # No fallback: without it a text that is no expression would still be compared as text.
+        # No fallback: without it a text that is not an expression would still be compared as text.
         wrapped = f"${to_latex(text)}$"
         return parse(wrapped, [LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 MAX_CHARS = 300
-"""A text this long or longer is no short answer, whatever it contains."""
+"""A text this long or longer is not a short answer, whatever it contains."""
 MAX_EXPONENT = 400
 RELATIVE_TOLERANCE = Fraction(1, 10_000)
 
@@ -92,7 +92,7 @@ def _read_number(text: str) -> Number | None:
 
 @lru_cache(maxsize=65536)
 def parse_number(text: str) -> Number | None:
-    """The number that `text` is, as a whole; None if it is none. Never raises."""
+    """The number that the whole of `text` is; None if it is not a number. Never raises."""
     if not text or len(text) >= MAX_CHARS or not any(c.isdigit() for c in text):
         return None
     try:

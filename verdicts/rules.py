@@ -1,4 +1,4 @@
-"""Is this answer right? The one verdict that curates the data, rewards the training and scores the evaluation.
+"""The verdict by rules: the one that curates the data, rewards the training and scores the evaluation.
 
 The rules, by answer type (an alias of the question counts like its answer; wrappers such as \\boxed{}, $…$, **…**,
 quotes and "the answer is" are taken off first; an answer of 300 characters or more is wrong):
@@ -42,8 +42,8 @@ VERSION = 1
 
 A hash of the sources would have every stored answer judged again for a changed comment."""
 IDENTITIES = {1: "05aa0c1831754f7ab2002d1fee84293c"}
-"""What stands for a version in the fingerprints of stored verdicts. Those of version 1 were made when the identity was
-a hash of the sources, with math-verify MATH_VERIFY."""
+"""The identity of a version in the fingerprints of stored verdicts. Those of version 1 were made when it was a hash of
+the sources, with math-verify MATH_VERIFY."""
 MATH_VERIFY = "0.9.0"
 
 
@@ -57,7 +57,7 @@ def _verifier() -> str:
 def judged_with(answer_type: str, aliases: list[str]) -> str:
     """Fingerprint of all that a verdict depends on beyond an answer and the question's own identity.
 
-    A stored verdict with another fingerprint is reached anew, which costs no model call.
+    An answer whose stored verdict has another fingerprint is judged again, which costs no model call.
     """
     return content_hash([_verifier(), answer_type, aliases])
 

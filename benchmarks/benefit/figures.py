@@ -1,63 +1,51 @@
-"""The figures of the tool-benefit benchmark, drawn with matplotlib: stated against true, and what a budget settles."""
+"""The figures of the tool-benefit benchmark: stated against true, and what a budget settles."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
+from reports.drawing import CONTENT, GAIN, HABIT, HARM, INK, KEPT, RESULTS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 FOLDER = Path(__file__).parent.parent.parent / "docs" / "figures"
-INK, FAINT, GRID = "#222222", "#6a6a6a", "#e4e4e4"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9", "#000000")
-"""Okabe and Ito's, which the colour-blind can tell apart (the yellow one darker)."""
-LEGEND = {"frameon": False, "fontsize": 9, "labelcolor": INK, "loc": "upper left"}
+COLOURS = (GAIN, HARM, CONTENT, HABIT, KEPT, RESULTS, INK)
+Points = Sequence[tuple[float, float, float]]
+"""x, y, and half the length of the error bar."""
 
 
-def _figure(width: int, height: int, panels: int) -> tuple[Figure, list[Axes]]:
-    """An empty figure of so many pixels with its panels side by side."""
-    figure = Figure((width / 100, height / 100), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = list(figure.subplots(1, panels, squeeze=False)[0])
-    for panel in axes:
-        panel.spines[["left", "top", "right"]].set_visible(False)
-        panel.spines["bottom"].set_color(FAINT)
-        panel.grid(axis="y", color=GRID)
-        panel.tick_params(labelcolor=FAINT, color=FAINT, labelsize=9)
-        panel.tick_params(axis="y", length=0)
-        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    return figure, axes
+def _panel(axes: "Axes", title: str, up: str, across: str, ends: tuple[float, float]) -> None:
+    """Say what a panel shows; up it has percent from end to end."""
+    axes.set_title(f"{title}\n", loc="left", fontsize=11)
+    axes.text(0, 1.03, up, transform=axes.transAxes)
+    axes.set(xlabel=across, ylim=ends, facecolor="none")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axes.locator_params(axis="y", nbins=5)
+    axes.yaxis.grid()
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["left", "right", "top"]].set_visible(False)
 
 
-def _named(panel: Axes, title: str, upward: str, across: str) -> None:
-    panel.set_title(f"{title}\n", loc="left", fontsize=11, color=INK)
-    panel.text(0, 1.03, upward, transform=panel.transAxes, fontsize=9, color=FAINT)
-    panel.set_xlabel(across, fontsize=9, color=FAINT)
+def _curve(axes: "Axes", points: Points, colour: str, label: str, hollow: bool = False) -> None:
+    """Points joined by lines, with their error bars; hollow points have a thin line."""
+    how = {"linewidth": 1, "markerfacecolor": "none"} if hollow else {"linewidth": 1.8}
+    x, y, error = np.array(points).reshape(-1, 3).T
+    axes.errorbar(x, y, error, color=colour, label=label, marker="o", markersize=5, elinewidth=1, clip_on=False, **how)
 
 
-def _curve(panel: Axes, points: pl.DataFrame, name: str, colour: str, hollow: bool = False) -> None:
-    """Points joined by lines, with error bars of two standard errors; hollow points have a thin line.
-
-    Args:
-        points: three columns: x, y, standard error of y.
-    """
-    x, y, error = (column.to_numpy() for column in points)
-    face = "white" if hollow else colour
-    panel.errorbar(
-        x, y, 2 * error, label=name, color=colour, linewidth=1 if hollow else 1.8, elinewidth=1, marker="o",
-        markersize=5, markerfacecolor=face, clip_on=False,
-    )  # fmt: skip
-
-
-def _save(figure: Figure, file: Path) -> None:
-    """Write a figure as a PNG with a palette of its own, which takes a third of the bytes."""
-    figure.canvas.draw()
-    image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+def _save(figure: "Figure", file: Path) -> None:
+    """A picture of few colours takes half the bytes."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    image.quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    figure.savefig(file, dpi=100)
+    with Image.open(file) as image:
+        small = image.quantize(128, method=Image.Quantize.FASTOCTREE)
+    small.save(file, "PNG", optimize=True)
 
 
 def calibration(cells: pl.DataFrame, reliability: pl.DataFrame, samples: int, file: Path) -> None:
@@ -69,30 +57,30 @@ def calibration(cells: pl.DataFrame, reliability: pl.DataFrame, samples: int, fi
         reliability: one row per bin: columns way (fixed, planner), stated, true, error.
         samples: the number of samples whose coverage is shown.
     """
-    figure, (left, right) = _figure(980, 420, 2)
-    _named(left, "Stated probability of a gain", "questions that do gain", "stated")
-    left.set(xlim=(0, 1), ylim=(0, 1))
-    left.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    left.axline((0, 0), (1, 1), color=FAINT, linewidth=1, linestyle="--")
-    ways = {"fixed": "equally many samples", "planner": "samples where the planner wants them"}
-    for (way, name), colour in zip(ways.items(), COLOURS, strict=False):
-        rows = reliability.filter(pl.col("way") == way).select("stated", "true", "error")
-        _curve(left, rows, name, colour, way == "planner")
-    left.legend(**LEGEND)
+    figure = new_figure(9.8, 4.2)
+    left, right = figure.subplots(1, 2)
+    _panel(left, "Stated probability of a gain", "questions that do gain", "stated", (0, 1))
+    left.plot([0, 1], [0, 1], "--", color=INK, linewidth=1)
+    left.set_xlim(0, 1)
+    left.xaxis.set_major_formatter(left.yaxis.get_major_formatter())
+    names = {"fixed": "equally many samples", "planner": "samples where the planner wants them"}
+    for (way, name), colour in zip(names.items(), COLOURS, strict=False):
+        rows = reliability.filter(pl.col("way") == way)
+        _curve(left, rows.select("stated", "true", 2 * pl.col("error")).rows(), colour, name, way == "planner")
+    left.legend(loc="upper left")
 
     title = f"Intervals of 95 %, {samples} samples per arm"
-    _named(right, title, "questions whose interval holds the truth", "questions")
-    sizes = sorted(cells["questions"].unique())
-    right.set(xscale="log", ylim=(0.9, 1))
-    right.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    right.minorticks_off()
-    right.axhline(0.95, color=INK, linewidth=1, linestyle="--")
+    _panel(right, title, "questions whose interval holds the truth", "questions", (0.9, 1))
+    right.axhline(0.95, linestyle="--", color=INK, linewidth=1)
     fixed = cells.filter(pl.col("samples") == samples, pl.col("further") == 0, pl.col("population") != "null")
-    names = fixed["population"].unique(maintain_order=True)
-    for name, colour in zip(names, COLOURS, strict=True):
+    for name, colour in zip(fixed["population"].unique(maintain_order=True), COLOURS, strict=True):
         rows = fixed.filter(pl.col("population") == name).sort("questions")
-        _curve(right, rows.select("questions", "coverage", "coverage_error"), name, colour)
-    right.legend(**LEGEND, bbox_to_anchor=(1, 1))
+        _curve(right, rows.select("questions", "coverage", 2 * pl.col("coverage_error")).rows(), colour, name)
+    sizes = sorted(cells["questions"].unique())
+    right.set_xscale("log")
+    right.set_xticks(sizes, labels=[f"{size:,}" for size in sizes])
+    right.minorticks_off()
+    right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     _save(figure, file)
 
 
@@ -100,17 +88,17 @@ def budget(points: pl.DataFrame, titles: dict[str, str], file: Path) -> None:
     """What the planner and equal numbers of samples settle, a panel for each kind of data.
 
     Args:
-        points: columns data, way (planner, equal, both), budget, rightly and rightly_error (shares of the questions).
+        points: columns data, way (planner, equal), budget, rightly and rightly_error (shares of the questions).
         titles: data -> its panel's title, in the order of the panels.
     """
-    figure, panels = _figure(300 * len(titles), 400, len(titles))
-    budgets = [value for value in sorted(points["budget"].unique()) if value == 0 or value >= 4]
-    for panel, (data, title) in zip(panels, titles.items(), strict=True):
-        _named(panel, title, "questions rightly settled", "further rollouts per question")
-        panel.set(xlim=(0, max(budgets)), ylim=(0, 0.8))
-        panel.set_xticks(budgets, [f"{value:g}" for value in budgets])
-        for way, name, colour in (("planner", "planner", COLOURS[0]), ("equal", "equally many each", COLOURS[1])):
+    figure = new_figure(3 * len(titles), 4)
+    (panels,) = figure.subplots(1, len(titles), squeeze=False, sharex=True)
+    ways = {"planner": ("planner", COLOURS[0], False), "equal": ("equally many each", COLOURS[1], True)}
+    for axes, (data, title) in zip(panels, titles.items(), strict=True):
+        _panel(axes, title, "questions rightly settled", "further rollouts per question", (0, 0.8))
+        axes.set_xticks([budget for budget in sorted(points["budget"].unique()) if budget == 0 or budget >= 4])
+        for way, (name, colour, hollow) in ways.items():
             rows = points.filter(pl.col("data") == data, pl.col("way").is_in([way, "both"])).sort("budget")
-            _curve(panel, rows.select("budget", "rightly", "rightly_error"), name, colour, way == "equal")
-    panels[0].legend(**LEGEND)
+            _curve(axes, rows.select("budget", "rightly", 2 * pl.col("rightly_error")).rows(), colour, name, hollow)
+    panels[0].legend(loc="upper left")
     _save(figure, file)

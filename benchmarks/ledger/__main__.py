@@ -37,7 +37,7 @@ from reports import samples as show
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, Request
 from rollouts.models.roles import Models
-from rollouts.waves import roll_out
+from rollouts.waves import Waves
 
 QUESTIONS_A_ROLLOUT = 1 / 10.4
 """So that every question gets its direct attempts and those in the band their tools attempts."""
@@ -120,12 +120,8 @@ def roll_out_at_once(root: str) -> dict[str, float]:
     with Ledger(f"{root}/another") as ledger:
         at = arm_progress(prepared, LedgerSnapshot(ledger), Instant.fingerprint, questions)
         todo = open_questions(at, questions, order=0)
-        asyncio.run(
-            roll_out(
-                todo, questions.height, prepared.prompt, (1,), lambda n, s: False, Instant(), ledger, 32,
-                lambda line: None, "direct",
-            )
-        )  # fmt: skip
+        waves = Waves(prepared.prompt, (1,), lambda n, s: False, Instant(), ledger, 32, lambda line: None, "direct")
+        asyncio.run(waves.roll_out(todo, questions.height))
     return {"rollouts": questions.height, "rollouts_s": round(questions.height / (time.monotonic() - start))}
 
 

@@ -16,10 +16,10 @@ from records.question import Question
 from records.tables import schema, to_frame
 from records.trajectory import ExecutedCall, Message, Rollout, ToolCall, ToolResult, text_message
 from records.workspace import Workspace
-from rollouts.agent import sampling_identity
 from rollouts.ledger import ledger as ledger_module
 from rollouts.ledger.ledger import CALLS, ROLLOUTS, Ledger
 from rollouts.models.roles import Models
+from rollouts.setting import sampling_identity
 from verdicts.rules import judged_with
 
 CALLS_A_ROLLOUT = 3

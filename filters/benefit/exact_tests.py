@@ -14,7 +14,7 @@ _LADDER_GRID = np.append(np.geomspace(1e-7, 0.3, 160), 1.0)
 """Values of min over looks of p / weight that a ladder's p-value is computed for; between them the next higher one
 counts: valid, and in the worst case twice too large."""
 _BLOCK = 2_000_000
-"""Numbers held at once."""
+"""Numbers in memory at once."""
 
 
 @lru_cache(maxsize=1_000)
@@ -123,7 +123,7 @@ def ladder_level(level: float, looks: Sequence[int]) -> float:
 
 @lru_cache(maxsize=64)
 def _ladder_sizes(looks: tuple[int, ...]) -> np.ndarray:
-    """For each a of the grid: the largest chance under H0 that p / weight is at most a at a look.
+    """The largest chance under H0, per a of the grid, that p / weight is at most a at a look.
 
     Under H0 it is largest where the rates are equal: with a lower second or a higher first rate, the second series can
     only have fewer right attempts, the first only more, and p only be larger, at every look. The states of both series

@@ -1,4 +1,4 @@
-"""What is known about two pass rates of a question, given few attempts at it and the attempts at all other questions.
+"""What is known about two pass rates of a question from few attempts at it and the attempts at all other questions.
 
 Empirical Bayes (Robbins 1956; Efron 2010, "Large-Scale Inference", ch. 1): the questions of a table are draws from one
 joint distribution of two pass rates. It is estimated from the table, and each question's own posterior follows.
@@ -9,9 +9,9 @@ The distribution is a mixture of fixed components on a grid of pairs of rates, a
 Biostatistics 18:275-294), but in two dimensions: rates that are exactly equal, rates that differ by little (half-normal
 in the arcsine scale, at several widths, up and down), and rates that have nothing to do with each other. The
 proportions are fitted by EM, with a pull towards diffuse ones that counts as much as STRENGTH questions. They are
-fitted DRAWS times, the questions weighted anew each time by the Bayesian bootstrap (Rubin 1981, Annals of Statistics
-9:130-134), and the posteriors are averaged, so that what a small table leaves open about its own distribution widens
-the intervals (Laird and Louis 1987, JASA 82:739-750).
+fitted DRAWS times, each time with new weights of the questions by the Bayesian bootstrap (Rubin 1981, Annals of
+Statistics 9:130-134), and the posteriors are averaged, so that what a small table leaves open about its own
+distribution widens the intervals (Laird and Louis 1987, JASA 82:739-750).
 """
 
 from dataclasses import dataclass
@@ -28,19 +28,21 @@ DIFFERENCE = (GRID[None, :] - GRID[:, None]).ravel()
 """Second rate minus first of each pair of rates, (POINTS * POINTS,), in the order [first, second]."""
 
 STRENGTH = 20.0
+"""Questions that the pull towards diffuse distributions counts for."""
 DRAWS = 20
+"""How often the distribution is fitted."""
 _ITERATIONS = 100
 _BUMPS = 7
 _WIDTHS = (0.06, 0.12, 0.25, 0.5)
-"""Of local differences, in the arcsine scale."""
+"""Widths of local differences, in the arcsine scale."""
 _SHARES = {"equal": 0.05, "near": 0.45, "apart": 0.5}
-"""Of the kinds of components in the mixture that the fit is pulled to."""
+"""Shares of the kinds of components in the mixture that the fit is pulled to."""
 MOST_CHANCE = 0.9
 """A higher chance would turn noise into large differences when corrected for."""
 _AT_ONCE = 4096
 
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
-"""For functions of many small matrix products: on shared cores the threads of BLAS mostly wait for each other."""
+"""A decorator for functions of many small matrix products: on shared cores the threads of BLAS mostly wait."""
 
 _order = np.argsort(np.round(DIFFERENCE, 9), kind="stable")
 _VALUES, _starts = np.unique(np.round(DIFFERENCE, 9)[_order], return_index=True)
@@ -72,7 +74,7 @@ _COMPONENTS, _BASE = _components()
 
 
 def _likelihood(attempts: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Of each rate of the grid, (S, POINTS), as a share of the largest."""
+    """The likelihood of each rate of the grid, (S, POINTS), as a share of the largest."""
     with np.errstate(divide="ignore"):
         hit, miss = np.log(GRID), np.log1p(-GRID)
     hits, misses = right[:, None], (attempts - right)[:, None]
@@ -201,7 +203,7 @@ def _summary(posterior: np.ndarray, edge: np.ndarray, tail: float) -> np.ndarray
 
 
 def _quantile(middles: np.ndarray, level: float) -> np.ndarray:
-    """Of each row of `middles`, (S, values), the value at which it passes the level, between the values linearly."""
+    """The value at which each row of `middles`, (S, values), passes the level, linear between the values."""
     rows, after = np.arange(len(middles)), (middles < level).sum(axis=1)
     right = np.clip(after, 1, middles.shape[1] - 1)
     low, high = middles[rows, right - 1], middles[rows, right]

@@ -1,8 +1,8 @@
-"""What going on with a question would bring: every course of its further attempts, weighed by what is known of it.
+"""What further attempts at a question are expected to bring: every course of them, weighed by what is known of it.
 
-Between two looks a question can be given up. What the best way to go on brings at a price of a rollout is found from
-the last look backwards (Bellman 1957, "Dynamic Programming"), for a row of prices at once. The highest price at which
-going on still pays is the question's index: with many questions and one budget, those with the highest index go first
+A question can be dropped between two looks. What the best plan brings at a price per rollout is found from the last
+look backwards (Bellman 1957, "Dynamic Programming"), for many prices at once. The highest price at which further
+attempts still pay is the question's index: with many questions and one budget, those with the highest index go first
 (Gittins 1979, JRSS B 41:148-177; Whittle 1988, Journal of Applied Probability 25A:287-298).
 """
 
@@ -16,14 +16,14 @@ from filters.benefit.exact_tests import boschloo
 from filters.benefit.joint_rates import DIFFERENCE, GRID, MOST_CHANCE, JointRates
 
 PRICES = np.geomspace(2e-4, 0.5, 32)
-"""Decisions that a rollout has to bring. At less than one in 5,000 rollouts a question is given up in any case."""
+"""Decisions that a rollout has to bring. At less than one in 5,000 rollouts a question is dropped in any case."""
 GAIN, HARM, NONE, ROLLOUTS = range(4)
 _BLOCK = 4_000_000
-"""Numbers of a matrix of chances held at once."""
+"""Numbers of a matrix of chances in memory at once."""
 
 
 class Position(NamedTuple):
-    """What questions that are planned for together have in common: all but how many attempts were right."""
+    """What questions that are planned for together share: all but how many attempts were right."""
 
     stratum: int
     chance: float
@@ -76,7 +76,7 @@ class Lookahead:
     rates: JointRates
     looks: tuple[int, ...]
     weights: tuple[float, ...]
-    """Of the looks, exact_tests.look_weights."""
+    """Weights of the looks (exact_tests.look_weights)."""
     gain_level: float
     """Up to it a p-value, divided by the weight of its look, decides for a gain (exact_tests.ladder_level)."""
     harm_level: float
@@ -92,15 +92,15 @@ class Lookahead:
         return None
 
     def ahead(self, at: Position) -> np.ndarray:
-        """What is to be expected of an open question that is gone on with as far as it pays.
+        """What is expected of an open question whose attempts continue as far as they pay.
 
         At a look ahead all samples are taken to be attempts, and what is stored beyond it to be part of it: so what can
         come of questions that differ in that is found once for all.
 
         Returns:
             (attempts[0] + 1, attempts[1] + 1, 4, PRICES), by right attempts in each arm: decisions for GAIN, HARM and
-            NONE, and ROLLOUTS, on average; all 0 where going on does not pay. After the last look one number, 0,
-            stands for all prices.
+            NONE, and ROLLOUTS, on average; all 0 where further attempts do not pay. After the last look one number,
+            0, is for all prices.
         """
         if at in self._known:
             return self._known[at]
@@ -117,7 +117,7 @@ class Lookahead:
         return self._known[at]
 
     def _arrived(self, at: Position, number: int) -> np.ndarray:
-        """As `ahead`, but at a look just made: what is decided there is decided."""
+        """The same as `ahead`, but at a look just made: what is decided there stays decided."""
         found = self.ahead(at).copy()
         first, second = at.attempts
         weight = self.weights[number]
@@ -147,7 +147,8 @@ class Lookahead:
 
 
 def index(ahead: np.ndarray) -> np.ndarray:
-    """The price up to which going on pays, in decisions a rollout: (...,) of `ahead` (..., 4, PRICES); 0: never."""
+    """The price up to which further attempts pay, in decisions per rollout: (...,) of `ahead` (..., 4, PRICES); 0:
+    never."""
     decisions, rollouts = ahead[..., :ROLLOUTS, :].sum(axis=-2), ahead[..., ROLLOUTS, :]
     last = (rollouts > 0).sum(axis=-1, keepdims=True) - 1  # the prices at which it pays are the lower ones
     best = [np.take_along_axis(values, np.maximum(last, 0), axis=-1)[..., 0] for values in (decisions, rollouts)]

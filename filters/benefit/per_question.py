@@ -1,7 +1,7 @@
 """Do tools help with a question, do they harm, and is it the call or what it brings? The same question in several arms.
 
-The direct attempts counted here are others than those the difficulty filter chose the question by: a question picked
-for few right answers would otherwise look as if anything helped it (regression to the mean).
+The direct attempts counted here are new ones, not those by which the difficulty filter chose the question: a question
+picked for few right answers would look as if anything helped it (regression to the mean).
 
 Two kinds of statement, both valid although how often a question was asked may depend on what came out:
 - Estimates and probabilities are posterior ones (filters/benefit/joint_rates.py): calibrated on average over the
@@ -40,13 +40,13 @@ def counts(
     """What came out of the attempts at each question.
 
     Args:
-        rollouts: one row a sample: question_id, arm, sample_index, correct (null: no attempt) and, if known, tool (the
-            one that the attempt called first, null where it called none).
+        rollouts: one row per sample: question_id, arm, sample_index, correct (null: no attempt) and, if known, tool
+            (the one that the attempt called first, null where it called none).
         looks: samples at which a question may be decided, rising.
         starts: the index of an arm's first sample, where it is not 0.
 
     Returns:
-        One row a question, by question_id. For each arm of ARMS {arm}_attempts and {arm}_right, and of the first
+        One row per question, by question_id. For each arm of ARMS {arm}_attempts and {arm}_right, and of the first
         `looks[0]` samples {arm}_first_attempts and {arm}_first_right; for direct and tools also {arm}_samples (made,
         with or without a verdict) and at each look n {arm}_attempts_{n} and {arm}_right_{n}; `tool`: the one called
         first in most of the first `looks[0]` attempts with tools, "(none)" where more than half called none, null where

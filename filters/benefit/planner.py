@@ -1,10 +1,10 @@
-"""Where further rollouts settle most: at questions that are open whether tools help them, and at gains that nobody can
-say yet whether the call or its result explains.
+"""The plan of further rollouts: they go where they settle most, to questions for which it is open whether tools help,
+and to gains for which it is open whether the call or its result explains them.
 
-A question is settled when it is decided to be a gain, a harm, or neither (filters/benefit/per_question.py). What going
-on with it would bring follows from what is known of its pass rates (filters/benefit/lookahead.py), and those questions
-go first that promise most decisions a rollout. The plan may look at everything: estimates and each question's test
-stay valid, whatever chose how often it is asked.
+A question is settled when it is decided to be a gain, a harm, or neither (filters/benefit/per_question.py). What
+further attempts would bring follows from what is known of its pass rates (filters/benefit/lookahead.py), and the
+questions that promise most decisions per rollout go first. The plan may look at everything: estimates and each
+question's test stay valid, whatever chose how often it is asked.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from records.recipe import ToolBenefit
 _CHANCES = 20
 """Chances are told apart in steps of 1 / 20."""
 _ROUNDS = 6
-"""In which the number of decisions that is expected, and the threshold that follows from it, come to agree."""
+"""Rounds in which the expected number of decisions and the threshold that follows from it come to agree."""
 _POSITION = ["stratum", "chance_step", *map(columns.samples, COMPARED), *map(columns.attempts, COMPARED)]
 _RIGHT = [columns.right(arm) for arm in COMPARED]
 
@@ -37,7 +37,7 @@ def next_round(
     budget: int,
     round_size: int | None = None,
 ) -> pl.DataFrame:
-    """Which questions to go on with now, up to their next look; to be asked again when that is done.
+    """Which questions get further samples now, up to their next look; to be asked again when those are made.
 
     Args:
         counts: as filters.benefit.per_question.counts returns them, with the looks of the settings.
@@ -64,9 +64,9 @@ def next_round(
 def forecast(
     counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBenefit, seed: int, rollouts: int = 1000
 ) -> dict[str, object]:
-    """What so many further rollouts are expected to settle, given where `next_round` wants them.
+    """What a number of further rollouts is expected to settle, made where `next_round` wants them.
 
-    With settings that give none: what they would settle if there were some, at the doublings of `samples` up to
+    Settings without further rollouts: what they would settle if there were some, at the doublings of `samples` up to
     `most_samples`.
 
     Args:
@@ -152,7 +152,7 @@ def _prospect(
 
 
 def _ahead(rule: Lookahead, states: pl.DataFrame, questions: np.ndarray, tasks: int) -> tuple[np.ndarray, np.ndarray]:
-    """What so many questions in each state bring in all at each price, (tasks, 4, PRICES), and each state's index."""
+    """What this many questions in each state bring in all at each price, (tasks, 4, PRICES), and each state's index."""
     brought, indices = np.zeros((tasks, 4, len(PRICES))), np.zeros(states.height)
     for (stratum, chance, *made), part in states.partition_by(_POSITION, as_dict=True, maintain_order=True).items():
         samples, attempts = tuple(made[:2]), tuple(made[2:])
@@ -192,7 +192,7 @@ def _steps(questions: pl.DataFrame, indices: np.ndarray, looks: Sequence[int]) -
 
 
 def _control_steps(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.DataFrame:
-    """The steps that take call_only, once, to the look that tools stand at, of gains whose attribution is unclear.
+    """The steps that take call_only, once, to the look that tools have reached, of gains whose attribution is unclear.
 
     Worth the probability that the attribution is clear then: a gain explained counts as much as a question decided.
     """
@@ -205,8 +205,8 @@ def _control_steps(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.
     ]
     if "call_only" not in settings.controls:
         return parts[0]
-    stands = pl.max_horizontal(pl.when(pl.col(columns.samples("tools")) >= look).then(look) for look in settings.looks)
-    unclear = table.with_columns(call_only=stands.cast(pl.Int64), **none).filter(
+    reached = pl.max_horizontal(pl.when(pl.col(columns.samples("tools")) >= look).then(look) for look in settings.looks)
+    unclear = table.with_columns(call_only=reached.cast(pl.Int64), **none).filter(
         pl.col("attribution") == "unclear",
         pl.col("call_only") > settings.samples,
         pl.col(columns.attempts("call_only")) == pl.col(columns.first_attempts("call_only")),
@@ -215,8 +215,8 @@ def _control_steps(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.
     unclear = unclear.with_columns(cost=pl.col("call_only") - pl.col(columns.attempts("call_only")))
     habit, content = fitted(table, ("direct", "call_only"), seed), fitted(table, ("call_only", "tools"), seed)
     arms = ("direct", "call_only", "tools")
-    alike = ["stratum", "chance_step", *map(columns.attempts, arms), "cost"]
-    for key, part in unclear.partition_by(alike, as_dict=True, maintain_order=True).items():
+    shared = ["stratum", "chance_step", *map(columns.attempts, arms), "cost"]
+    for key, part in unclear.partition_by(shared, as_dict=True, maintain_order=True).items():
         names = [columns.right(arm) for arm in arms]
         states = part.select(names).unique(maintain_order=True)
         clear = _clear(habit, content, key, [states[name].to_numpy() for name in names], settings.margin)
@@ -226,16 +226,16 @@ def _control_steps(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.
 
 
 def _clear(
-    habit: JointRates, content: JointRates, alike: tuple[int, ...], right: list[np.ndarray], margin: float
+    habit: JointRates, content: JointRates, shared: tuple[int, ...], right: list[np.ndarray], margin: float
 ) -> np.ndarray:
     """The probability that more samples of call_only make the attribution clear.
 
     Args:
-        alike: what the questions have in common: stratum, chance, attempts in direct, call_only and tools, and the
+        shared: what the questions have in common: stratum, chance, attempts in direct, call_only and tools, and the
             number of further samples, each of which is taken to be an attempt.
         right: (Q,) right attempts of each question in the three arms.
     """
-    stratum, chance, direct, calls, tools, more = alike
+    stratum, chance, direct, calls, tools, more = shared
     event = lookahead.edge(chance / _CHANCES, margin) < DIFFERENCE
     by_habit = lookahead.probability(habit, stratum, (direct, calls + more), event) >= CLEAR
     by_content = lookahead.probability(content, stratum, (calls + more, tools), event) >= CLEAR

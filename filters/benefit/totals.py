@@ -1,11 +1,11 @@
-"""What tools are good for over many questions: gain and harm, and how much of them the controls explain.
+"""What tools do over many questions: gain and harm, and how much of them the controls explain.
 
 All numbers come from the first samples of each arm, which every question has whatever the planner added to it: plain
 means over questions are unbiased then.
 """
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from filters.benefit.joint_rates import MOST_CHANCE
 from filters.intervals import bootstrap_ratio
 
 _UNIT = 1_000_000
-"""Of a whole number for 1 - chance, so that sums do not depend on the order of rows."""
+"""The unit of 1 - chance as a whole number, so that sums do not depend on the order of rows."""
 _OTHERS = ("call_only", "result_only", "oracle")
 _WITH_INTERVAL = (
     "benefit", "corrected_benefit", "gain", "harm", "habit", "content", "results_alone", "habit_share", "results_share",
@@ -59,7 +59,7 @@ def totals(table: pl.DataFrame, confidence: float, seed: int = 0, by: str = "tas
         by: a column of text; its null counts as "(unknown)".
 
     Returns:
-        a row for each value of `by` with a question that counts, sorted, then `all`. Columns: `by`, questions,
+        one row per value of `by` with a question that counts, sorted, then `all`. Columns: `by`, questions,
         call_only_questions, result_only_questions, oracle_questions, direct, tools, call_only, result_only, oracle,
         churn, and benefit, corrected_benefit, gain, harm, habit, content, results_alone, habit_share, results_share,
         each followed by its _low and _high (null for a single question). Null where no question counts.
@@ -98,7 +98,7 @@ def _states(table: pl.DataFrame, keys: Sequence[str], arms: Sequence[str]) -> pl
 
 def _row(states: dict[str, pl.DataFrame], confidence: float, seed: int) -> dict[str, float | None]:
     """The numbers of one row, without its name."""
-    measured = partial(_measured, confidence=confidence, seed=seed)
+    measured = _Measure(confidence, seed)
     pairs = states["tools"]
     questions, left, right, attempts = _numbers(
         pairs, "questions", "left", columns.first_right("direct"), columns.first_attempts("direct")
@@ -141,28 +141,33 @@ def _rates(states: pl.DataFrame, *arms: str) -> list[np.ndarray]:
 
 
 def _ratio(values: np.ndarray, questions: np.ndarray, of: np.ndarray | float = 1.0) -> float | None:
-    """Over questions: sum of the values over the sum of what they are shares of. None over no question."""
+    """The sum of the values over questions divided by the sum of what they are shares of; None without a question."""
     return float((values * questions).sum() / (of * questions).sum()) if len(questions) else None
 
 
-def _measured(
-    name: str,
-    values: np.ndarray,
-    questions: np.ndarray,
-    of: np.ndarray | None = None,
-    *,
-    lowest: float = -1.0,
-    confidence: float,
-    seed: int,
-) -> dict[str, float | None]:
-    """sum(values) / sum(of) over questions with the ends of its interval; the values are from `lowest` to 1."""
-    of = np.ones(len(values)) if of is None else of
-    ratio, n = _ratio(values, questions, of), questions.sum()
-    low = high = None
-    if n >= 2 and np.abs(values - ratio * of).max() > 1e-9:
-        low, high = bootstrap_ratio(values, of, questions, confidence, seed)
-    elif n >= 2:
-        others = 1 - ((1 - confidence) / 2) ** (1 / n)
-        mean = (of * questions).sum() / n
-        low, high = sorted(float((1 - others) * ratio + others * end / mean) for end in (lowest, 1.0))
-    return {name: ratio, columns.low(name): low, columns.high(name): high}
+@dataclass(frozen=True)
+class _Measure:
+    """Ratios over questions with the ends of their intervals."""
+
+    confidence: float
+    seed: int
+
+    def __call__(
+        self,
+        name: str,
+        values: np.ndarray,
+        questions: np.ndarray,
+        of: np.ndarray | None = None,
+        lowest: float = -1.0,
+    ) -> dict[str, float | None]:
+        """The columns of sum(values) / sum(of) over questions; the values are from `lowest` to 1."""
+        of = np.ones(len(values)) if of is None else of
+        ratio, n = _ratio(values, questions, of), questions.sum()
+        lower = upper = None
+        if n >= 2 and np.abs(values - ratio * of).max() > 1e-9:
+            lower, upper = bootstrap_ratio(values, of, questions, self.confidence, self.seed)
+        elif n >= 2:
+            others = 1 - ((1 - self.confidence) / 2) ** (1 / n)
+            mean = (of * questions).sum() / n
+            lower, upper = sorted(float((1 - others) * ratio + others * end / mean) for end in (lowest, 1.0))
+        return {name: ratio, columns.low(name): lower, columns.high(name): upper}

@@ -1,4 +1,4 @@
-"""Images against the evaluation sets' images: each pair is compared once, not in every refresh."""
+"""Images compared with those of the evaluation sets: each pair once, not in every refresh."""
 
 import uuid
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _COLUMNS = {"key": pl.String, "image": pl.String, "shown": pl.String, "kind": pl
 
 
 class Windows:
-    """The hashes of the windows of benchmark images (filters/contamination/images.py), one file an image."""
+    """The hashes of the windows of benchmark images (filters/contamination/images.py), one file per image."""
 
     def __init__(self, root: str) -> None:
         version = f"{FACTS_VERSION}.{image_contamination.VERSION}"
@@ -38,7 +38,7 @@ class Windows:
 
 
 class ComparisonCache:
-    """`image_contamination.hits`, for pairs that were not compared in an earlier run."""
+    """`filters.contamination.images.hits`, made only for pairs that were not compared in an earlier run."""
 
     def __init__(self, tables: TableStore, data: str, read: Callable[[str], bytes], rules: Decontamination) -> None:
         self._tables, self._read, self._rules = tables, read, rules
@@ -46,7 +46,7 @@ class ComparisonCache:
         self._key = content_hash([rules.image_bits, rules.crops, image_contamination.VERSION, FACTS_VERSION])
 
     def __call__(self, images: pl.DataFrame, benchmark: pl.DataFrame) -> pl.DataFrame:
-        """Arguments and result as of `image_contamination.hits`."""
+        """Arguments and result are those of `filters.contamination.images.hits`."""
         before = pl.DataFrame(schema=_COLUMNS)
         if self._tables.exists(TABLE):
             before = self._tables.read(TABLE).filter(pl.col("key") == self._key)

@@ -9,7 +9,7 @@ details that count, is the score.
 Looked for are crops of at least 15 % of the benchmark image's area, by up to a factor of 2 wider or taller than it. Of
 such crops, re-encoded and resized, nearly all of photographs and of bar charts are found; four in five of line charts;
 of pages of text most that hold half of the page and few small ones, because lines of text leave nearly nothing in the
-low frequencies. Charts that one program drew on one frame can be hits of each other where a part of them is alike.
+low frequencies. Charts that one program drew on one frame can be hits of each other where a part of them is the same.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,19 +25,22 @@ from filters.duplicates.images import groups
 from records.images.perceptual_hash import CELLS, COSINES, FREQUENCIES, amplitudes, describe, enclosed, hashes, luma
 from records.recipe.questions import Decontamination
 
-SMALLEST, WIDEST = 0.15, 2.0
-"""The least area of a window, as a share of the image's, and the most by which its shape may differ from it."""
-_RATIO, _STEP = 1.12, 0.09
-"""Between one size of windows and the next, and between places, as a share of the window. A hash of low frequencies
-stands about half of that in each direction."""
+SMALLEST = 0.15
+"""The least area of a window, as a share of the image's."""
+WIDEST = 2.0
+"""The largest factor by which the shape of a window may differ from the image's."""
+_RATIO = 1.12
+"""Ratio of one size of windows to the next. A hash of low frequencies tolerates about half of that."""
+_STEP = 0.09
+"""Distance between places of a window, as a share of it."""
 _SIDE = 128
-"""A benchmark image is averaged to this many pixels a side before its windows are cut."""
+"""Pixels per side to which a benchmark image is averaged before its windows are cut."""
 _NEAREST = 64
 """Hashes that one window may be near to."""
 LIKE = 0.7
 """Cosine similarity of two windows' amplitudes from which their pixels are compared."""
 _TRIED = 3
-"""Windows, the most alike first, from which an image is fitted."""
+"""Windows, the most similar first, from which an image is fitted."""
 MIN_SCORE = 0.75
 """The correlation from which two pictures are one."""
 _SURE = 0.95
@@ -58,8 +61,9 @@ HITS = {"image": pl.String, "benchmark": pl.String, "row": pl.String, "kind": pl
 
 @lru_cache(maxsize=1)
 def _spans() -> tuple[list[np.ndarray], list[np.ndarray], list[tuple[int, int]]]:
-    """For each size of windows, in one direction: where they lie, (n, 2) in shares; what gives the amplitudes of their
-    cells out of a line of _SIDE pixels, (n * _USED, _SIDE); and the pairs of sizes (along, down) that make windows."""
+    """Three lists. Per size of windows, in one direction: where they lie, (n, 2) in shares, and the matrix that makes
+    the amplitudes of their cells of a line of _SIDE pixels, (n * _USED, _SIDE); and the pairs of sizes (along, down)
+    that make windows."""
     sizes, least = [1.0], np.sqrt(SMALLEST / WIDEST)
     while sizes[-1] > least:
         sizes.append(sizes[-1] / _RATIO)
@@ -120,7 +124,7 @@ class _Images:
     """The images that are looked up: each by its hash and by the one of what its borders enclose."""
 
     def __init__(self, images: pl.DataFrame) -> None:
-        from filters.duplicates.kernels import hamming as _hamming  # numba loads slowly
+        from filters.duplicates.kernels import hamming  # numba loads slowly
 
         known = images.filter(pl.all_horizontal(pl.col("phash", "inner_phash", "thumbnail").is_not_null()))
         known = known.unique("image", maintain_order=True)
@@ -130,7 +134,7 @@ class _Images:
         self._hashes = np.concatenate([self._inner, known["phash"].to_numpy()[bordered]]).view(np.uint64)
         self._owner = np.concatenate([np.arange(known.height), np.flatnonzero(bordered)])
         self._thumbnails = known["thumbnail"]
-        self._kernels, self._table = _hamming, _hamming.tables(self._hashes)
+        self._kernels, self._table = hamming, hamming.tables(self._hashes)
 
     def near(self, wanted: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which of `wanted` hashes are near which image, and whether it is by what the image's borders enclose."""
@@ -148,12 +152,12 @@ class _Images:
 
     def likeness(self, owner: int, picture: Image.Image, bits: int) -> float:
         """Share of the hash's bits that an image and a picture have in common if they show the same; or else 0."""
-        look = describe(picture)
+        appearance = describe(picture)
         both = pl.DataFrame(
             {
                 "image": ["picture", "image"],
-                "inner_phash": [look.inner_phash, self._inner[owner]],
-                "thumbnail": [look.thumbnail, self._thumbnails[owner]],
+                "inner_phash": [appearance.inner_phash, self._inner[owner]],
+                "thumbnail": [appearance.thumbnail, self._thumbnails[owner]],
             }
         )
         name, distance = groups(both, bits).select("representative", "distance").row(1)
@@ -180,10 +184,10 @@ def hits(
         kept: gives the `windows` of a benchmark's image: those kept from before, or those that `make()` makes.
 
     Returns:
-        HITS, the best score first: for each image and row of a benchmark the kind ("whole" or "crop") and the score
+        HITS, the best score first: per image and row of a benchmark the kind ("whole" or "crop") and the score
         from MIN_SCORE to 1.
     """
-    # Equal bytes need no look.
+    # Equal bytes need no comparison.
     shared = images.select("image").unique(maintain_order=True).join(benchmark.select("image"), on="image", how="semi")
     found = [(name, name, "whole", 1.0) for name in shared["image"]]
     if images.height and benchmark.height:
@@ -218,10 +222,12 @@ def _hits_of(
     frame, vectors = enclosed(picture), _hashed(picture)
     places = np.concatenate([boxes(), [frame]])
     window = asked[window]
-    alike = (_unit(vectors[window]) * _unit(looked.amplitudes(owner))).sum(axis=1)
-    near = pl.DataFrame({"window": window, "owner": owner, "inner": inner, "alike": alike})
+    similar = (_unit(vectors[window]) * _unit(looked.amplitudes(owner))).sum(axis=1)
+    near = pl.DataFrame({"window": window, "owner": owner, "inner": inner, "similar": similar})
     # The thumbnail shows what the borders enclose: of a hash of the whole image nothing more is known here.
-    near = near.filter((pl.col("alike") >= LIKE) | ~pl.col("inner")).sort("alike", "window", descending=[True, False])
+    near = near.filter((pl.col("similar") >= LIKE) | ~pl.col("inner")).sort(
+        "similar", "window", descending=[True, False]
+    )
     grey = pyramid(picture)
     for (place,), windows_near in near.group_by("owner", maintain_order=True):
         name = looked.names[place]

@@ -9,13 +9,13 @@ Three kinds of hit:
   such phrases is only compared whole. In a benchmark text of fewer than 4n words a single name or number makes another
   question; there every word but function words must be in the question. Longer ones are judged by the share alone: a
   story problem of which one number was changed has 0.8 to 0.9 of its n-grams left and is a hit at the default; with
-  all of them changed it has less than half, and is none.
+  all of them changed it has less than half, and is not a hit.
 - `embedding`: cosine of sentence vectors, for texts with the same numbers whose answers, where both sides tell one,
   agree. Without that guard the questions of one template would all be near one another.
 
 A short text about an image ("What colour is the car?") belongs to its image. Where the question or the benchmark row
-has an image, a text counts only if it is specific: more than n n-grams that are no stock phrase, so at least 2n words.
-A question with an image is no copy of a benchmark row without one.
+has an image, a text counts only if it is specific: more than n n-grams that are not stock phrases, so at least 2n
+words. A question with an image is not a copy of a benchmark row without one.
 """
 
 # ruff: noqa: RUF001 - signs that look alike are meant
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from filters.contamination.worked_examples import STAGE
+from filters.contamination import STAGE
 from filters.duplicates.exact import accepted_answers
 from filters.duplicates.near import number_key
 from filters.duplicates.semantic import nearest
@@ -60,7 +60,8 @@ def words(text: pl.Expr) -> pl.Expr:
 
 
 def _grams(texts: pl.Series, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each n-gram of words: the place of its text (ascending), and a 64-bit hash (polynomial in the words')."""
+    """The n-grams of words: for each the place of its text (ascending), and a 64-bit hash (polynomial in the
+    words')."""
     split = texts.str.split(" ")
     owner = np.repeat(np.arange(len(texts), dtype=np.uint32), split.list.len().to_numpy())
     word = split.explode().hash(seed=1).to_numpy()
@@ -85,7 +86,7 @@ class _Index:
     texts: pl.DataFrame
     """target, words, specific, content (list of words, null where the share alone decides)."""
     grams: pl.DataFrame
-    """gram, target, share: n-grams that are no stock phrase; a target's shares sum to 1."""
+    """gram, target, share: n-grams that are not stock phrases; a target's shares sum to 1."""
 
 
 def _index(benchmark: pl.DataFrame, n: int) -> _Index:
@@ -139,7 +140,7 @@ def _by_grams(chunk: pl.DataFrame, index: _Index, marks: np.ndarray, n: int, ove
         .agg(score=pl.col("share").sum().clip(upper_bound=1.0))
         .filter(pl.col("score") >= overlap - 1e-9)
     )
-    held = (
+    found = (
         shares.join(chunk.with_row_index("owner").select("owner", "place", "words"), on="owner")
         .join(index.texts.select("target", "content"), on="target")
         .filter(
@@ -147,7 +148,7 @@ def _by_grams(chunk: pl.DataFrame, index: _Index, marks: np.ndarray, n: int, ove
             | (pl.col("content").list.set_difference(pl.col("words").str.split(" ")).list.len() == 0)
         )
     )
-    return held.select("place", "target", kind=pl.lit("ngram"), score="score")
+    return found.select("place", "target", kind=pl.lit("ngram"), score="score")
 
 
 def hits(
@@ -158,8 +159,9 @@ def hits(
 ) -> pl.DataFrame:
     """Which questions a benchmark asks: question_id, benchmark, row, kind (text, ngram, embedding), score (Float64).
 
-    A row for each question, benchmark, distinct text of it (`row` is the first that has it) and kind; for `embedding`
-    the nearest text of all alone. Those of a question stand together, in the order of `questions`, best first.
+    There is one row per question, benchmark, distinct text of it (`row` is the first that has it) and kind; for
+    `embedding` only the nearest text of all. The rows of a question are together, in the order of `questions`, best
+    first.
 
     Args:
         questions: question_id, text, images (list); answer, answer_type, choices and aliases where they are known.
@@ -251,7 +253,7 @@ def _nearest(
     embed: Embed,
     similarity: float,
 ) -> pl.DataFrame:
-    """`semantic_duplicates.nearest` of texts, of which only those that have a key are embedded."""
+    """`filters.duplicates.semantic.nearest` of texts, of which only those that have a key are embedded."""
     sides, rows, vectors = [], [], []
     for side, texts in ((one, our_texts), (other, their_texts)):
         used = side.select(pl.col("row").unique()).sort("row").with_row_index("place")

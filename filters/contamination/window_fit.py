@@ -1,4 +1,4 @@
-"""How well a picture fits a window of another: the window is moved until it fits best, and the pixels are compared.
+"""The fit of a picture to a window of another: the window is moved until it fits best, and the pixels are compared.
 
 The fit is the enhanced correlation coefficient of Evangelidis and Psarakis, "Parametric Image Alignment Using Enhanced
 Correlation Coefficient Maximization", TPAMI 2008, for a window's four edges.
@@ -14,7 +14,7 @@ from records.images.perceptual_hash import Box
 _FLAT = 3.0
 """Grey levels of contrast (standard deviation) under which a picture is nearly empty and fits anywhere."""
 _HOPE = 0.6
-"""Correlation after the coarsest fit from which it goes on."""
+"""Correlation after the coarsest fit from which finer ones are tried."""
 _SMALLEST_SIDE = 0.1
 _GRID, _BLOCKS = 64, 8
 _FIT_SIDES = (12, 16, 24, 32, 48, 64)
@@ -75,14 +75,14 @@ def fit(image: list[Image.Image], benchmark: list[Image.Image], box: Box) -> tup
             if min(moved[2] - moved[0], moved[3] - moved[1]) < _SMALLEST_SIDE:
                 break
             edges = moved
-        if side == _FIT_SIDES[0] and _alike(wanted, _cut(benchmark, tuple(edges), side).ravel()) < _HOPE:
+        if side == _FIT_SIDES[0] and _correlation(wanted, _cut(benchmark, tuple(edges), side).ravel()) < _HOPE:
             return 0.0, box
     score = _score(_cut(image, (0, 0, 1, 1), _GRID), _cut(benchmark, tuple(edges), _GRID))
     return score, tuple(float(edge) for edge in edges)
 
 
 def details(pyramid: list[Image.Image]) -> float:
-    """Over how many blocks a picture's contrast is spread."""
+    """The number of blocks over which a picture's contrast is spread."""
     cut = _blocks(_cut(pyramid, (0, 0, 1, 1), _GRID))
     contrast = np.sqrt((cut * cut).sum(axis=(1, 3)))
     return float(contrast.sum() ** 2 / max((contrast**2).sum(), 1e-6))
@@ -94,7 +94,7 @@ def _blocks(picture: np.ndarray) -> np.ndarray:
     return cut - cut.mean(axis=(1, 3), keepdims=True)
 
 
-def _alike(one: np.ndarray, other: np.ndarray) -> float:
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Correlation of two pictures of one size."""
     a, b = one - one.mean(), other - other.mean()
     return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-6))

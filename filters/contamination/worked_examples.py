@@ -1,19 +1,18 @@
-"""Questions whose answer the prompt itself gives away, because a worked example asks the same."""
+"""Questions whose answer the prompt itself gives away, because one of its worked examples asks the same."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
+from filters.contamination import STAGE
 from filters.duplicates.exact import comparable_text
 from filters.rejects import reject_rows
-
-STAGE = "contamination"
 
 
 def apply(questions: pl.DataFrame, shown: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Reject questions without images that ask what one of the texts `shown` asks, but for case and punctuation.
 
-    A question about an image is another question whenever its image is another, however alike the texts.
+    Two questions about different images are different questions, however similar their texts are.
     """
     examples = pl.DataFrame({"text": list(shown)}, schema={"text": pl.String}).select(comparable_text(pl.col("text")))
     no_image = pl.col("images").list.len().fill_null(0) == 0

@@ -1,4 +1,4 @@
-"""Is a question of the right difficulty for a model? Decided by how many of k attempts without tools are right.
+"""Questions of the right difficulty for a model: those with a number of right attempts without tools within a band.
 
 Attempts are stored and the rule is applied to them afterwards, so a band can change without a new rollout.
 """
@@ -24,7 +24,8 @@ def apply(questions: pl.DataFrame, rollouts: pl.DataFrame, rule: Rule) -> tuple[
 
     Args:
         questions: with a column question_id.
-        rollouts: columns question_id, arm, sample_index, correct (null: no attempt), of which the arm `direct` counts.
+        rollouts: columns question_id, arm, sample_index, correct (null: no attempt); only the arm `direct`
+            counts.
         rule: a rule that decides (its `keep` is not None).
 
     Returns:

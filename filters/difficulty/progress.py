@@ -1,4 +1,4 @@
-"""How far each question is: a table of attempts, read by a stopping rule."""
+"""The progress of each question: a table of attempts, read by a stopping rule."""
 
 import polars as pl
 
@@ -7,15 +7,16 @@ from filters.difficulty.unbiased_rate import unbiased_rate
 
 
 def progress(attempts: pl.DataFrame, rule: Rule) -> pl.DataFrame:
-    """How far each question is under a rule: what has been counted, whether it has stopped, and what is to be made.
+    """The progress of each question under a rule: what has been counted, whether it has stopped, and what is to be
+    made.
 
     Waves are walked in order while all their samples are there, up to the first end of a wave where the rule decides.
-    Samples after it are ignored even if stored: what comes out depends on the rule and the replies alone, not on what
-    was once sampled under another rule, and only so is the estimate unbiased.
+    Samples after it are ignored even if stored: the result depends on the rule and the replies only, not on what was
+    once sampled under another rule, or the estimate would be biased.
 
     Args:
-        attempts: columns question_id, sample_index (from 0) and correct (null: a recorded outcome that is no attempt).
-            One row per question and sample; an index outside the rule's samples is ignored.
+        attempts: columns question_id, sample_index (from 0) and correct (null: a recorded outcome that is not an
+            attempt). One row per question and sample; an index outside the rule's samples is ignored.
 
     Returns:
         Per question, as first seen: question_id, used (samples counted), attempts (those of them that are attempts),
@@ -51,6 +52,11 @@ def progress(attempts: pl.DataFrame, rule: Rule) -> pl.DataFrame:
     )
     table = table.join(looks.select("row", "wave", "made"), on=["row", "wave"], how="left", maintain_order="left")
     table = table.join(_rates(reached, rule), on=["looks", "right"], how="left", maintain_order="left")
+    return _outcome(table, rule)
+
+
+def _outcome(table: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+    """The columns that `progress` returns, with the reason to stop and the samples that are missing."""
     all_made = pl.col("wave") == len(rule.waves)
     size = _per_index(rule.waves, pl.col("wave").clip(upper_bound=len(rule.waves) - 1))
     return table.select(

@@ -22,11 +22,11 @@ class Rule:
     """A question is asked `samples` times at most, in waves; after each wave the decision may already be made.
 
     With `error` 0 sampling stops when the decision of all `samples` attempts is certain (exact curtailment): nothing
-    is ever decided otherwise than with all of them.
+    is ever decided differently than with all of them.
 
     With `error` above 0 it also stops when the posterior predictive probability that all `samples` attempts would lead
     to another decision than the likeliest is at most `error`.
-    Bounded: the chance that a question is decided otherwise than with all its attempts, averaged over questions whose
+    Bounded: the chance that a question is decided differently than with all its attempts, averaged over questions whose
     pass rates follow the prior. Also, of the questions stopped as `likely`, at most that share on average.
     Not bounded: the chance for one particular pass rate, which can be several times larger near an edge of the band
     (unbiased_rate.flip_probability is exact), and the average over questions whose pass rates follow another

@@ -1,5 +1,4 @@
-"""What may be said about a question's pass rate when the rule of filters/difficulty/stopping.py chose how often it was
-asked.
+"""The pass rate of a question when the rule of filters/difficulty/stopping.py chose how often it was asked.
 
 The plain ratio of right attempts is biased then: a rule that stops at the first right answer stops early on luck.
 """
@@ -15,8 +14,8 @@ from filters.difficulty.stopping import Rule
 
 
 def _reached(rule: Rule, looks: Sequence[int], attempts: int, right: int) -> Iterator[tuple[int, Counter[int]]]:
-    """At each look (attempts made so far): how many sequences of attempts from the state (attempts, right) lead to each
-    number of right ones, without having stopped at an earlier look."""
+    """The number of sequences of attempts from the state (attempts, right) to each number of right ones at each look
+    (attempts made so far), without those that stopped at an earlier look."""
     going = Counter({right: 1})
     for look in looks:
         reached: Counter[int] = Counter()
@@ -46,14 +45,15 @@ def unbiased_rate(rule: Rule, looks: tuple[int, ...], right: int) -> float:
 
     Girshick, Mosteller and Savage (1946), Annals of Mathematical Statistics 17:13-23: sequences of attempts from (1, 1)
     to the stopping point over those from (0, 0), counting only those that do not stop earlier. Without an early stop
-    it is the plain ratio. It is the chance that the first attempt was right, given where it ended: the mean of many
-    questions is right, but for one question it may be 0 although some attempts were right, or 1 although some were not.
+    it is the plain ratio. It is the chance that the first attempt was right, conditional on where it ended: the mean of
+    many questions is right, but for one question it may be 0 although some attempts were right, or 1 although some were
+    not.
 
     Args:
         rule: the stopping rule.
         looks: the question's own number of attempts at the end of each of its waves, up to where it stopped. Where
-            samples gave no attempt these are lower than the rule's own; the estimate is then unbiased given them,
-            provided that whether a sample gives an attempt does not depend on whether it would have been right.
+            samples gave no attempt these are lower than the rule's own; the estimate is then unbiased conditional on
+            them, provided that whether a sample gives an attempt does not depend on whether it would have been right.
         right: right attempts, in all.
 
     Raises:
@@ -112,8 +112,8 @@ def _first_above(curve: Callable[[np.ndarray], np.ndarray], level: float) -> flo
 
 @lru_cache(maxsize=1_000)
 def flipped_sequences(rule: Rule) -> tuple[int, ...]:
-    """Of all sequences of `samples` attempts with 0, 1, ... `samples` right: how many does the rule, stopping early,
-    decide otherwise than all attempts would?"""
+    """The number of sequences of `samples` attempts with 0, 1, ... `samples` right that the rule, stopping early,
+    decides differently than all attempts would."""
     flipped = [0] * (rule.samples + 1)
     for (attempts, right), paths in stopping_points(rule).items():
         decided = rule.decision(attempts, right)
@@ -125,6 +125,6 @@ def flipped_sequences(rule: Rule) -> tuple[int, ...]:
 
 
 def flip_probability(rule: Rule, p: float) -> float:
-    """Exact chance that a question of pass rate `p` is decided otherwise than with all its attempts."""
+    """Exact chance that a question of pass rate `p` is decided differently than with all its attempts."""
     k = rule.samples
     return sum(count * p**right * (1 - p) ** (k - right) for right, count in enumerate(flipped_sequences(rule)))

@@ -38,7 +38,7 @@ def _is_model(folder: Path) -> bool:
 
 
 def _in_package(name: str) -> Path:
-    """The model's folder within an installed package, given by its import name or the name it is installed by."""
+    """The model's folder within an installed package, by its import name or the name it is installed by."""
     try:
         spec = importlib.util.find_spec(name.replace("-", "_"))  # does not run a package that has no parent
     except (ImportError, ValueError):
@@ -60,11 +60,11 @@ def _from_hub(model: str, revision: str | None) -> Path:
         return Path(snapshot_download(model, revision=revision, etag_timeout=10, ignore_patterns=unread))
     except Exception as error:  # anything from name resolution to permissions, in types that change between releases
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise RecipeError(f"{KEY}.model: {model} is no folder, and not to be had from the hub: {reason[0]}") from None
+        raise RecipeError(f"{KEY}.model: {model} is not a folder and not on the hub: {reason[0]}") from None
 
 
 def model_folder(settings: SemanticDuplicates) -> Path:
-    """Where the model's files are: `model` as a folder, `model` from the hub, then `package`; the first to be had.
+    """The folder of the model's files: `model` as a folder, `model` from the hub, then `package`; the first available.
 
     Raises:
         RecipeError: none of them is there.
@@ -133,20 +133,20 @@ class Embedder:
         """Vectors of `texts`: float16 of shape (n, d), of length 1 but for the rounding (a relative error of 5e-4).
 
         float16 is what is stored, and half the memory; it is returned whether a vector was stored or has just been
-        computed, so that both runs decide alike. A text longer than the model reads at once is cut into pieces, and its
-        vector is the mean of theirs: otherwise two texts that differ only towards their ends would be one. The mean
+        computed, so that both runs decide the same. A text longer than the model reads at once is cut into pieces, and
+        its vector is the mean of theirs: otherwise two texts that differ only towards their ends would be one. The mean
         blurs all the same: texts of a page that differ in one sentence have a cosine of 0.99.
 
         Raises:
             RecipeError: sentence-transformers is not installed, or it cannot load the model.
         """
-        given = pl.Series("text", texts, dtype=pl.String).fill_null("")
-        distinct = given.unique(maintain_order=True)
+        asked = pl.Series("text", texts, dtype=pl.String).fill_null("")
+        distinct = asked.unique(maintain_order=True)
         vectors = self._of_distinct(distinct)
-        if len(distinct) == len(given):
+        if len(distinct) == len(asked):
             return vectors
         places = distinct.to_frame().with_row_index("place")
-        return vectors[given.to_frame().join(places, on="text", maintain_order="left")["place"].to_numpy()]
+        return vectors[asked.to_frame().join(places, on="text", maintain_order="left")["place"].to_numpy()]
 
     def _of_distinct(self, texts: pl.Series) -> np.ndarray:
         keys = pl.Series([hashlib.sha256(text.encode()).digest()[:KEY_BYTES] for text in texts], dtype=pl.Binary)

@@ -6,14 +6,13 @@ of them, aliases counted. Of agreeing ones the oldest is kept: the first by `fir
 then by source, question_id and source_row. That does not depend on the order of the table, and what comes later never
 takes the place of what is kept.
 
-Signs of mathematics and numbers are no punctuation here: "2 + 3" and "2 - 3" are two questions.
+Signs of mathematics and numbers are not punctuation here: "2 + 3" and "2 - 3" are two questions.
 """
 
 import polars as pl
 
+from filters.duplicates import STAGE
 from filters.rejects import reject_rows
-
-STAGE = "duplicates"
 
 
 def comparable_text(text: pl.Expr) -> pl.Expr:
@@ -40,13 +39,13 @@ def _comparable(text: pl.Expr) -> pl.Expr:
 
 
 def accepted_answers(questions: pl.DataFrame) -> pl.Series:
-    """Every text that counts as the answer, as a list a question, in a form in which agreeing answers are equal."""
+    """Every text that counts as the answer, as one list per question, in a form in which agreeing answers are equal."""
     accepted = questions.select(_accepted().list.eval(_comparable(pl.element())))
     return accepted["accepted"]
 
 
 def seniority(questions: pl.DataFrame) -> list[str]:
-    """The columns by which questions stand in order, oldest first."""
+    """The columns by which questions are ordered, oldest first."""
     return [name for name in ("first_seen", "source", "question_id", "source_row") if name in questions.columns]
 
 
@@ -71,7 +70,7 @@ def apply(questions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         choices_in_any_order(),
     )
     rows = questions.select(key=key.hash()).with_row_index("row").filter(pl.len().over("key") > 1)
-    # Most questions are alone, and need no closer look.
+    # Most questions are the only ones with their key, and need no comparison.
     judged = _judge(questions[rows["row"]].with_columns(row=rows["row"], key=key))
     lost = judged.filter(pl.col("reason").is_not_null())
     kept = without(questions, lost["row"])

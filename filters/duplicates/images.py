@@ -5,7 +5,7 @@ differ in at most `bits` of 64 and their thumbnails agree, cell by cell, up to a
 contrast (LIMITS). The hash finds; the thumbnail decides: two charts drawn by one program have nearly one hash, but
 bars of other heights.
 
-Images stand in order, oldest first. One is dropped if and only if an older one that is itself kept shows the same
+Images are in order, oldest first. One is dropped if and only if an older one that is itself kept shows the same
 picture, and joins the group of the earliest such (the rule of filters/duplicates/keep_oldest.py). So images that come
 later never change the groups of earlier ones. Pairs are never listed, because a placeholder that comes a hundred
 thousand times would make five thousand million of them: images are compared with kept ones only.
@@ -58,15 +58,15 @@ def groups(images: pl.DataFrame, bits: int) -> pl.DataFrame:
     """Group images, oldest first, by the picture they show.
 
     Args:
-        images: `image` (text), `inner_phash` (64 bits as Int64), `thumbnail` (768 bytes); other columns are left alone.
-            An image without hash or thumbnail is alone in its group.
+        images: `image` (text), `inner_phash` (64 bits as Int64), `thumbnail` (768 bytes); other columns are not read.
+            An image without hash or thumbnail has a group of its own.
         bits: of 64, in which the hashes of one picture may differ.
 
     Returns:
         `image`, `representative` (the image that is kept; itself where it is), `distance` (bits between the two),
-        one row for each of `images`, in their order.
+        one row per row of `images`, in their order.
 
-    Takes about 400 bytes an image beside `images`, and time near to linear up to a million images and 10 bits.
+    It takes about 400 bytes per image beside `images`, and time near to linear up to a million images and 10 bits.
     """
     known = (
         images["inner_phash"].is_not_null() & (images["thumbnail"].bin.size() == 3 * CELLS * CELLS).fill_null(False)
@@ -87,9 +87,9 @@ class _Search:
     """Finds the kept image of each of `hashes` (n, uint64) with `signatures` (n, 384)."""
 
     def __init__(self, hashes: np.ndarray, signatures: np.ndarray, bits: int) -> None:
-        from filters.duplicates.kernels import hamming as _hamming  # numba loads slowly
+        from filters.duplicates.kernels import hamming  # numba loads slowly
 
-        self._kernels, self._probes, self._bits = _hamming, _hamming.probes(bits), bits
+        self._kernels, self._probes, self._bits = hamming, hamming.probes(bits), bits
         self._hashes, self._signatures = hashes, signatures
         self.kept_by = np.arange(len(hashes))
         """for each image the place of the one that is kept for it"""

@@ -8,7 +8,7 @@ Three kinds of pairs, in each of which the numbers, the choices and the accepted
 
 The answers must agree because "the capital of Mali" and "the capital of Bali" are nearly the same text.
 
-Questions stand in order, oldest first, and one is rejected if and only if an older one that is kept is its duplicate
+Questions are in order, oldest first, and one is rejected if and only if an older one that is kept is its duplicate
 (filters/duplicates/keep_oldest.py): what comes later changes no decision about what was there before.
 """
 
@@ -17,9 +17,8 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from filters.duplicates import near as near_duplicates
-from filters.duplicates import semantic as semantic_duplicates
-from filters.duplicates.exact import STAGE, accepted_answers, choices_in_any_order, seniority, without
+from filters.duplicates import STAGE, near, semantic
+from filters.duplicates.exact import accepted_answers, choices_in_any_order, seniority, without
 from filters.duplicates.keep_oldest import keep_first
 from filters.rejects import reject_rows
 from records.recipe.questions import Duplicates
@@ -47,7 +46,7 @@ def apply(
 
     Args:
         questions: with the column `pictures`: the representatives of the question's images.
-        embed: gives the unit vectors, (n, d), of texts; needed where `rules.semantic` is given.
+        embed: gives the unit vectors, (n, d), of texts; needed where there is `rules.semantic`.
 
     Returns:
         kept and rejects in the questions' order, and pairs (PAIRS); those with `dropped` false are below the threshold.
@@ -57,7 +56,7 @@ def apply(
         accepted=accepted_answers(rows),
         block=pl.struct(
             pl.col("pictures").list.join("\n"),
-            near_duplicates.number_key(pl.col("text")),
+            near.number_key(pl.col("text")),
             choices_in_any_order(),
         ).hash(),
     )
@@ -92,7 +91,7 @@ def apply(
 
 
 def _near(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    pairs = near_duplicates.pairs(rows["text"], rows["block"], max(threshold - MARGIN, 0.1))
+    pairs = near.pairs(rows["text"], rows["block"], max(threshold - MARGIN, 0.1))
     about_a_picture = rows["pictures"].list.len()[pairs["left"]] > 0
     return pairs.with_columns(
         kind=pl.when(about_a_picture).then(pl.lit("joint_duplicate")).otherwise(pl.lit("near_duplicate")),
@@ -107,8 +106,8 @@ def _semantic(rows: pl.DataFrame, threshold: float, embed: Embed | None) -> pl.D
     shared = answered.filter(pl.len().over("block") > 1)
     pairs = pl.DataFrame(schema={"left": pl.UInt32, "right": pl.UInt32, "similarity": pl.Float32})
     if shared.height and embed is not None:
-        near = max(threshold - MARGIN / 3, 0.1)
-        pairs = semantic_duplicates.pairs(embed(shared["text"]), shared["block"], near)
+        from_similarity = max(threshold - MARGIN / 3, 0.1)
+        pairs = semantic.pairs(embed(shared["text"]), shared["block"], from_similarity)
         place = shared["place"]
         pairs = pairs.with_columns(left=place[pairs["left"]], right=place[pairs["right"]])
     return pairs.with_columns(kind=pl.lit("semantic_duplicate"), dropped=pl.col("similarity") >= threshold)
@@ -123,9 +122,9 @@ def _agree(accepted: pl.Series, pairs: pl.DataFrame) -> pl.Series:
 def _shown(rows: pl.DataFrame, pairs: pl.DataFrame, n: int = 200) -> pl.DataFrame:
     """The pairs nearest to the threshold on both of its sides, with the questions' ids."""
     nearness = pl.when("dropped").then(pl.col("similarity")).otherwise(-pl.col("similarity"))
-    near = pairs.filter(nearness.rank("ordinal").over("kind", "dropped") <= n).sort(nearness)
+    shown = pairs.filter(nearness.rank("ordinal").over("kind", "dropped") <= n).sort(nearness)
     ids = rows["question_id"]
-    older, younger = near.select(pl.min_horizontal("left", "right"), pl.max_horizontal("left", "right").alias("right"))
-    return near.select(
+    older, younger = shown.select(pl.min_horizontal("left", "right"), pl.max_horizontal("left", "right").alias("right"))
+    return shown.select(
         kept_id=ids[older], dropped_id=ids[younger], similarity="similarity", kind="kind", dropped="dropped"
     ).cast(PAIRS)

@@ -1,6 +1,6 @@
 """Which of several duplicates is kept: the one rule of the near, image and semantic duplicates.
 
-Rows stand in a fixed order, oldest first. A row is dropped if and only if it is a duplicate of an earlier row that is
+Rows are in a fixed order, oldest first. A row is dropped if and only if it is a duplicate of an earlier row that is
 itself kept. So a row that comes later changes no earlier decision, every dropped row is a duplicate of the very row
 that is kept in its stead (no chains), and no two kept rows are duplicates: the kept rows are the lexicographically
 first maximal independent set of the graph of duplicate pairs.
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def keep_first(left: ArrayLike, right: ArrayLike, n: int) -> NDArray[np.int64]:
-    """For each of n rows the position of the earliest kept row that it duplicates, or -1 where the row is kept.
+    """The position of the earliest kept row that each of n rows duplicates, or -1 where the row is kept.
 
     `left` and `right`, both of shape (m,), are positions from 0 to n - 1: m pairs of duplicates in any order and
     orientation, repeated or not; a row paired with itself says nothing. Takes O(m log m + n).

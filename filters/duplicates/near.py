@@ -9,12 +9,12 @@ Two texts of a group are near duplicates when
    blue car" in a question of twenty words, and both questions may have the answer 2. Long texts may differ in one word
    of letters in forty.
 
-What is normalised is no difference: case, punctuation, articles, politeness, how a number is written. Numbers, signs of
-mathematics, variables and short words are never slips.
+What is normalised away does not count as a difference: case, punctuation, articles, politeness, how a number is
+written. Numbers, signs of mathematics, variables and short words are never slips.
 
 Equal normalised texts are joined first. Candidates among the others are rows that are equal but for one word (there
 all pairs with a slip in one word are found), and rows that share one of 6 MinHash bands of 5. Each is verified exactly,
-so nothing is reported that is no near duplicate. What is missed: pairs of similarity s with slips in two words or more,
+so everything reported is a near duplicate. What is missed: pairs of similarity s with slips in two words or more,
 with probability (1 - s^5)^6 (0.4 % at 0.9, 9 % at 0.8), and more of them where thousands of questions come from one
 template: in a large bucket a row is compared with 64 others that are equal but for one word, with 4 of a band. That
 bound keeps the cost linear in the rows.
@@ -34,7 +34,7 @@ _SIGNS = dict(
 )  # fmt: skip
 """Signs beyond ASCII (after NFKC) and how they are read."""
 FIRST = 8
-"""Of equal texts, how many each other one is paired with."""
+"""Equal texts that each other one is paired with."""
 FREE_WORDS = 1 / 40
 """Words that may be changed, added or dropped, per word of a text."""
 GAP_WINDOW, BAND_WINDOW = 32, 2
@@ -138,14 +138,13 @@ def _similar(
     out: np.ndarray, starts: np.ndarray, ends: np.ndarray, groups: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Near duplicates among different texts: pairs (lower row << 32 | higher row) and their similarities."""
-    from filters.duplicates.kernels import minhash as _minhash
-    from filters.duplicates.kernels import same_words as _same_words
+    from filters.duplicates.kernels import minhash, same_words
 
     n = len(starts)
     fixed, free = np.empty(n, np.uint64), np.empty(n, np.int64)
-    _minhash.fixed_words(out, starts, ends, groups, fixed, free)
-    keys, bitmaps = np.empty((_minhash.BANDS, n), np.uint32), np.empty((n, _minhash.WORDS), np.uint64)
-    _minhash.sign(out, starts, ends, fixed, keys, bitmaps)
+    minhash.fixed_words(out, starts, ends, groups, fixed, free)
+    keys, bitmaps = np.empty((minhash.BANDS, n), np.uint32), np.empty((n, minhash.WORDS), np.uint64)
+    minhash.sign(out, starts, ends, fixed, keys, bitmaps)
     sizes, share = (ends - starts).astype(np.int32), (1 - threshold) / (1 + threshold) + 1e-9
     waiting: list[np.ndarray] = []
     verified: list[tuple[np.ndarray, np.ndarray]] = []
@@ -154,11 +153,11 @@ def _similar(
         """Candidates among the rows of equal keys."""
         heads, counts = np.empty(len(entries), np.int64), np.empty(len(entries), np.int64)
         matches = np.empty(len(entries), np.uint64)
-        _minhash.bucket_heads(entries, heads)
-        _minhash.candidates(entries, heads, bitmaps, sizes, share, window, matches, counts)
+        minhash.bucket_heads(entries, heads)
+        minhash.candidates(entries, heads, bitmaps, sizes, share, window, matches, counts)
         begins = np.cumsum(counts)
         found = np.empty(int(begins[-1]) if len(begins) else 0, np.uint64)
-        _minhash.matching_pairs(entries, heads, window, matches, begins - counts, found)
+        minhash.matching_pairs(entries, heads, window, matches, begins - counts, found)
         waiting.append(found)
         if sum(map(len, waiting)) > _ENOUGH:
             settle()
@@ -167,11 +166,11 @@ def _similar(
         pairs = _distinct(np.concatenate(waiting))
         waiting.clear()
         similarity = np.empty(len(pairs), np.float32)
-        _same_words.verify(out, starts, ends, fixed, pairs, threshold, FREE_WORDS, similarity)
+        same_words.verify(out, starts, ends, fixed, pairs, threshold, FREE_WORDS, similarity)
         verified.append((pairs[similarity > 0], similarity[similarity > 0]))
 
     entries = np.empty(int(free.sum()), np.uint64)
-    _minhash.gap_keys(out, starts, ends, fixed, 1 / FREE_WORDS, np.cumsum(free) - free, entries)
+    minhash.gap_keys(out, starts, ends, fixed, 1 / FREE_WORDS, np.cumsum(free) - free, entries)
     entries.sort()
     look(entries, GAP_WINDOW)
     del entries
@@ -194,10 +193,10 @@ def pairs(texts: pl.Series, groups: pl.Series, threshold: float) -> pl.DataFrame
 
     `groups` (integers, as many as texts): only rows of equal groups are compared; null is a group. Of rows with equal
     normalised texts every one is paired with the first 8 of them; so with other texts' rows. That is enough for
-    `representatives.keep_first`, as of equal texts only the first can be kept, and where some pairs are struck out (the
+    `keep_oldest.keep_first`, as of equal texts only the first can be kept, and where some pairs are struck out (the
     answers differ) it leaves a row 8 to stand for. Texts without words are like nothing. Deterministic.
 
-    Raises ValueError if the lengths differ, if groups are no integers, or for a threshold outside 0 < t <= 1.
+    Raises ValueError if the lengths differ, if groups are not integers, or for a threshold outside 0 < t <= 1.
     """
     if len(texts) != len(groups):
         raise ValueError(f"{len(texts)} texts, but {len(groups)} groups")
@@ -207,12 +206,12 @@ def pairs(texts: pl.Series, groups: pl.Series, threshold: float) -> pl.DataFrame
         raise ValueError(f"the threshold is above 0 and at most 1, not {threshold}")
     if not len(texts):
         return _table(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-    from filters.duplicates.kernels import minhash as _minhash
+    from filters.duplicates.kernels import minhash
 
     of_row = groups.hash(seed=0).to_numpy()
     out, starts, ends = _words(texts)
     hashes = np.empty(len(texts), np.uint64)
-    _minhash.text_hashes(out, starts, ends, of_row, hashes)
+    minhash.text_hashes(out, starts, ends, of_row, hashes)
     order = np.argsort(hashes, kind="stable")
     order = order[np.searchsorted(hashes[order], 1) :]  # those without words come first
     ranked = hashes[order]
@@ -224,9 +223,9 @@ def pairs(texts: pl.Series, groups: pl.Series, threshold: float) -> pl.DataFrame
     by_row = np.argsort(order[first])
     first, sizes = first[by_row], sizes[by_row]
     heads = order[first]
-    found, alike = _similar(out, starts[heads], ends[heads], of_row[heads], threshold)
+    found, similar = _similar(out, starts[heads], ends[heads], of_row[heads], threshold)
     a, b = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    more_left, more_right, more = _between_classes(order, first, sizes, a, b, alike)
+    more_left, more_right, more = _between_classes(order, first, sizes, a, b, similar)
     return _table(
         np.concatenate([left, more_left]), np.concatenate([right, more_right]), np.concatenate([similarity, more])
     )

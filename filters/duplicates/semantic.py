@@ -22,8 +22,8 @@ WHOLE = 4096
 PROBES = 4
 """Nearest cells in which a row of a large block looks for its like: recall against work."""
 MOST = 16
-"""Pairs kept of a row with earlier rows: so many with the earliest, and so many with the nearest. In a crowd where all
-are near all, that is enough to join every row to it, and the number of pairs stays linear."""
+"""Pairs kept of a row with earlier rows: this many with the earliest, and as many with the nearest. In a crowd where
+all are near all, that is enough to join every row to it, and the number of pairs stays linear."""
 CROWD = 4096
 """Rows of a cell with which its rows are compared, the earliest: more only where a crowd cannot be divided."""
 SPARE = 2
@@ -45,7 +45,7 @@ def pairs(vectors: np.ndarray, blocks: pl.Series, similarity: float, *, whole: i
 
     Sorted by right, then left. Every pair of a block of at most `whole` rows is found; of larger ones nearly all (the
     tests hold 95 %). Of the pairs in which a row is the right one, those with the MOST smallest lefts and the MOST
-    nearest are given. The same vectors give the same pairs, but for cosines within about 1e-6 of the threshold, which
+    nearest are kept. The same vectors give the same pairs, but for cosines within about 1e-6 of the threshold, which
     another machine's matrix product may round to its other side.
 
     Args:
@@ -76,7 +76,7 @@ def pairs(vectors: np.ndarray, blocks: pl.Series, similarity: float, *, whole: i
 def nearest(
     ours: pl.DataFrame, theirs: pl.DataFrame, our_vectors: np.ndarray, their_vectors: np.ndarray, similarity: float
 ) -> pl.DataFrame:
-    """For rows of one table the nearest row of another with which they share a key, exactly; none below `similarity`.
+    """The nearest row of another table for rows of one, among those that share a key, exactly; none below `similarity`.
 
     Args:
         ours, theirs: row (UInt32, a place among the vectors) and key; a row may have several keys.

@@ -1,9 +1,9 @@
-"""From everything that came to what is worth asking: all the rules about questions, in their order.
+"""The questions that are worth asking, out of all that came: every rule about questions, in their order.
 
-    verifiable -> wording -> images -> open-ended form -> duplicates (exact, then alike) -> contamination
+    verifiable -> wording -> images -> open-ended form -> duplicates (exact, then inexact) -> contamination
 
 An incoming question keeps its identity through all of them, so that rows in = rows out + rejects, id by id. One that is
-asked without its choices is another question when it leaves: `arrived_as` says under which id it came.
+asked without its choices is another question at the end: `arrived_as` is the id with which it came.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,31 +11,40 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from filters import contamination, duplicates
 from filters.contamination import text as text_contamination
-from filters.contamination import worked_examples as contamination
-from filters.duplicates import exact as duplicates
+from filters.contamination import worked_examples
+from filters.duplicates import exact, inexact
 from filters.duplicates import images as image_duplicates
-from filters.duplicates import inexact as alike
-from filters.questions import guessing, open_ended, verifiable, wording
-from filters.questions import image_size as images
+from filters.questions import guessing, image_size, open_ended, verifiable, wording
 from records.recipe.questions import QuestionRules
 
 Compare = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
-"""(images, evaluation sets' images) -> hits, as of filters/contamination/images.py."""
-STEPS = (verifiable.STAGE, wording.STAGE, images.STAGE, duplicates.STAGE, contamination.STAGE)
+"""A function (images, evaluation sets' images) -> hits, as `filters.contamination.images.hits` with its settings."""
+STEPS = (verifiable.STAGE, wording.STAGE, image_size.STAGE, duplicates.STAGE, contamination.STAGE)
 """The stages of rejects, in the order of the rules."""
 
 
 @dataclass(frozen=True)
+class EvaluationSets:
+    """What the questions must not come from."""
+
+    rows: pl.DataFrame
+    """Columns benchmark, row, and those of Question."""
+    compare: Compare
+    """Finds the images that show an evaluation set's image."""
+
+
+@dataclass(frozen=True)
 class Curated:
-    """What is worth asking, what is not, and what was seen on the way."""
+    """What is worth asking, what is not, and what was found on the way."""
 
     kept: pl.DataFrame
     """The questions, with `arrived_as`, `original` (JSON text of a question that was asked with choices; null for the
     others), `pictures` (the representatives of the images) and `chance` (that the best guess is right)."""
     rejects: pl.DataFrame
     pairs: pl.DataFrame
-    """Pairs that are alike, around the thresholds (filters/duplicates/inexact.py)."""
+    """Pairs that are nearly equal, around the thresholds (filters/duplicates/inexact.py)."""
     hits: pl.DataFrame
     """What was found of the evaluation sets: question_id, benchmark, row, kind, score."""
 
@@ -45,9 +54,8 @@ def curate(
     facts: pl.DataFrame,
     rules: QuestionRules,
     shown: Sequence[str],
-    benchmarks: pl.DataFrame,
-    compare: Compare,
-    embed: alike.Embed | None = None,
+    evaluation: EvaluationSets,
+    embed: inexact.Embed | None = None,
 ) -> Curated:
     """Apply all rules to a table of questions.
 
@@ -55,8 +63,7 @@ def curate(
         questions: of schema Question, with `first_seen`.
         facts: of schema ImageFacts, for the images of the questions and of the benchmarks.
         shown: questions that the prompt shows with their answers.
-        benchmarks: the evaluation sets: benchmark, row, and the columns of Question.
-        compare: finds the images that come from an evaluation set's (`image_contamination.hits`, its settings given).
+        evaluation: what the questions must not come from.
         embed: unit vectors of texts; needed where the rules ask for semantic duplicates.
     """
     rejects = []
@@ -68,13 +75,13 @@ def curate(
     # In one piece: polars 2.1 panics in `format` of a sliced text whose column has empty chunks.
     left = after(verifiable.apply(_with_pictures(questions.rechunk(), facts, rules)))
     left = after(wording.apply(left, rules.wording))
-    left = after(images.apply(left, facts, rules.images))
+    left = after(image_size.apply(left, facts, rules.images))
     left = _opened(left, rules)
-    left = after(duplicates.apply(left))
-    left, alike_rejects, pairs = alike.apply(left, rules.duplicates, embed)
-    rejects.append(alike_rejects)
-    left = after(contamination.apply(left, shown))
-    hits = _hits(left, facts, rules, benchmarks, compare, embed)
+    left = after(exact.apply(left))
+    left, inexact_rejects, pairs = inexact.apply(left, rules.duplicates, embed)
+    rejects.append(inexact_rejects)
+    left = after(worked_examples.apply(left, shown))
+    hits = _hits(left, facts, rules, evaluation, embed)
     left = after(text_contamination.apply(left, hits))
     left = left.with_columns(guessing.chance(left), arrived_as="question_id", question_id="asked_as").drop(
         "asked_as", "first_seen"
@@ -91,9 +98,8 @@ def _opened(questions: pl.DataFrame, rules: QuestionRules) -> pl.DataFrame:
 
 
 def _with_pictures(questions: pl.DataFrame, facts: pl.DataFrame, rules: QuestionRules) -> pl.DataFrame:
-    """With `pictures`: for each image the oldest one that shows the same picture, among those of all that came: which
-    it is does not depend on the rules.
-    """
+    """The questions with `pictures`: per image the oldest one that shows the same picture, among those of all questions
+    that came, so that it does not depend on the rules."""
     if rules.duplicates.images is None:
         return questions.with_columns(pictures=pl.col("images").fill_null([]))
     used = (
@@ -104,8 +110,8 @@ def _with_pictures(questions: pl.DataFrame, facts: pl.DataFrame, rules: Question
         .agg(pl.col("first_seen").min())
         .sort("first_seen", "image")
     )
-    looks = used.join(facts.unique("image", keep="any"), on="image", how="left", maintain_order="left")
-    groups = image_duplicates.groups(looks, rules.duplicates.images)
+    appearances = used.join(facts.unique("image", keep="any"), on="image", how="left", maintain_order="left")
+    groups = image_duplicates.groups(appearances, rules.duplicates.images)
     places = questions.select(image="images").with_row_index("row").explode("image").drop_nulls("image")
     pictures = (
         places.join(groups, on="image", how="left", maintain_order="left")
@@ -120,17 +126,16 @@ def _hits(
     questions: pl.DataFrame,
     facts: pl.DataFrame,
     rules: QuestionRules,
-    benchmarks: pl.DataFrame,
-    compare: Compare,
-    embed: alike.Embed | None,
+    evaluation: EvaluationSets,
+    embed: inexact.Embed | None,
 ) -> pl.DataFrame:
     """What of the evaluation sets is in the questions, by text and by image."""
-    asked = benchmarks.with_columns(has_image=pl.col("images").list.len() > 0)
+    asked = evaluation.rows.with_columns(has_image=pl.col("images").list.len() > 0)
     by_text = text_contamination.hits(questions, asked, rules.decontamination, embed)
     carried = questions.select("question_id", image="images").explode("image").drop_nulls("image")
-    looks = facts.unique("image", keep="any").join(carried, on="image", how="semi")
+    appearances = facts.unique("image", keep="any").join(carried, on="image", how="semi")
     pictured = asked.select("benchmark", "row", image="images").explode("image").drop_nulls("image")
-    by_image = compare(looks, pictured)
+    by_image = evaluation.compare(appearances, pictured)
     columns = ["question_id", "benchmark", "row", "kind", "score"]
     found = by_image.join(carried, on="image").select(columns)
     return pl.concat([by_text.select(columns), found.cast(dict(by_text.select(columns).schema))])

@@ -1,6 +1,6 @@
-"""How often the best guess is right that looks at no image and works nothing out.
+"""The accuracy of the best blind guess, without the image and without reasoning.
 
-A pass rate says little before it is known what guessing gives. The chance rate of a question is
+A pass rate says little until it is known what guessing gives. The chance rate of a question is
 
 - choice: one over the number of choices; more where the right letters of the source are skewed: the share of its
   commonest letter among the questions of the source with as many choices;
@@ -25,11 +25,15 @@ import polars as pl
 from filters.intervals import wilson
 
 MIN_ROWS = 20
+"""Questions from which a kind counts."""
 MAX_ANSWERS = 12
+"""Answers of a small set."""
 COVERED = 0.95
+"""Share of a kind that its commonest answers cover if they are a small set."""
 CONFIDENCE = 0.9
-"""Of the two-sided interval, whose lower end is the one-sided bound at 95 %."""
+"""Confidence of the two-sided interval, whose lower end is the one-sided bound at 95 %."""
 TEMPLATE_CHARS = 250
+"""Characters of a text that its template is made of."""
 
 
 def template(text: pl.Expr) -> pl.Expr:
@@ -40,7 +44,7 @@ def template(text: pl.Expr) -> pl.Expr:
 
 
 def _modal_share(rows: pl.DataFrame, kind: list[str], small: bool) -> pl.DataFrame:
-    """For each kind, the lower bound of the share of its commonest answer; `small`: only kinds with few answers.
+    """The lower bound of the share of each kind's commonest answer; `small`: only kinds with few answers.
 
     `rows` has the columns of `kind` and `said`. Kinds of fewer than MIN_ROWS rows are left out.
     """
@@ -77,7 +81,7 @@ def chance(questions: pl.DataFrame) -> pl.Series:
         "answer_type",
         row=pl.int_range(pl.len()),
         count=pl.col("choices").list.len().fill_null(0),
-        # A choice given by its text is no letter: such rows are counted apart and skew nothing.
+        # An answer that is a choice's text is not a letter: such rows are counted apart and skew nothing.
         said=pl.when(is_choice).then(letter.fill_null(pl.format("={}", answer))).when(is_boolean).then(truth)
         .otherwise(answer),
         two=words.str.extract(r"^(\S+\s+\S+)").fill_null(words),
@@ -90,11 +94,11 @@ def chance(questions: pl.DataFrame) -> pl.Series:
     kind = ["source", "task", "answer_type"]
     for name in ("two", "three", "whole"):
         others = _with_share(others, [*kind, name], True, f"share_{name}")
-    given = pl.concat(
+    rates = pl.concat(
         [
             choices.select("row", chance=pl.max_horizontal(1 / pl.col("count").clip(1), "share")),
             booleans.select("row", chance=pl.max_horizontal(pl.lit(0.5), "share")),
             others.select("row", chance=pl.max_horizontal(pl.lit(0.0), "share_two", "share_three", "share_whole")),
         ]
     )
-    return given.sort("row")["chance"].cast(pl.Float64)
+    return rates.sort("row")["chance"].cast(pl.Float64)

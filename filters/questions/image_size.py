@@ -1,4 +1,4 @@
-"""Can a model take the images of a question? What model families ask of an image, as settings of the recipe.
+"""Questions whose images a model can take: what model families ask of an image, as settings of the recipe.
 
 A pure function over the table of questions and the table of images. A question is rejected once, for the first of its
 images that breaks a rule, and for the first rule that image breaks, in this order:

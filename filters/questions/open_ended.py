@@ -1,6 +1,6 @@
 """Multiple choice becomes an open question where the options are not needed to answer it.
 
-Guessing among four options is right one time in four, and a model can pick by elimination what it cannot find out.
+A blind guess among four options is right 25 % of the time, and a model can eliminate options instead of finding out.
 DeepEyes (arXiv 2505.14362, sec. 3) turns choices into open questions before it measures difficulty, and DeepEyesV2
 (sec. 3.3) asks for open-ended questions. The options stay where one of these holds, because an open answer could then
 not be judged:
@@ -11,8 +11,8 @@ not be judged:
 - an option refers to others or refuses ("all of the above", "both", "cannot be determined", "other"), is a sentence
   (over 5 words or 40 characters), or the name of a part of the picture (a letter, "figure B", "II only"), or a
   clause ("It decreases"; the right one "decreases"), which can be put in many ways;
-- two options read alike for a judge: one contains the other as words ("red", "dark red"; "5", "5 cm"), or both are one
-  number ("5 AM", "5 PM");
+- two options read the same for a judge: one contains the other as words ("red", "dark red"; "5", "5 cm"), or both are
+  one number ("5 AM", "5 PM");
 - the right option is a decimal or a number rounded to thousands, which another way of working it out may miss;
 - the right option stands in the text itself, or nothing is left to ask once the options are taken out of the text.
 
@@ -28,13 +28,15 @@ from string import ascii_uppercase
 import polars as pl
 
 from filters.questions.verifiable import is_number, unwrapped
-from filters.questions.wording import normalised
+from filters.questions.wording_rules import normalised
 from records.identity import content_hash
 
 _ROWS = 50_000
 """Rows looked at at once: bounds the memory that copies of the texts take."""
-MAX_WORDS, MAX_CHARS = 5, 40
-"""Of an option: a longer one is a statement, which nobody writes the same way again."""
+MAX_WORDS = 5
+"""Words of an option: a longer one is a statement, which nobody writes the same way again."""
+MAX_CHARS = 40
+"""Characters of an option."""
 
 # Instructions to answer with a letter, and the options in the text itself.
 _INSTRUCTION = (
@@ -112,23 +114,23 @@ def _prepared(choices: pl.DataFrame) -> pl.DataFrame:
         inline=text.str.extract(f"({_INLINE})"),
     )
     # Inline options are taken out of the text only if they are the choices, from the first one on.
-    held = pl.col("inline").str.replace(_FIRST, "").str.starts_with(pl.col("options").list.first())
+    listed = pl.col("inline").str.replace(_FIRST, "").str.starts_with(pl.col("options").list.first())
     for n in range(1, int(table["options"].list.len().max() or 0)):
         option = pl.col("options").list.get(n, null_on_oob=True).fill_null("")
-        held = held & pl.col("inline").str.contains(option, literal=True)
-    held = held.fill_null(False)
-    stem = pl.when(held).then(text.str.replace(_INLINE, "")).otherwise(text)
+        listed = listed & pl.col("inline").str.contains(option, literal=True)
+    listed = listed.fill_null(False)
+    stem = pl.when(listed).then(text.str.replace(_INLINE, "")).otherwise(text)
     return table.with_columns(stem=stem.str.replace_all(_INSTRUCTION, "").str.strip_chars())
 
 
-def _alike(table: pl.DataFrame) -> pl.Series:
+def _overlapping(table: pl.DataFrame) -> pl.Series:
     """Whether one of a row's options contains another one, as words."""
     names = pl.col("options").list.eval(_readable(pl.element()))
     listed = table.select("row", name=names).with_columns(joined=pl.format("| {} |", pl.col("name").list.join(" | ")))
     each = listed.explode("name").with_columns(name=pl.col("name").fill_null(""))
     often = pl.col("joined").str.count_matches(pl.format(" {} ", "name"), literal=True)
-    found = each.group_by("row", maintain_order=True).agg(alike=((often > 1) | (pl.col("name") == "")).any())
-    return found["alike"]
+    found = each.group_by("row", maintain_order=True).agg(overlaps=((often > 1) | (pl.col("name") == "")).any())
+    return found["overlaps"]
 
 
 def _opened(choices: pl.DataFrame) -> pl.DataFrame:
@@ -175,7 +177,7 @@ def _opened(choices: pl.DataFrame) -> pl.DataFrame:
     )
     needed = ~(truth | readable) | stem.str.contains(_SPEAKS_OF_OPTIONS) | stem.str.contains(_STILL_LISTED) | ~asks
     table = table.filter(~needed)
-    table = table.filter(~_alike(table)) if table.height else table
+    table = table.filter(~_overlapping(table)) if table.height else table
     return table.select("row", open_text=stem, open_answer=chosen, open_type=kind)
 
 

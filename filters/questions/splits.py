@@ -1,4 +1,4 @@
-"""Which questions are held out, which validate, and proof that no question and no picture is on two sides."""
+"""The held-out questions, the validation split, and the check that no question or picture is on two sides."""
 
 import polars as pl
 
@@ -17,8 +17,8 @@ def _draw(units: pl.Series, share: float, salt: str) -> pl.Series:
 def draw_held_out(questions: pl.DataFrame, share: float, salt: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The questions with `split` (held_out for about `share` of them, else curation), and the rejects.
 
-    Each picture is drawn for itself, and a question without one by its id, so that a draw stays when others come and
-    go. A question between pictures that were drawn apart is rejected: `picture_on_both_sides`.
+    Each picture is drawn on its own, and a question without one by its id, so that a draw stays when others come or go.
+    A question between pictures that were drawn apart is rejected: `picture_on_both_sides`.
     """
     shown = questions.select(unit="pictures").explode("unit").drop_nulls().unique()
     alone = questions.filter(pl.col("pictures").list.len() == 0).select(unit="question_id")

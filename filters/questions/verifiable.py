@@ -1,11 +1,11 @@
-"""Is there something to check? Questions whose answer no verdict could be sure about are rejected, with a reason.
+"""Questions whose answer can be checked; those about which no verdict could be sure are rejected, with a reason.
 
 A pure function over a table of questions; every rule is a polars expression. A question that breaks several rules is
 rejected once, for the first in this order:
 
     empty_text, empty_answer
     answer_says_nothing    "see solution", "N/A", "unknown", "cannot be determined" (not where a choice says so)
-    answer_too_long        no short answer
+    answer_too_long        not a short answer
     several_answers        "3 or 4", "(a) 3 (b) 4", "A and C": any one of them would be judged wrong
     number_unreadable      not a number as verdicts/numbers.py reads it
     boolean_unreadable     not yes, no, true or false
@@ -14,7 +14,7 @@ rejected once, for the first in this order:
     choices_too_few, choices_repeat, answer_not_a_choice
     aliases_contradict     an alias says no where the answer says yes, names another choice, or is another number
 
-What the text says is looked at in filters/questions/wording.py.
+The rules about the text itself are in filters/questions/wording.py.
 """
 
 # ruff: noqa: RUF001 - signs that look alike are meant
@@ -95,7 +95,7 @@ def _expression_unreadable(answer: pl.Expr) -> pl.Expr:
 
 
 def _aliases_contradict(answer: pl.Expr, place: pl.Expr, names: pl.Expr) -> pl.Expr:
-    """Where an alias would make right what the answer makes wrong."""
+    """Whether an alias would make right what the answer makes wrong."""
     kind = pl.col("answer_type")
     aliases = pl.when(pl.col("aliases").list.len() > 0).then(pl.col("aliases"))
     said = aliases.list.eval(pl.element().fill_null("").str.strip_chars().str.to_lowercase())

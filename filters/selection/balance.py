@@ -19,7 +19,7 @@ _ROUNDING = 1e-9
 
 
 class Options(Section):
-    """How unequal the groups may be."""
+    """Which groups are balanced, and how unequal they may be."""
 
     by: str
     """The column that tells the groups apart, such as task, source, route or decision."""

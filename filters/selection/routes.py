@@ -28,7 +28,7 @@ def _within(column: str, band: Band) -> pl.Expr:
 
 
 def _fits(rule: Route) -> pl.Expr:
-    """Whether a question fits a route. One that the tools harm goes only where a route asks for it by name."""
+    """Whether a question fits a route. One that the tools harm goes only where a route names that decision."""
     decided = pl.col("decision") != "harm" if rule.decision is None else pl.col("decision").is_in(rule.decision)
     return pl.all_horizontal(decided, *(_within(name, getattr(rule, name)) for name in _MEASURES))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.question import Question, Reject
 from records.recipe.section import RecipeError
 from records.trajectory import Rollout, Trajectory
@@ -177,7 +177,7 @@ def _trajectory(candidate: Candidate, record: Mapping[str, str]) -> Trajectory:
     rollout = candidate.rollout
     images = [image for message in (*rollout.prompt, *rollout.messages) for image in message.images]
     return Trajectory(
-        trajectory_id=content_hash([rollout.rollout_id, [m.model_dump() for m in rollout.messages]]),
+        trajectory_id=content_hash([rollout.rollout_id, [hashed(m) for m in rollout.messages]]),
         question_id=rollout.question_id,
         rollout_id=rollout.rollout_id,
         prompt=rollout.prompt,

@@ -19,7 +19,7 @@ def right(candidate: Candidate) -> Finding:
 
 @check("uses_tool")
 def uses_tool(candidate: Candidate) -> Finding:
-    """At least one tool was called."""
+    """The rollout calls a tool."""
     calls = len(candidate.rollout.tool_calls)
     return Finding(calls > 0, "no_tool_use", f"{calls} call(s)")
 

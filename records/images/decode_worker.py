@@ -2,7 +2,7 @@
 
     python -m records.images.decode_worker SOCKET PARENT SECONDS MEGABYTES
 
-Over the socket come the number of images and then so many images; for each a reply goes back, in order. Decoders are
+Over the socket come the number of images and then the images; a reply to each goes back, in order. Decoders are
 large C libraries that read what strangers wrote, so whoever asks believes a reply no more than it must: it is data that
 is parsed, nothing that is executed, and the hashes are taken again. What a process may take is its address space
 at the start and MEGABYTES more; an image that takes more than SECONDS of CPU time ends the process by SIGPROF, because
@@ -30,7 +30,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def reply(data: bytes) -> bytes:
-    """What is answered to one image: a line of JSON, then the thumbnail and the bytes to store, if they are others."""
+    """The reply to one image: a line of JSON, then the thumbnail, then the bytes to store if they differ from
+    `data`."""
     try:
         normal = normal_form(data)
     except ImageError as error:
@@ -43,7 +44,7 @@ def reply(data: bytes) -> bytes:
 
 
 def read_reply(answer: bytes, data: bytes, arrived: str) -> NormalImage | ImageError:
-    """What a reply says of the image `data`, whose hash is `arrived`."""
+    """The result in a reply to the image `data`, whose hash is `arrived`."""
     line, _, rest = answer.partition(b"\n")
     says = json.loads(line)
     if "reason" in says:
@@ -61,7 +62,7 @@ def main(socket: int, parent: int, seconds: float, megabytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the socket
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     warnings.simplefilter("ignore")
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a process for each core
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is one process per core
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[0])
     limit = pages * resource.getpagesize() + megabytes * 2**20

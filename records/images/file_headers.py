@@ -1,4 +1,4 @@
-"""What an image file says of itself before anything decodes it: its format, whether it is whole, its frames, its size.
+"""The header of an image file, read before anything decodes it: format, completeness, number of frames, size.
 
 The decoders stop reading once they have the pixels, so a file without its end passes some of them; that a file is whole
 is seen from its own structure instead: chunks with their CRCs (Portable Network Graphics Specification, third edition,
@@ -13,7 +13,7 @@ import zlib
 from records.images.store import MAX_BYTES, ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""The formats taken, as Pillow names them. All are decoded within the process; none calls another program."""
+"""The accepted formats, as Pillow names them. All are decoded within the process; none calls another program."""
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF",
@@ -21,12 +21,12 @@ _MAGIC = {
 }  # fmt: skip
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-"""Of each pass of an interlaced PNG, the place of its first pixel and the steps to the next, across and down."""
+"""The passes of an interlaced PNG: the place of the first pixel and the steps to the next, across and down."""
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-"""Bytes of a value, by its type."""
+"""The number of bytes of a value, by its type."""
 _TIFF_DATA = ((273, 279), (324, 325))
-"""The tags of the places of a picture's strips or tiles, and of their lengths."""
+"""The tags that hold the places of a picture's strips or tiles, and the tags that hold their lengths."""
 _AVIF_BRANDS = (b"avif", b"avis")
 _OTHER_IMAGES = {
     b"8BPS": "a Photoshop file", b"\0\0\1\0": "an icon", b"qoif": "a QOI image",
@@ -75,7 +75,7 @@ def sniff(data: bytes) -> str:
 
 
 def _looks_like(data: bytes) -> str:
-    """What a file that is no image seems to be, for people."""
+    """What a file that is not an image seems to be, in words."""
     for magic, name in _OTHER_FILES.items():
         if data.startswith(magic):
             return name
@@ -100,7 +100,7 @@ def _cut(what: str) -> ImageError:
 
 
 def frames(data: bytes, kind: str) -> int:
-    """How many frames a file of format `kind` has, as far as its structure tells; 1 where it does not.
+    """The number of frames of a file of format `kind`, as far as its structure tells; 1 if it does not.
 
     Raises:
         ImageError: `image_truncated` for a file that is cut, `image_unreadable` for a damaged one.
@@ -183,7 +183,7 @@ def _check_boxes(data: bytes) -> None:
         size = int.from_bytes(data[at : at + 4], "big")
         if size == 1:  # the size is in 64 bits, after the name
             size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size == 0:  # the box goes on to the end
+        if size == 0:  # the box reaches to the end
             return
         if size < 8:
             raise ImageError("image_unreadable", f"a box of {size} bytes")
@@ -193,7 +193,8 @@ def _check_boxes(data: bytes) -> None:
 
 
 def tiff_is_cut(data: bytes) -> bool:
-    """Whether a TIFF points behind its end. To be asked only of one that fails: some writers count too many bytes."""
+    """Whether a TIFF points beyond its end. This is a question for files that fail only: some writers count too many
+    bytes."""
     order = "<" if data[:2] == b"II" else ">"
     lists: dict[int, tuple[int, ...]] = {}
     try:

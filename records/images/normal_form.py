@@ -2,7 +2,7 @@
 
 A file that is one already is kept byte for byte. What a model sees of any other file depends on who decodes it (some
 turn a photograph by its EXIF tag and some do not, transparent becomes black or white), so the picture is made plain
-here, once, and written anew: as JPEG where a JPEG came, else as PNG, which loses nothing more. The codes in `changes`:
+here, once, and written again: as JPEG if a JPEG came, else as PNG, which loses nothing more. The codes in `changes`:
 
     exif_rotated       turned as its EXIF (or TIFF) orientation says
     alpha_flattened    put on white where it was transparent
@@ -32,23 +32,27 @@ from records.images.perceptual_hash import describe
 from records.images.store import MAX_PIXELS, ImageError, ImageFacts
 
 JPEG_QUALITY = 95
-"""A photograph that must be written anew as JPEG is compressed a second time: at 95 the loss stays below what one sees,
-at a fraction of the bytes of a PNG. Its chroma is not subsampled, because doing that twice, on blocks that a turn may
-have moved, smears small coloured details, which questions ask about."""
+"""The quality of a photograph that is written again as JPEG and so compressed a second time: at 95 the loss stays below
+what one sees, at a fraction of the bytes of a PNG. Its chroma is not subsampled, because doing that twice, on blocks
+that a turn may have moved, smears small coloured details, which questions ask about."""
 PNG_LEVEL = 4
-"""Half the time of Pillow's own choice, 6, on smooth pictures, for at most a few per cent more bytes."""
+"""The compression level of a PNG: half the time of Pillow's default, 6, on smooth pictures, for a few per cent more
+bytes."""
 LOOK_SIDE = 96
-"""Pixels of the shorter side that a perceptual hash needs of a picture that has them."""
+"""The number of pixels of the shorter side that a perceptual hash works with, if the picture has them."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-"""What sets a picture upright, by EXIF orientation (Exif 2.32, section 4.6.4, tag 274)."""
-_ORIENTATION, _BITS = 274, 258
+"""The turn that sets a picture upright, by EXIF orientation (Exif 2.32, section 4.6.4, tag 274)."""
+_ORIENTATION = 274
+"""The EXIF and TIFF tag of the orientation."""
+_BITS = 258
+"""The TIFF tag of the bits per sample."""
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""What ends the entropy-coded data of a JPEG's scan: any marker but a restart (ITU-T T.81, section B.1.1)."""
+"""The markers that end the entropy-coded data of a JPEG's scan: all but a restart (ITU-T T.81, section B.1.1)."""
 _NOISE = bytes(range(1, 255)) * 4
 
 _strict = threading.Lock()
@@ -97,7 +101,7 @@ def normal_form(data: bytes) -> NormalImage:
 
 
 def _explained(error: Exception, kind: str, data: bytes) -> ImageError:
-    """What an exception of a decoder means."""
+    """The reject reason for an exception of a decoder."""
     text = str(error).lower()
     detail = f"{kind}: {type(error).__name__}: {error}"[:300]
     # Of Pillow's own limits on compressed texts and profiles, and of codecs.
@@ -200,7 +204,7 @@ def _check_end(image: ImageFile.ImageFile, kind: str, data: bytes, scan: int) ->
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What sets the picture upright; None where it is, and where its EXIF data cannot be read."""
+    """The turn that sets the picture upright; None if it is upright or its EXIF data cannot be read."""
     try:
         return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # metadata in any state; the picture may be fine
@@ -208,7 +212,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _bits(image: Image.Image, kind: str, data: bytes) -> int:
-    """Bits of a sample as stored: Pillow gives 16-bit colours and grey of less than 8 bits as 8 bits."""
+    """The bits per sample as stored: Pillow gives 16-bit colours and grey of less than 8 bits as 8 bits."""
     if kind == "PNG":
         return data[24]
     return max(image.tag_v2.get(_BITS, (8,))) if kind == "TIFF" else 8

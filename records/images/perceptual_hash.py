@@ -1,4 +1,4 @@
-"""What a picture looks like, in a few bytes that survive re-encoding, resizing and added borders.
+"""The appearance of a picture in a few bytes that survive re-encoding, resizing and added borders.
 
 A picture is averaged to 16 x 16 cells, whatever its shape. Its hash is the signs of the 64 lowest frequencies of the
 cosine transform of the cells' luma: pHash (Zauner, "Implementation and Benchmarking of Perceptual Image Hash
@@ -17,43 +17,44 @@ from PIL import Image
 Box = tuple[float, float, float, float]
 
 CELLS = 16
-"""Cells a side of the thumbnail."""
+"""The number of cells per side of the thumbnail."""
 DEAD_ZONE = 0.4
-"""Grey levels (amplitude of a cosine) below which a frequency counts as absent."""
+"""The amplitude of a cosine, in grey levels, below which a frequency counts as absent."""
 _WORK_SIDE = 128
-"""Borders are looked for in a reduced picture whose shorter side has this many pixels or a few more."""
+"""The approximate number of pixels of the shorter side of the reduced picture that borders are looked for in."""
 _SAME = 20
-"""Levels (of 255, in each channel) in which a pixel may differ from the border's colour and still belong to it."""
+"""The number of levels (of 255, per channel) by which a pixel of a border may differ from the border's colour."""
 _STRAY = 0.03
-"""Share of a line that may differ by more than _SAME, up to _RINGING, where a border ends as if cut: what JPEG leaves
-beside an edge."""
+"""The share of a line whose pixels may differ by more than _SAME, up to _RINGING, beside a border that ends as if cut:
+JPEG leaves such pixels beside an edge."""
 _RINGING = 60
-"""Levels by which no pixel of such a line may differ from the border's colour."""
+"""The number of levels by which no pixel of such a line may differ from the border's colour."""
 _EDGE = 0.7
-"""Share of a line that must differ from the border's colour for the border to end there as if cut."""
+"""The share of a line that must differ from the border's colour for the border to end there as if cut."""
 _DEEPEST = 0.25
-"""Share of a side that a border which ends as if cut may take."""
+"""The largest share of a side that a border may take which ends as if cut."""
 _MARGIN = 0.2
-"""Share of a side up to which an empty margin is a border although what it surrounds begins without an edge, if all
-four margins are as small. More is background, where the place of a thing is part of the picture."""
+"""The largest share of a side that an empty margin may take to count as a border although what it surrounds begins
+without an edge; all four margins must be as small. More is background, and the place of a thing is part of the
+picture."""
 
 _FRAMES = 3
-"""Borders around one another that are looked for."""
+"""The most borders around one another that are looked for."""
 
 _AT_ONCE = 8
-"""Lines looked at at once from a side inwards."""
+"""The number of lines that are compared at once, from a side inwards."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _angles = np.pi / CELLS * (np.arange(CELLS) + 0.5)
 COSINES = (np.cos(np.arange(CELLS)[:, None] * _angles) * 2 / CELLS).astype(np.float32)
-"""cosine transform, (frequency, cell): amplitudes in grey levels"""
+"""The cosine transform, (frequency, cell), which gives amplitudes in grey levels."""
 _u, _v = np.meshgrid(np.arange(CELLS), np.arange(CELLS), indexing="ij")
 FREQUENCIES = np.argsort((_u**2 + _v**2).ravel() + 1e-3 * _u.ravel(), kind="stable")[1:65]
-"""Places in the flattened transform of the 64 lowest frequencies but the constant one, lowest first."""
+"""The places of the 64 lowest frequencies, without the constant one, in the flattened transform; lowest first."""
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """What a picture looks like."""
 
     phash: int
@@ -81,13 +82,14 @@ def luma(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _away(lines: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """Which pixels of lines, (n, along, 3), are not of a colour: (n, along)."""
+    """A mask (n, along) of the pixels of lines (n, along, 3) that differ from a colour."""
     apart = np.abs(lines - colour) > _SAME
     return apart[..., 0] | apart[..., 1] | apart[..., 2]
 
 
 def _depth(lines: np.ndarray, colour: np.ndarray, stray: float) -> int:
-    """How many lines, (n, along, 3), from the first on are of a colour, but for a share of stray pixels in each."""
+    """The number of lines (n, along, 3), from the first on, that have a colour, except for a share of stray pixels per
+    line."""
     for start in range(0, len(lines), _AT_ONCE):  # most borders end soon
         part = lines[start : start + _AT_ONCE]
         touched = _away(part, colour).mean(axis=1) > stray
@@ -99,8 +101,8 @@ def _depth(lines: np.ndarray, colour: np.ndarray, stray: float) -> int:
 
 
 def _margin(lines: np.ndarray, outermost: bool) -> tuple[int, float, bool]:
-    """Of a picture seen from one side, (depth, along, 3): the lines of the border colour; where exactly the border ends
-    in the line after them; and whether it ends as if cut."""
+    """The border of a picture seen from one side, (depth, along, 3): the number of lines in its colour; the share of
+    the next line that it takes; and whether it ends as if cut."""
     colour = lines[0].mean(axis=0, dtype=np.float32)
     depth = _depth(lines, colour, _STRAY if outermost else 0)  # further in, stray pixels may be rests of a frame
     cut = False
@@ -116,7 +118,7 @@ def _margin(lines: np.ndarray, outermost: bool) -> tuple[int, float, bool]:
 
 
 def _borders(pixels: np.ndarray, outermost: bool) -> Box:
-    """Depth of the uniform borders, (left, top, right, bottom) in pixels of `pixels`, (height, width, 3)."""
+    """The depths of the uniform borders, (left, top, right, bottom) in pixels of `pixels`, (height, width, 3)."""
     seen = [pixels.transpose(1, 0, 2), pixels, pixels[:, ::-1].transpose(1, 0, 2), pixels[::-1]]
     found = [_margin(lines, outermost) for lines in seen]
     whole = all(depth <= _MARGIN * len(lines) for (depth, _, _), lines in zip(found, seen, strict=True))
@@ -128,15 +130,15 @@ def _borders(pixels: np.ndarray, outermost: bool) -> Box:
 
 
 def _may_have_borders(image: Image.Image) -> bool:
-    """Whether any of the four outermost lines is of one colour; most photographs need no other look."""
+    """Whether any of the four outermost lines has a single colour, which is false for most photographs."""
     right, bottom = image.size
     lines = [(0, 0, right, 1), (0, bottom - 1, right, bottom), (0, 0, 1, bottom), (right - 1, 0, right, bottom)]
     return any(all(high - low <= 2 * _RINGING for low, high in image.crop(line).getextrema()) for line in lines)
 
 
 def _inside(pixels: np.ndarray) -> Box | None:
-    """What the borders of a picture enclose, (left, top, right, bottom), or None where it has none. A border may lie
-    around another: a dark frame around a page with white margins."""
+    """The box that the borders of a picture enclose, (left, top, right, bottom); None if there are none. A border may
+    lie around another: a dark frame around a page with white margins."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = 0.0, 0.0, float(width), float(height)
     for frame in range(_FRAMES):
@@ -166,7 +168,7 @@ def _reduced(image: Image.Image) -> tuple[Image.Image, tuple[float, float], Box 
     return work, (width, height), box and (*box[:2], min(width, box[2]), min(height, box[3]))
 
 
-def describe(image: Image.Image) -> Look:
+def describe(image: Image.Image) -> Appearance:
     """The look of an image of any size; it may be a reduced version of the original (at least 64 pixels on the shorter
     side, where the original has that many)."""
     work, size, inside = _reduced(image)
@@ -175,11 +177,11 @@ def describe(image: Image.Image) -> Look:
     if inside:
         thumbnail = work.resize((CELLS, CELLS), Image.Resampling.BOX, inside)
         inner = _hash(thumbnail)
-    return Look(phash=phash, inner_phash=inner, thumbnail=thumbnail.tobytes())
+    return Appearance(phash=phash, inner_phash=inner, thumbnail=thumbnail.tobytes())
 
 
 def enclosed(image: Image.Image) -> Box:
-    """What the borders of an image enclose, as shares of its size: (left, top, right, bottom)."""
+    """The box that the borders of an image enclose, as shares of its size: (left, top, right, bottom)."""
     _, (width, height), inside = _reduced(image)
     left, top, right, bottom = inside or (0.0, 0.0, width, height)
     return left / width, top / height, right / width, bottom / height

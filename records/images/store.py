@@ -1,4 +1,4 @@
-"""Images, stored once under the hash of their bytes, as the bytes that came in."""
+"""The image store: every image is stored once, under the hash of its bytes."""
 
 import base64
 import hashlib
@@ -9,13 +9,13 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_PIXELS = 50_000_000
-"""Images with more pixels are refused before they are decoded."""
+"""The most pixels of an image; larger ones are refused before they are decoded."""
 MAX_BYTES = 100_000_000
-"""Longer files are refused unread."""
+"""The most bytes of an image file; longer ones are refused without being read."""
 
 
 class ImageError(ValueError):
-    """Bytes that are no image we take. `reason` is the code for a reject row."""
+    """Bytes that are not an acceptable image. `reason` is the code for a reject row."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -26,7 +26,7 @@ def check_image(data: bytes) -> tuple[int, int]:
     """Decode `data` once and return (width, height) in pixels.
 
     Raises:
-        ImageError: `image_unreadable` for bytes that are no whole image, `image_too_large` beyond MAX_PIXELS.
+        ImageError: `image_unreadable` for bytes that are not a whole image, `image_too_large` beyond MAX_PIXELS.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -44,38 +44,39 @@ def check_image(data: bytes) -> tuple[int, int]:
 
 
 FACTS_VERSION = 2
-"""Raised when the normal form or the perceptual hashes change."""
+"""The version of the rules for normal forms and perceptual hashes."""
 
 
 class ImageFacts(BaseModel):
-    """What is known of an image that came in; one row of the table of images."""
+    """What is known about an image that came in: one row of the table of images."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: str
-    """Hash of the bytes that are stored (sha256, hexadecimal): its name in the ImageStore."""
+    """The hash of the stored bytes (sha256, hexadecimal): the image's name in the ImageStore."""
     arrived: str
-    """Hash of the bytes that came in: the same, where they are stored as they came."""
+    """The hash of the bytes that came in; the same if they are stored unchanged."""
     width: int
-    """Pixels of the stored picture, as are height and format."""
+    """The width of the stored image in pixels."""
     height: int
+    """The height of the stored image in pixels."""
     format: str
-    """jpeg, png or webp."""
+    """The format of the stored image: jpeg, png or webp."""
     changes: list[str] = Field(default_factory=list)
-    """What brought it into its normal form, as codes (records/images/normal_form.py); [] for bytes stored as they
-    came."""
+    """The changes that brought it into its normal form, as codes (records/images/normal_form.py); [] for unchanged
+    bytes."""
     phash: int
-    """Perceptual hash, 64 bits as a signed number (records/images/perceptual_hash.py)."""
+    """The perceptual hash, 64 bits as a signed number (records/images/perceptual_hash.py)."""
     inner_phash: int
-    """The same without uniform borders."""
+    """The perceptual hash of the image without uniform borders."""
     thumbnail: bytes
-    """16 x 16 RGB without uniform borders."""
+    """The image without uniform borders, as 16 x 16 RGB pixels."""
     version: int = FACTS_VERSION
-    """Of the rules that made them: images are looked at again when these change."""
+    """The version of the rules that made this row; an image with another version is decoded again."""
 
 
 class ImageStore:
-    """Content-addressed images under an fsspec root, in folders of the hash's first two digits."""
+    """The images under an fsspec root, in folders named after the first two digits of the hash."""
 
     def __init__(self, root: str) -> None:
         import fsspec  # processes that only decode start without it
@@ -99,7 +100,7 @@ class ImageStore:
         return image
 
     def get(self, image: str) -> bytes:
-        """The bytes stored under a hash. Raises FileNotFoundError for an unknown one."""
+        """The bytes that are stored under a hash. Raises FileNotFoundError for an unknown hash."""
         with self._fs.open(self._file(image), "rb") as file:
             return file.read()
 

@@ -1,5 +1,6 @@
 """The part of the recipe that says which model stands behind which role."""
 
+import difflib
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -123,6 +124,9 @@ class ModelRoles(Section):
         if self.policy.same_as is not None:
             raise ValueError("policy: same_as is for the other roles; the policy needs url or weights")
         for name in given:
+            for known in ("policy", "teacher"):
+                if not name.startswith(known) and difflib.get_close_matches(name, [known], cutoff=0.85):
+                    raise ValueError(f"{name}: did you mean {known!r}? A further role needs a name less like it")
             passed = [name]
             while (other := given[passed[-1]].same_as) is not None:
                 if other not in given:

@@ -8,42 +8,43 @@ from records.recipe.section import Positive, Section, Share
 
 
 class ImageRules(Section):
-    """What an image must be. The first three are what model families ask for, and reject no image at its arrival but
-    its questions, so that they can be changed without reading anything again."""
+    """The limits of an image. The first three are what model families ask for. They reject questions, not images, so
+    that they can be changed without reading anything again."""
 
     min_side: Positive = 28
-    """Pixels of the shorter side. 28 is a patch of Qwen2-VL and Qwen2.5-VL, 32 one of Qwen3-VL."""
+    """The fewest pixels of the shorter side. 28 is a patch of Qwen2-VL and Qwen2.5-VL, 32 one of Qwen3-VL."""
     max_aspect: Annotated[float, Field(gt=1)] = 200.0
-    """Longer side over shorter side: 200 is the most that Qwen's processors take; DeepEyes allows 100."""
+    """The largest ratio of longer side to shorter side. 200 is the most that Qwen's processors take; DeepEyes allows
+    100."""
     max_pixels: Annotated[int, Field(ge=1, le=50_000_000)] = 50_000_000
-    """Width times height; images with more than 50 million are not even decoded."""
+    """The most pixels (width times height); images with more than 50 million are not decoded."""
     decode_s: Annotated[float, Field(gt=0)] = 20.0
-    """CPU seconds to decode one image."""
+    """CPU seconds that decoding one image may take."""
     decode_mb: Positive = 2048
-    """Memory of a process that decodes."""
+    """Memory limit of a process that decodes, in MB."""
     workers: Positive | None = None
-    """Processes that decode; one a core by default."""
+    """The number of processes that decode; one per core when not given."""
 
 
 class Wording(Section):
-    """What the text of a question may be."""
+    """Rules for the text of a question."""
 
     open_choices: bool = True
-    """Ask a multiple-choice question without its choices where they are not needed to answer it."""
+    """Ask a multiple-choice question without its choices if they are not needed to answer it."""
     time_bound: bool = True
-    """Reject what has another answer next year ("who is the current …")."""
+    """Reject questions whose answer changes with time ("who is the current …")."""
 
 
 class SemanticDuplicates(Section):
-    """Questions that mean the same in other words, by sentence embeddings."""
+    """How questions that mean the same in other words are found, by sentence embeddings."""
 
     model: str | None = None
     """A sentence-transformers model: a folder or a hub id."""
     revision: str | None = None
     package: str | None = None
-    """The name of a Python package that holds the model's files; used where `model` is not given or not there."""
+    """The name of a Python package that holds the model's files, used if `model` is not given or cannot be found."""
     similarity: Share = 0.95
-    """Cosine similarity from which two questions with the same numbers and agreeing answers mean the same."""
+    """The cosine similarity from which two questions with the same numbers and agreeing answers mean the same."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -53,17 +54,17 @@ class SemanticDuplicates(Section):
 
 
 class Duplicates(Section):
-    """When two questions are one."""
+    """Rules for when two questions count as one."""
 
     near: Share | None = 0.7
-    """Jaccard similarity of the texts' shingles from which two questions about the same image (or about none) are one,
-    if they have the same words, slips of the pen aside, the same numbers, and answers that agree. null: only equal
-    texts are one."""
+    """The Jaccard similarity of the texts' shingles from which two questions about the same image (or about none) count
+    as one, if they have the same words apart from typing mistakes, the same numbers, and answers that agree. null: only
+    equal texts count as one."""
     images: Positive | None = 10
-    """Bits of 64 in which the perceptual hashes of two images of the same picture may differ. null: only equal bytes
-    are one image."""
+    """The number of bits, of 64, in which the perceptual hashes of two images of the same picture may differ. null:
+    only equal bytes count as one image."""
     semantic: SemanticDuplicates | None = None
-    """null: none are looked for."""
+    """How questions with the same meaning are found; null: they are not looked for."""
 
 
 class Benchmark(Section):
@@ -77,21 +78,22 @@ class Benchmark(Section):
 
 
 class Decontamination(Section):
-    """What of the evaluation sets may not come back in the questions."""
+    """Rules for removing questions that overlap with an evaluation set."""
 
     benchmarks: list[Benchmark] = Field(default_factory=list)
     waived: list[str] = Field(default_factory=list)
-    """Evaluation sets that a published source has to be checked against, and is not, because the recipe says so."""
+    """Evaluation sets that a published source should be checked against, but that the recipe leaves out on purpose."""
     ngram: Positive = 8
-    """Words in a row that two texts share, from which a text is looked at."""
+    """The number of consecutive shared words from which two texts are compared."""
     overlap: Share = 0.7
-    """Share of a benchmark text's n-grams, weighted by how rare they are, that makes a question a hit."""
+    """The share of a benchmark text's n-grams, weighted by how rare they are, that makes a question a hit."""
     similarity: Share = 0.9
-    """Cosine similarity of a text that makes a hit, where `duplicates.semantic` names a model."""
+    """The cosine similarity of a text that makes a hit, if `duplicates.semantic` names a model."""
     image_bits: Positive = 10
-    """Bits of 64 in which a benchmark's image (or a part of it) and an image may differ to be looked at."""
+    """The number of bits, of 64, in which a benchmark's image (or a part of it) and an image may differ to be
+    compared."""
     crops: bool = True
-    """Look for parts of the benchmarks' images as well."""
+    """Also look for parts of the benchmarks' images."""
 
     @model_validator(mode="after")
     def _once(self) -> Self:

@@ -1,6 +1,6 @@
 """The parts of the recipe that say how often a question is attempted, and how sure a decision about it has to be."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -15,6 +15,8 @@ BENEFIT_DECISIONS: tuple[BenefitDecision, ...] = get_args(BenefitDecision)
 
 class Sampling(Section):
     """How one arm samples. All of it is part of a rollout's identity."""
+
+    ALWAYS_HASHED: ClassVar = ("temperature", "top_p", "max_tokens", "max_turns", "reminders")
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
     """The sampling temperature; 0 always takes the most probable token."""

@@ -1,6 +1,6 @@
 """The part of the recipe that says where model-written code runs."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -12,6 +12,12 @@ Layer = Literal["namespaces", "no_network", "no_capabilities", "rlimits", "secco
 
 class SandboxSettings(Section):
     """Where model-written code runs, and the limits of one session (docs/sandbox.md)."""
+
+    # fmt: off
+    ALWAYS_HASHED: ClassVar = (
+        "libraries", "cell_timeout_s", "cpu_s", "cpus", "memory_mb", "processes", "output_chars", "images_per_call",
+    )
+    # fmt: on
 
     isolation: Literal["bubblewrap"] = "bubblewrap"
     """The program that builds the walls around a session."""

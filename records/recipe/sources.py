@@ -10,6 +10,8 @@ from records.recipe.section import Positive, Section, Share
 class Source(Section):
     """A source of questions."""
 
+    ALWAYS_HASHED: ClassVar = ("name", "loader", "limit", "options")
+
     evaluation: ClassVar[bool] = False
     """Whether the source is an evaluation set. The program decides this; no key of a recipe does."""
 
@@ -34,6 +36,8 @@ class EvaluationSource(Source):
 
 class Corpus(Section):
     """A collection of texts that the search tool searches."""
+
+    ALWAYS_HASHED: ClassVar = ("loader", "options")
 
     loader: str
     """The name of a module of sources/loaders/ that offers documents."""

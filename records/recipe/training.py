@@ -1,6 +1,6 @@
 """The parts of the recipe that say how models are trained on what was curated."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -9,6 +9,8 @@ from records.recipe.section import Positive, Section
 
 class Sft(Section):
     """The SFT job."""
+
+    ALWAYS_HASHED: ClassVar = ("steps", "batch_size", "learning_rate", "lora_rank", "max_length")
 
     formats: list[str] = Field(default_factory=lambda: ["llamafactory_sharegpt", "trl_messages"])
     """The names of the formats (training/formats/) that the training set is written in."""
@@ -26,6 +28,13 @@ class Sft(Section):
 
 class Rl(Section):
     """The RL job."""
+
+    # fmt: off
+    ALWAYS_HASHED: ClassVar = (
+        "steps", "prompts_per_step", "group_size", "learning_rate", "lora_rank", "temperature", "max_tokens",
+        "max_turns",
+    )
+    # fmt: on
 
     formats: list[str] = Field(default_factory=lambda: ["verl_parquet", "trl_prompts"])
     """The names of the formats (training/formats/) that the training set is written in."""

@@ -1,16 +1,19 @@
-"""How a model family writes and reads turns. A new dialect is one module of this package that offers `DIALECT`.
+"""How a model family writes and reads turns. A new dialect is one module of this folder that offers `DIALECT`.
 
-A dialect looks only at what the model itself wrote: a tag inside an observation is never the model's.
+A dialect owns the wire in both directions: it turns messages into a chat request, and a completion into a message. It
+reads only what the model itself wrote: a tag inside an observation is never the model's. Dialects in which calls and
+answers are tags in the text inherit from `rollouts.dialects._text.TextDialect`.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from records.images.store import ImageStore
 from records.recipe.section import RecipeError
-from records.trajectory import Block, Message
+from records.trajectory import Message
+from rollouts.models.contract import Completion
 
 
 class ToolSpec(Protocol):
@@ -22,71 +25,56 @@ class ToolSpec(Protocol):
 
 
 class Dialect(Protocol):
-    name: str
-    extra: Mapping[str, Any]
-    """Further request fields that the dialect needs."""
+    """Both directions between messages and the wire."""
 
-    def stop(self, tools: Sequence[ToolSpec]) -> tuple[str, ...]:
-        """Strings that end a turn."""
-        ...
+    name: str
 
     def instructions(self, tools: Sequence[ToolSpec]) -> str:
         """The part of the system prompt that says how to call these tools and how to answer."""
         ...
 
-    def assistant_text(self, message: Message) -> str:
-        """An assistant turn as text: the model's own, if it wrote it, otherwise composed from its parts."""
+    def request(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], images: ImageStore | None
+    ) -> dict[str, Any]:
+        """The fields of a chat request that the dialect decides: `messages`, and others such as `stop`, `tools` or
+        `skip_special_tokens`. They are part of the call's key and of the prompts' fingerprint.
+
+        Args:
+            tools: those that are offered.
+            images: where the images of the messages are; None for a model that sees no images.
+        """
+        ...
+
+    def read(self, completion: Completion, tools: Sequence[ToolSpec]) -> Message:
+        """What the model wrote, as an assistant message that `request` shows it again unchanged.
+
+        A call or an answer that ended for want of tokens (finish_reason `length`) is not read as one.
+        """
         ...
 
     def observation_text(self, message: Message) -> str:
-        """A tool turn as the text of a user turn, images aside."""
+        """A tool turn as text for a user turn, images aside."""
         ...
 
-    def parse(self, text: str, finish_reason: str, tools: Sequence[ToolSpec]) -> Message:
-        """What the model wrote, as a message whose `raw` it is.
+    def training_turns(self, messages: Sequence[Message], images: ImageStore | None) -> list[dict[str, Any]]:
+        """The conversation as training sets hold it: OpenAI chat messages of the roles system, user and assistant.
 
-        A tag left open is closed when the turn ended by a stop string (servers drop it) and ignored when it ended
-        for want of tokens: half a call is never run.
+        Images are image_url blocks with data URIs, or are left out when `images` is None.
         """
         ...
 
 
 def dialect_names() -> list[str]:
+    """The names of all dialects, sorted."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def get_dialect(name: str) -> Dialect:
-    """Raises RecipeError for a name that no module has."""
+    """The dialect of the module `name`.
+
+    Raises:
+        RecipeError: there is no such module.
+    """
     if name not in dialect_names():
         raise RecipeError(f"dialect: there is no dialect {name!r}; known: {', '.join(dialect_names())}")
     return importlib.import_module(f"rollouts.dialects.{name}").DIALECT
-
-
-def render(dialect: Dialect, messages: Sequence[Message], images: ImageStore | None) -> list[dict[str, Any]]:
-    """OpenAI chat messages: system, user and assistant turns only, observations as user turns.
-
-    Images become image_url blocks with data URIs when `images` is given; for a model that cannot see, give None.
-    """
-    chat: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "assistant":
-            chat.append({"role": "assistant", "content": dialect.assistant_text(message)})
-            continue
-        role = "user" if message.role == "tool" else message.role
-        text = dialect.observation_text(message) if message.role == "tool" else message.text
-        if images is None or not message.images:
-            chat.append({"role": role, "content": text})
-            continue
-        blocks = message.content if message.role != "tool" else [*_images_of(message), Block(type="text", text=text)]
-        content: list[dict[str, Any]] = []
-        for block in blocks:
-            if block.type == "text":
-                content.append({"type": "text", "text": block.text})
-            else:
-                content.append({"type": "image_url", "image_url": {"url": images.data_uri(block.image)}})
-        chat.append({"role": role, "content": content})
-    return chat
-
-
-def _images_of(message: Message) -> list[Block]:
-    return [block for block in message.content if block.type == "image"]

@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 from records.trajectory import Message, ToolCall, text_message
 from rollouts.dialects import ToolSpec
-from rollouts.dialects._tags import first_action, unwrap
+from rollouts.dialects._text import TextDialect, first_action, unwrap
 
 _SPECIAL = re.compile(r"(<\|im_end\|>|<\|endoftext\|>)\s*$")
 
 
-class DeepEyesV2:
+class DeepEyesV2(TextDialect):
     name = "deepeyes_v2"
     extra = MappingProxyType({"skip_special_tokens": False})
     """<tool_call> is a special token in Qwen's vocabularies; servers strip those unless told not to."""
@@ -76,7 +76,7 @@ class DeepEyesV2:
 
 
 def _read_call(body: str) -> ToolCall:
-    """The call in the JSON; one that is no call keeps its text, under a name no tool has, and is answered so."""
+    """The call in the JSON. What is not a call keeps its text, under a name that no tool has."""
     try:
         value = json.loads(body)
         name, arguments = value["name"], value.get("arguments", {})

@@ -1,25 +1,23 @@
 """Plain tags, for models that were never trained on a tool format: <python>, <search>, <result>, <answer>.
 
-One tag a tool, named after it, around the tool's first argument as plain text. None of the tags is a special token of
-a vocabulary, so small models can copy them from a worked example.
+Each tool has one tag, named after it, around the tool's first argument as plain text. None of the tags is a special
+token of a vocabulary, so small models can copy them from a worked example.
 """
 
 import json
 from collections.abc import Sequence
-from types import MappingProxyType
 
 from records.trajectory import Message, ToolCall, text_message
 from rollouts.dialects import ToolSpec
-from rollouts.dialects._tags import first_action, unwrap
+from rollouts.dialects._text import TextDialect, first_action, unwrap
 
 
 def _argument(tool: ToolSpec) -> str:
     return next(iter(tool.parameters["properties"]))
 
 
-class PlainTags:
+class PlainTags(TextDialect):
     name = "plain_tags"
-    extra = MappingProxyType({})
 
     def stop(self, tools: Sequence[ToolSpec]) -> tuple[str, ...]:
         """Closing tags, and the opening of a result: a model must not write its own observations."""

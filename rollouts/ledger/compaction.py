@@ -2,7 +2,7 @@
 
 It may be killed at any moment, and run beside writers, readers and other compactions, because of one rule: a segment is
 deleted only when every key in it is in a visible segment that was written after it was read. So rows are compared only
-with rows of the same compaction's inputs, and whatever takes an input away makes the compaction plan anew.
+with rows of the same compaction's inputs, and a compaction whose inputs are taken away plans again.
 """
 
 import uuid
@@ -46,23 +46,23 @@ def compact(segments: Segments, target: int = 64 * 2**20) -> Compaction:
     are of the current version afterwards. In memory: the inputs' keys, a few row groups and, for an object store, a
     segment. SegmentVersionError: a segment is of a version that cannot be read; nothing is lost.
     """
-    segments.folder.remove(segments.folder.leftovers(_DAY))
+    segments.store.remove(segments.store.leftovers(_DAY))
     before, totals = len(segments.names()), Counter[str]()
     while True:
-        small = {name: size for name, size in segments.folder.sizes().items() if size < target}
+        small = {name: size for name, size in segments.store.sizes().items() if size < target}
         if len(small) < 2:
             break
         try:
             _merge(segments, small, target, totals)
             break
-        except SegmentGone:  # another compaction merged it, or it was just set aside: plan anew with what there is
+        except SegmentGone:  # another compaction merged it, or it was just set aside: plan again with what there is
             continue
     counts = {name: totals[name] for name in ("rows", "duplicates", "bytes_before", "bytes_after")}
     return Compaction(before, len(segments.names()), **counts)
 
 
 def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Counter[str]) -> None:
-    """Write the rows of the inputs (name: bytes) anew, and delete each input when the last of its rows is visible."""
+    """Write the rows of the inputs (name: bytes) again, and delete each input when the last of its rows is visible."""
     series = uuid.uuid4().hex[:12]
     groups = _groups(segments, list(inputs), _first_of_each_key(segments, list(inputs)))
     for number, group in enumerate(groups):
@@ -70,7 +70,7 @@ def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Coun
         if group.rows.height:  # the last may be empty: its inputs' rows are visible already
             # Begins with the time of its first input: sorts where that was, after the writers of that second.
             start = group.first.removesuffix(".parquet").partition("-")[0]
-            with segments.folder.new(f"{start}{MERGED}-{series}-{number:06d}.parquet") as file:
+            with segments.store.new(f"{start}{MERGED}-{series}-{number:06d}.parquet") as file:
                 with segments.parquet(file) as writer:
                     writer.write_table(segments.table(group.rows), row_group_size=group.rows.height)
                     while file.tell() < target and (more := next(groups, None)) is not None:
@@ -79,13 +79,13 @@ def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Coun
                         done += more.done
                         change.update(rows=more.rows.height, duplicates=more.duplicates)
                 change.update(bytes_after=file.tell())
-        segments.folder.remove(done)
+        segments.store.remove(done)
         totals.update(change)
         totals.update(bytes_before=sum(inputs[name] for name in done))
 
 
 def _first_of_each_key(segments: Segments, names: Sequence[str]) -> pl.Series:
-    """One boolean a row of these segments, in order: false where the key came before. A row without a key is kept."""
+    """One boolean per row of these segments, in order: false where the key came before. A row without a key is kept."""
     key = segments.kind.key
     frames = (frame[key] for name in names for frame in segments.rows_of(name, [key], GROUP_ROWS))
     keys = pl.concat([pl.Series(key, [], segments.kind.schema[key]), *frames])

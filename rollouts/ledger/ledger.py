@@ -1,6 +1,6 @@
 """The ledger: every finished model and tool call, and every finished rollout, written as it finishes.
 
-A call is kept so that an interrupted rollout goes on where it stopped; a rollout is kept so that it is never walked
+A call is stored so that an interrupted rollout resumes where it stopped; a rollout is stored so that it is never made
 again. Both are rows of append-only parquet segments (rollouts/ledger/segments.py); several ledgers, in several
 processes, may write under one root.
 """
@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -17,11 +18,12 @@ import polars as pl
 from records.tables import schema, to_frame
 from records.trajectory import Rollout
 from rollouts.ledger.compaction import Compaction, compact
-from rollouts.ledger.segments import Kind, Segments
+from rollouts.ledger.kinds import SegmentKind
+from rollouts.ledger.segments import Segments
 
 log = logging.getLogger(__name__)
 
-CALLS = Kind(
+CALLS = SegmentKind(
     name="ledger calls",
     schema=pl.Schema(
         {"kind": pl.String, "rollout_id": pl.String, "key": pl.String, "value": pl.String, "time": pl.Float64}
@@ -32,7 +34,7 @@ CALLS = Kind(
     # version 1 did not say which rollout a call was made for
     upgrade={1: lambda frame: frame.with_columns(rollout_id=pl.lit(""))},
 )
-ROLLOUTS = Kind(
+ROLLOUTS = SegmentKind(
     name="ledger rollouts",
     schema=pl.Schema({**schema(Rollout), "time": pl.Float64}),
     key="rollout_id",
@@ -40,7 +42,7 @@ ROLLOUTS = Kind(
     version_key="touchstone.rollouts_version",
     upgrade={},
 )
-VERDICTS = Kind(
+VERDICTS = SegmentKind(
     name="ledger verdicts",
     schema=pl.Schema({"key": pl.String, "correct": pl.Boolean, "verdict": pl.String}),
     key="key",
@@ -49,13 +51,13 @@ VERDICTS = Kind(
     upgrade={},
 )
 CLOCKS_APART_S = 600.0
-"""How far the clocks of machines that share a ledger may differ."""
+"""Seconds by which the clocks of machines that share a ledger may differ."""
 MANY_SEGMENTS = 32
-"""Closing a ledger merges segments when there are more than this."""
+"""Segments above which closing a ledger merges them."""
 
 
 class Found(NamedTuple):
-    """What another writer has just finished."""
+    """An attempt that another writer has just finished."""
 
     answer: str | None
     stop_reason: str
@@ -78,8 +80,8 @@ class Ledger:
         self.calls = Segments(self.root, CALLS)
         self.rollouts = Segments(f"{self.root}/rollouts", ROLLOUTS)
         self.verdicts = Segments(f"{self.root}/verdicts", VERDICTS)
-        self.made = {"model": 0, "tool": 0}
-        self.reused = {"model": 0, "tool": 0}
+        self.made = Counter(model=0, tool=0)
+        self.reused = Counter(model=0, tool=0)
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._reading = threading.Lock()
         self._unfinished: dict[str, dict[str, str]] | None = None
@@ -94,7 +96,7 @@ class Ledger:
 
     @property
     def set_aside(self) -> list[str]:
-        """Segments that could not be read, where they are now."""
+        """The paths that segments which could not be read were moved to."""
         return [*self.calls.set_aside, *self.rollouts.set_aside, *self.verdicts.set_aside]
 
     # ---- calls
@@ -103,7 +105,7 @@ class Ledger:
         """Values by rollout and key. Segments in which every rollout has finished are not read beyond their ids."""
         if self._unfinished is None:
             names = self.rollouts.names()
-            self.look_around()  # what is read below is no news any more
+            self.look_around()  # what is read below is not news any more
             with self._reading:
                 if self._unfinished is None:
                     finished = self.rollouts.read(["rollout_id"], names)["rollout_id"].unique().implode()
@@ -127,7 +129,7 @@ class Ledger:
         return None if value is None else json.loads(value)
 
     def put(self, rollout_id: str, kind: str, key: str, value: dict[str, Any]) -> None:
-        """Keep a finished call; `kind` is `model` or `tool`, `value` a JSON-able mapping."""
+        """Store a finished call: `kind` (`model`, `tool`, …) is what it counts as, `value` a JSON-able mapping."""
         text = json.dumps(value, ensure_ascii=False)
         calls = self._calls_of_unfinished_rollouts()
         with self._lock:
@@ -152,7 +154,7 @@ class Ledger:
     # ---- rollouts
 
     def finish(self, rollout: Rollout) -> None:
-        """Keep a finished, judged rollout; its calls need not be kept in memory any more."""
+        """Store a finished, judged rollout; its calls leave the memory."""
         with self._lock:
             self._pending_rollouts.append(rollout)
             if self._unfinished is not None:
@@ -184,7 +186,7 @@ class Ledger:
         yield from self.rollouts.batches(columns, names, rows)
 
     def found(self, setting: str, question_id: str, sample: int) -> Found | None:
-        """How that attempt ended, if another writer has finished it since this ledger was opened."""
+        """The end of that attempt, if another writer has finished it since this ledger was opened."""
         return self._found.get((setting, question_id, sample))
 
     def look_around(self) -> None:

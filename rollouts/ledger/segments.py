@@ -12,57 +12,28 @@ import itertools
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rollouts.ledger.store import PARQUET, Folder
+from rollouts.ledger.kinds import SegmentKind, SegmentVersionError, misfit
+from rollouts.ledger.store import PARQUET, SegmentStore
 
-MERGED = "-merged"  # in the name of every segment that was made of others, and in no other
-GROUP_ROWS, GROUP_BYTES = 100_000, 16 * 2**20  # a row group ends where it has reached either
+MERGED = "-merged"
+"""The part of a name that every segment has that was made of others, and no other segment."""
+GROUP_ROWS = 100_000
+"""Rows at which a row group ends."""
+GROUP_BYTES = 16 * 2**20
+"""Bytes at which a row group ends."""
 log = logging.getLogger(__name__)
-
-
-class SegmentVersionError(RuntimeError):
-    """A segment has a version that this Touchstone cannot read; reading past it would pay again for what it holds."""
 
 
 class SegmentGone(Exception):
     """The segment is not visible any more: merged into another, or found unreadable and set aside."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a folder of segments holds.
-
-    `name` is for messages. Rows with equal `key` are the same row. `version` is written under `version_key` of the
-    parquet metadata. `upgrade` gives, for each older version that can still be read, what makes a frame of it (all its
-    columns, some of its rows in their order) a frame of `schema`.
-    """
-
-    name: str
-    schema: pl.Schema
-    key: str
-    version: int
-    version_key: str
-    upgrade: Mapping[int, Callable[[pl.DataFrame], pl.DataFrame]] = field(default_factory=dict)
-
-
-def misfit(got: pl.Schema, want: pl.Schema) -> str:
-    """Why columns of `got` cannot be read as `want`; empty if they can. Further columns and their order are free."""
-    if missing := [name for name in want if name not in got]:
-        return f"it lacks the columns {', '.join(missing)}"
-    wrong = [
-        f"{name} is {got[name]} instead of {dtype}"
-        for name, dtype in want.items()
-        if got[name] != dtype and not isinstance(got[name], pl.Categorical | pl.Enum)
-    ]
-    return ", ".join(wrong)
 
 
 class Segments:
@@ -72,11 +43,11 @@ class Segments:
     this object could not read and moved to `root/set_aside/`. Any thread may append; one thread at a time reads.
     """
 
-    def __init__(self, root: str, kind: Kind) -> None:
+    def __init__(self, root: str, kind: SegmentKind) -> None:
         self.kind = kind
         self.writer = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
         self.set_aside: list[str] = []
-        self.folder = Folder(root)
+        self.store = SegmentStore(root)
         self._count = itertools.count()
         self._seen: set[str] = set()
         schema = pl.DataFrame(schema=kind.schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
@@ -95,9 +66,9 @@ class Segments:
         table = self.table(frame)
         group = max(1, min(GROUP_ROWS, table.num_rows * GROUP_BYTES // max(1, table.nbytes)))
         name = f"{self.writer}-{next(self._count):08d}{PARQUET}"
-        with self.folder.new(name) as file, self.parquet(file) as writer:
+        with self.store.new(name) as file, self.parquet(file) as writer:
             writer.write_table(table, row_group_size=group)
-        return self.folder.path(name)
+        return self.store.path(name)
 
     def table(self, frame: pl.DataFrame) -> pa.Table:
         """The frame as the arrow table that is written."""
@@ -109,7 +80,7 @@ class Segments:
 
     def names(self) -> list[str]:
         """The segments that are visible now, by name, sorted."""
-        return sorted(self.folder.files(PARQUET))
+        return sorted(self.store.files(PARQUET))
 
     def read(self, columns: Sequence[str], segments: Sequence[str] | None = None) -> pl.DataFrame:
         """These columns of all rows, or of those of `segments` (as `names` gives them); segments in name order.
@@ -183,7 +154,7 @@ class Segments:
                 return None
 
         frames = [pl.DataFrame(schema=self._types(columns))]
-        with ThreadPoolExecutor(self.folder.threads) as pool:
+        with ThreadPoolExecutor(self.store.threads) as pool:
             for todo in rounds:
                 for name, got in zip(todo, pool.map(one, todo), strict=True):
                     frames.extend(got or [])
@@ -195,12 +166,12 @@ class Segments:
     def rows_of(self, name: str, columns: Sequence[str], rows: int | None = 50_000) -> Iterator[pl.DataFrame]:
         """These columns of one segment, `rows` rows at a time, fewer where they are long (None: a row group at a time).
 
-        SegmentGone: there is no such segment, or no more: what is damaged or not of this kind is set aside.
+        SegmentGone: there is no such segment (any more); what is damaged or not of this kind is set aside.
         """
         types = self._types(columns)
         source = None
         try:
-            source = self.folder.source(name)
+            source = self.store.source(name)
             file = pq.ParquetFile(source, page_checksum_verification=True)
             upgrade = self._upgrade(name, file)
             wanted = file.schema_arrow.names if upgrade else list(columns)
@@ -243,7 +214,7 @@ class Segments:
         if not text.isdigit():
             raise ValueError(f"it is not one of {self.kind.name}: its metadata have no {self.kind.version_key}")
         version, ours = int(text), self.kind.version
-        what = f"{self.kind.name}: segment {self.folder.path(name)} has version {version}, this Touchstone"
+        what = f"{self.kind.name}: segment {self.store.path(name)} has version {version}, this Touchstone"
         if version > ours:
             raise SegmentVersionError(f"{what} reads up to {ours}: upgrade Touchstone, or use another data folder")
         if version < ours:
@@ -268,17 +239,17 @@ class Segments:
         except Exception as error:
             reason = repr(error)
         if reason:
-            what = f"{self.kind.name}: segment {self.folder.path(name)}"
+            what = f"{self.kind.name}: segment {self.store.path(name)}"
             raise SegmentVersionError(f"{what} could not be made one of version {self.kind.version}: {reason}")
         return frame
 
     def _put_aside(self, name: str, error: Exception) -> None:
-        if aside := self.folder.set_aside(name):
+        if aside := self.store.set_aside(name):
             self.set_aside.append(aside)
             log.warning(
                 "%s: segment %s cannot be read (%s): set aside as %s; the rest is read",
                 self.kind.name,
-                self.folder.path(name),
+                self.store.path(name),
                 error,
                 aside,
             )

@@ -54,8 +54,8 @@ class _Source(io.RawIOBase):
         return got
 
 
-class Folder:
-    """The segments' folder on its file system: files that appear whole, and listings that are never old ones."""
+class SegmentStore:
+    """The segments' folder on its file system: files appear whole, and listings are never stale."""
 
     def __init__(self, root: str) -> None:
         self._fs, path = fsspec.url_to_fs(root)

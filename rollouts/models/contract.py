@@ -22,7 +22,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """A reply, as it came."""
+    """A reply as the endpoint gave it."""
 
     text: str
     finish_reason: str
@@ -38,7 +38,7 @@ class ModelUnavailable(RuntimeError):
 
 
 class ModelOutage(ModelUnavailable):
-    """Nothing goes through: not this request is at fault but the endpoint, and asking it for more is of no use.
+    """Nothing goes through: the endpoint is at fault and not this request, so asking it for more is useless.
 
     Raised `from` the error that showed it. `kind`: connection, timeout, rate_limit, server_error, aborted, malformed,
     server_lost or refused; `status`: the HTTP status of a refusal, otherwise 0.
@@ -54,7 +54,7 @@ class ContextLengthExceeded(RuntimeError):
 
 
 class MalformedReply(RuntimeError):
-    """The endpoint answered 200 with something that is no chat completion, and kept doing so."""
+    """The endpoint answered 200 with something that is not a chat completion, and kept doing so."""
 
 
 class Completer(Protocol):

@@ -2,20 +2,18 @@
 
 import asyncio
 import logging
-import math
 import random
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx
 
-from records.identity import content_hash
-from rollouts.models.contract import Completion, ContextLengthExceeded, MalformedReply, ModelUnavailable, Request
-from rollouts.models.limiter import Limiter, watch
-from rollouts.models.outage import Call, Outages
+from rollouts.models.connections import Connections, EndpointLimits
+from rollouts.models.contract import Completion, ContextLengthExceeded, MalformedReply, Request
+from rollouts.models.limiter import watch
+from rollouts.models.outage import Call
 from rollouts.models.replies import (
     EndpointFailing,
     EndpointRefused,
@@ -23,18 +21,20 @@ from rollouts.models.replies import (
     read_completion,
     read_refusal,
     received,
-    what_it_said,
 )
+from rollouts.models.served_models import served_names
 
 _log = logging.getLogger(__name__)
 
-FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0
+FIRST_DELAY_S = 1.0
 """The n-th retry waits FIRST_DELAY_S * 2**n seconds, at most LONGEST_DELAY_S, times a random 0.5 to 1."""
+LONGEST_DELAY_S = 30.0
+"""Seconds of the longest wait that the endpoint did not ask for."""
 LONGEST_RETRY_AFTER_S = 600.0
 """A Retry-After beyond this is not waited out."""
 PROBE_TIMEOUT_S = 30.0
-REQUESTS_A_CLIENT = 8
-"""An httpx client looks at all of its connections for every request; many small clients keep that short."""
+"""Seconds that the smallest request may take, when it is asked whether the endpoint still answers."""
+DEFAULT_LIMITS = EndpointLimits()
 
 
 @dataclass
@@ -53,29 +53,6 @@ class Counters:
     """Sum over completed calls; those in flight at once are each counted in full."""
 
 
-@dataclass
-class _Attached:
-    """What belongs to one event loop, and ends with `aclose`; an endpoint outlives the loops it is used in."""
-
-    clients: deque[httpx.AsyncClient]
-    """Used in turn."""
-    limiter: Limiter
-    outages: Outages
-    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    probing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    found_url: str = ""
-    resting_until: float = 0.0
-    deadlines: set[asyncio.Timeout] = field(default_factory=set)
-    """Those of the requests in flight: httpx lets requests wait on when it closes their connections."""
-    watcher: asyncio.Task[bool] | None = None
-
-    @property
-    def client(self) -> httpx.AsyncClient:
-        """The client whose turn it is."""
-        self.clients.rotate()
-        return self.clients[0]
-
-
 class Endpoint:
     """A served model behind an OpenAI-compatible API. Satisfies `Completer`.
 
@@ -86,9 +63,7 @@ class Endpoint:
         model: the name the endpoint serves the model under.
         fingerprint: identity of the model, a part of every rollout's identity.
         api_key: sent as a bearer token; never logged.
-        concurrency: requests in flight at most; further calls wait. Fewer while the server cannot take as many.
-        timeout_s: seconds for one attempt.
-        max_retries: attempts after the first.
+        limits: how much it is asked for, and how patiently.
         vllm: whether the server is vLLM, which can be asked to keep the stop string in the text. Without this the
             text ends before the stop string.
     """
@@ -99,13 +74,11 @@ class Endpoint:
         model: str,
         fingerprint: str,
         api_key: str | None = None,
-        concurrency: int = 32,
-        timeout_s: float = 300,
-        max_retries: int = 6,
+        limits: EndpointLimits = DEFAULT_LIMITS,
         vllm: bool = False,
     ) -> None:
         self.model, self.fingerprint, self.vllm = model, fingerprint, vllm
-        self.concurrency, self.timeout_s, self.max_retries = concurrency, timeout_s, max_retries
+        self.limits = limits
         self.counters = Counters()
         self._url, self._api_key = url, api_key
         self._tries: dict[str, int] = {}
@@ -113,6 +86,11 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({self.model!r} at {self._url if isinstance(self._url, str) else 'a local server'})"
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be in flight at most."""
+        return self.limits.concurrency
 
     @property
     def limit(self) -> int:
@@ -157,15 +135,7 @@ class Endpoint:
         """Close the connections; calls under way fail. The endpoint can be used again."""
         if self._loop is asyncio.get_running_loop():
             self._loop = None
-            here = self._here
-            if here.watcher is not None:
-                here.watcher.cancel()
-                await asyncio.wait([here.watcher])
-            for client in here.clients:
-                await client.aclose()
-            here.outages.stir()
-            for deadline in here.deadlines:
-                deadline.reschedule(asyncio.get_running_loop().time())
+            await self._here.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,19 +143,11 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _attached(self) -> _Attached:
+    def _attached(self) -> Connections:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
             remote = isinstance(self._url, str)  # a proxy has no business between us and our own server
-            tls = httpx.create_ssl_context(trust_env=remote)  # slow to make, so they share one
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-            clients = deque(
-                httpx.AsyncClient(timeout=self.timeout_s, limits=limits, headers=headers, trust_env=remote, verify=tls)
-                for _ in range(math.ceil(self.concurrency / REQUESTS_A_CLIENT))
-            )
-            limiter = Limiter(self.concurrency)
-            self._here = _Attached(clients, limiter, Outages(limiter.fail_waiting))
+            self._here = Connections.opened(self.limits, self._api_key, remote)
             self._loop = loop
         return self._here
 
@@ -203,7 +165,7 @@ class Endpoint:
                 body["include_stop_str_in_output"] = True
         return body | request.extra
 
-    async def _or_outage(self, here: _Attached, request: Request) -> Completion:
+    async def _or_outage(self, here: Connections, request: Request) -> Completion:
         body = self._body(request)
         with here.outages.under_way() as call:
             try:
@@ -219,7 +181,7 @@ class Endpoint:
         self._tries.pop(request.id, None)
         return completion
 
-    async def _answers_others(self, here: _Attached, call: Call) -> bool:
+    async def _answers_others(self, here: Connections, call: Call) -> bool:
         """Whether the smallest request gets an answer, where no other call shows that the endpoint still works.
 
         Otherwise a single request that it cannot bear, asked when all others are done, would look like an outage in
@@ -237,10 +199,10 @@ class Endpoint:
                 return False
             return True
 
-    async def _with_retries(self, here: _Attached, body: dict[str, Any], request: Request) -> Completion:
+    async def _with_retries(self, here: Connections, body: dict[str, Any], request: Request) -> Completion:
         began = time.monotonic()
-        for attempt in range(self.max_retries + 1):
-            # Once the endpoint has asked for rest, it is given rest by all calls. A call keeps its slot while it waits:
+        for number in range(self.limits.max_retries + 1):
+            # Once the endpoint has asked for rest, all calls wait. A call keeps its slot while it waits:
             # fewer requests are what an overloaded server needs.
             await here.outages.pause(here.resting_until - time.monotonic())
             sent = time.monotonic()
@@ -250,22 +212,22 @@ class Endpoint:
                 last = failure
             if last.overloaded and here.limiter.overloaded(sent):
                 self.counters.backoffs += 1
-            if attempt == self.max_retries or (last.after or 0) > LONGEST_RETRY_AFTER_S:
+            if number == self.limits.max_retries or (last.after or 0) > LONGEST_RETRY_AFTER_S:
                 break
-            delay = min(FIRST_DELAY_S * 2**attempt, LONGEST_DELAY_S) * random.uniform(0.5, 1)
+            delay = min(FIRST_DELAY_S * 2**number, LONGEST_DELAY_S) * random.uniform(0.5, 1)
             if last.after is not None:
                 delay = max(delay, last.after)
                 here.resting_until = max(here.resting_until, time.monotonic() + last.after)
-            _log.info("%r: %s (%s); retry %d in %.1f s", self, last.kind, last.detail, attempt + 1, delay)
+            _log.info("%r: %s (%s); retry %d in %.1f s", self, last.kind, last.detail, number + 1, delay)
             await here.outages.pause(delay)
             self.counters.retries += 1
         seconds = time.monotonic() - began
-        message = f"{self!r}: {last.kind} after {attempt + 1} attempts in {seconds:.0f} s; the last: {last.detail}"
+        message = f"{self!r}: {last.kind} after {number + 1} attempts in {seconds:.0f} s; the last: {last.detail}"
         if last.kind == "malformed":
             raise MalformedReply(message)
         raise EndpointFailing(message, last.kind)
 
-    async def _base_url(self, here: _Attached) -> str:
+    async def _base_url(self, here: Connections) -> str:
         if isinstance(self._url, str):
             return self._url.rstrip("/")
         async with here.starting:
@@ -276,7 +238,7 @@ class Endpoint:
                     raise EndpointFailing(str(error), "server_lost") from error
             return here.found_url
 
-    async def _attempt(self, here: _Attached, body: dict[str, Any], request: Request) -> Completion:
+    async def _attempt(self, here: Connections, body: dict[str, Any], request: Request) -> Completion:
         url = await self._base_url(here)
         self._check_open(here)
         headers = {}
@@ -286,8 +248,8 @@ class Endpoint:
             headers["X-Request-Id"] = f"{request.id}-{self._tries[request.id]}"
         start = time.monotonic()
         try:
-            # httpx counts its time-out anew for every chunk; a server that trickles must not hold the slot for ever.
-            async with asyncio.timeout(self.timeout_s) as deadline:
+            # httpx restarts its time-out with every chunk; a server that trickles must not occupy the slot for ever.
+            async with asyncio.timeout(self.limits.timeout_s) as deadline:
                 here.deadlines.add(deadline)
                 try:
                     sending = here.client.stream("POST", f"{url}/chat/completions", json=body, headers=headers)
@@ -297,7 +259,7 @@ class Endpoint:
                     here.deadlines.remove(deadline)
         except (TimeoutError, httpx.TimeoutException):
             self._check_open(here)
-            raise RetryLater("timeout", f"no reply within {self.timeout_s} s", overloaded=True) from None
+            raise RetryLater("timeout", f"no reply within {self.limits.timeout_s} s", overloaded=True) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise EndpointRefused(f"{self!r}: {error}: give a URL such as http://host:8000/v1", 0) from None
         except httpx.HTTPError as error:
@@ -306,16 +268,16 @@ class Endpoint:
         if response.status_code != 200:
             error = read_refusal(response, has_key=bool(self._api_key))
             if isinstance(error, EndpointRefused):
-                more = f"; {await _served(here.client, url)}" if error.status == 404 else ""
+                more = f"; {await served_names(here.client, url)}" if error.status == 404 else ""
                 error = EndpointRefused(f"{self!r}: {error}{more}", error.status)
             raise error
         return read_completion(response, time.monotonic() - start, request.max_tokens)
 
-    def _check_open(self, here: _Attached) -> None:
+    def _check_open(self, here: Connections) -> None:
         if here.clients[0].is_closed:
             raise EndpointFailing(f"{self!r}: it was closed while a call was under way", "closed")
 
-    def _watch(self, here: _Attached) -> None:
+    def _watch(self, here: Connections) -> None:
         """See that the server's gauges are looked at, unless it has none."""
         if (last := here.watcher) is not None and (not last.done() or last.exception() or not last.result()):
             return
@@ -327,40 +289,3 @@ class Endpoint:
             self.counters.backoffs += 1
 
         here.watcher = asyncio.create_task(watch(here.limiter, here.clients[0], url, lowered))
-
-
-async def _served(client: httpx.AsyncClient, url: str) -> str:
-    try:
-        listed = (await client.get(f"{url}/models", timeout=10)).json()["data"]
-        return f"it serves: {', '.join(sorted(str(model['id']) for model in listed))}"
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return "it does not list what it serves (GET /models), so the url may lack /v1"
-
-
-def remote_fingerprint(url: str, model: str, revision: str = "", api_key: str | None = None) -> str:
-    """Identity of a model behind a URL that others run.
-
-    With a revision it is the name and the revision, and the endpoint is not asked. Without one it is the name and what
-    GET /models says the name stands for (vLLM and SGLang give `root`, the weights' path or hub id); where it says
-    nothing, a change of the weights behind the name cannot be seen.
-
-    Raises:
-        ModelUnavailable: there is no revision, and the endpoint cannot be reached or refuses the key.
-    """
-    if revision:
-        return content_hash({"model": model, "revision": revision})
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    try:
-        response = httpx.get(f"{url.rstrip('/')}/models", headers=headers, timeout=30)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ModelUnavailable(f"{url}: cannot be reached to ask what it serves: {error}") from None
-    if response.status_code in (401, 403, 429) or response.status_code >= 500:
-        raise ModelUnavailable(f"{url}: HTTP {response.status_code} to GET /models: {what_it_said(response)}")
-    says: dict[str, Any] = {}
-    try:
-        for entry in response.json()["data"]:
-            if entry["id"] == model:
-                says = {key: entry[key] for key in ("root", "parent") if isinstance(entry.get(key), str)}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass  # such an endpoint has no list of models
-    return content_hash({"model": model, "says": says})

@@ -15,7 +15,7 @@ import httpx
 
 from records.identity import content_hash
 from records.recipe import Serve
-from rollouts.models.weights import ModelFiles, identity_of_directory, lora_rank
+from rollouts.models.weights import ModelFiles
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ _NEUTRAL = {
 # fmt: on
 
 MAX_RESTARTS = 3
+"""How often a server that has ended is started again."""
 
 
 class ServerError(RuntimeError):
@@ -84,7 +85,6 @@ class LocalServer:
         serve: how to start it.
         log: file that the server's output is appended to; kept.
         name: the name it serves the model under.
-        lora: LoRA adapters (PEFT directories) served beside the base model, each under its own name.
         environment: further environment variables of the server.
         say: where progress lines go; the module's logger when not given.
     """
@@ -95,12 +95,10 @@ class LocalServer:
         serve: Serve,
         log: Path,
         name: str = "policy",
-        lora: Mapping[str, Path] | None = None,
         environment: Mapping[str, str] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.files, self.serve, self.log, self.name = files, serve, Path(log).absolute(), name
-        self.lora = dict(lora or {})
         self.environment = dict(environment or {})
         self.url = ""
         self._say = say or _log.info
@@ -113,16 +111,14 @@ class LocalServer:
     def python(self) -> str:
         return self.serve.python or sys.executable
 
-    def fingerprint(self, name: str | None = None) -> str:
-        """Identity of what is served under `name` (the base model when not given): of the weights, the adapter,
-        the number format, the server's version and those of its arguments that may change a reply. The chat template
-        is one of the weights' files. Needs no running server.
+    def fingerprint(self) -> str:
+        """Identity of what is served: the weights, the number format, the server's version and those of its arguments
+        that may change a reply. The chat template is one of the weights' files. No server has to run for it.
         """
-        adapter = identity_of_directory(self.lora[name]) if name not in (None, self.name) else ""
         return content_hash(
             {
                 "weights": self.files.identity,
-                "adapter": adapter,
+                "adapter": "",  # an adapter is merged before it is served; the field is part of stored fingerprints
                 "dtype": self.serve.dtype,
                 "server": vllm_version(self.python),
                 "arguments": _fingerprinted_arguments(self.serve.extra_args),
@@ -140,10 +136,6 @@ class LocalServer:
         command += ["--generation-config", "vllm", "--disable-uvicorn-access-log"]
         if self.serve.enforce_eager:
             command.append("--enforce-eager")
-        if self.lora:
-            command += ["--enable-lora", "--max-loras", str(len(self.lora))]
-            command += ["--max-lora-rank", str(max(lora_rank(path) for path in self.lora.values()))]
-            command += ["--lora-modules", *(f"{name}={Path(path).absolute()}" for name, path in self.lora.items())]
         return command + self.serve.extra_args
 
     def start(self) -> str:
@@ -173,7 +165,7 @@ class LocalServer:
 
     def _start(self) -> str:
         vllm_version(self.python)
-        for attempt in (1, 2, 3):
+        for number in (1, 2, 3):
             offset = self.log.stat().st_size if self.log.exists() else 0
             try:
                 self._launch(self.command(port := _free_port()))
@@ -182,7 +174,7 @@ class LocalServer:
             except ServerError:
                 self._stop()
                 # Somebody took the port between our asking for it and the server's binding it.
-                if attempt == 3 or "address already in use" not in _since(self.log, offset).lower():
+                if number == 3 or "address already in use" not in _since(self.log, offset).lower():
                     raise
             except BaseException:
                 self._stop()

@@ -1,7 +1,7 @@
 """A LoRA adapter merged into its base model, so that it is served at the base model's speed.
 
-vLLM can serve adapters beside the base (`LocalServer(lora=…)`), which a GPU does at little cost. Its fallback for a CPU
-copies the adapter's matrices for every token, and is many times slower than a merged model.
+vLLM can also serve adapters beside the base, which costs little on a GPU. Its fallback for a CPU copies the adapter's
+matrices for every token, and is many times slower than a merged model.
 """
 
 import os

@@ -54,7 +54,7 @@ class Outages:
 
     @contextlib.contextmanager
     def under_way(self) -> Iterator[Call]:
-        """From the first try of a call to its end."""
+        """A call is counted as under way from its first try to its end."""
         self._begun += 1
         call = Call(self._begun, self._succeeded)
         self._undecided[call.number] = None

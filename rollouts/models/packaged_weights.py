@@ -34,7 +34,7 @@ class Package:
     version: str
     sha256: str
     size: int
-    """In bytes."""
+    """The number of bytes."""
 
 
 PACKAGES = {

@@ -109,8 +109,8 @@ def read_completion(response: httpx.Response, seconds: float, max_tokens: int) -
     """Read a 200 reply.
 
     Raises:
-        RetryLater: it is no chat completion, or a longer one than max_tokens can hold (both `malformed`), or one that
-            the server gave up on (`aborted`).
+        RetryLater: it is not a chat completion, or is longer than max_tokens allows (both `malformed`), or the server
+            gave up on it (`aborted`).
     """
     try:
         reply = response.json()
@@ -148,7 +148,7 @@ def read_completion(response: httpx.Response, seconds: float, max_tokens: int) -
 
 
 def read_refusal(response: httpx.Response, has_key: bool) -> Exception:
-    """The error that a response other than 200 stands for: RetryLater, ContextLengthExceeded or EndpointRefused."""
+    """The error that a response other than 200 means: RetryLater, ContextLengthExceeded or EndpointRefused."""
     status, said = response.status_code, what_it_said(response)
     if status == 429 and "insufficient_quota" in said:
         return EndpointRefused(f"HTTP 429: the account has no quota left: {said}", status)

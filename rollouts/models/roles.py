@@ -9,9 +9,11 @@ from typing import Self
 from records.heartbeat import Clock, Heartbeat
 from records.recipe import Model
 from records.workspace import Workspace
-from rollouts.models.endpoint import Endpoint, remote_fingerprint
+from rollouts.models.connections import EndpointLimits
+from rollouts.models.endpoint import Endpoint
 from rollouts.models.local_server import LocalServer
 from rollouts.models.merge_lora import merged
+from rollouts.models.served_models import remote_fingerprint
 from rollouts.models.weights import ModelFiles, identity_of_directory, resolve_weights
 
 
@@ -63,12 +65,12 @@ class Models:
         """The client of a role's model."""
         model = self.workspace.recipe.models.role(role)
         if model.url is None:
-            return self._client(getattr(self.workspace.recipe.models, role).same_as or role, self.files(role))
+            return self._client(self.workspace.recipe.models.owner(role), self.files(role))
         key = os.environ.get(model.api_key_env) if model.api_key_env else None
         if model.api_key_env and not key:
             raise RoleError(f"models.{role}: the environment variable {model.api_key_env} is not set")
         fingerprint = remote_fingerprint(model.url, model.model, model.revision, key)
-        return Endpoint(model.url, model.model, fingerprint, api_key=key, **_limits(model))
+        return Endpoint(model.url, model.model, fingerprint, api_key=key, limits=_limits(model))
 
     def checkpoint(self, name: str, folder: Path) -> Endpoint:
         """The client of a checkpoint of the policy: a LoRA adapter, merged before it is served, or whole weights."""
@@ -87,7 +89,8 @@ class Models:
         return self._servers[files.identity]
 
     def _settings(self, name: str) -> Model:
-        return self.workspace.recipe.models.role("teacher" if name == "teacher" else "policy")
+        roles = self.workspace.recipe.models
+        return roles.role(name if name in roles.by_role() else "policy")
 
     def _client(self, name: str, files: ModelFiles) -> Endpoint:
         server = self.server(name, files)
@@ -98,8 +101,8 @@ class Models:
                     other.stop()
             return server.start()
 
-        return Endpoint(start, server.name, server.fingerprint(), vllm=True, **_limits(self._settings(name)))
+        return Endpoint(start, server.name, server.fingerprint(), vllm=True, limits=_limits(self._settings(name)))
 
 
-def _limits(model: Model) -> dict[str, int]:
-    return {"concurrency": model.concurrency, "timeout_s": model.timeout_s, "max_retries": model.max_retries}
+def _limits(model: Model) -> EndpointLimits:
+    return EndpointLimits(model.concurrency, model.timeout_s, model.max_retries)

@@ -46,7 +46,7 @@ def default_cache() -> Path:
 
 
 def resolve_weights(spec: Weights, cache: Path | None = None, say: Say | None = None) -> ModelFiles:
-    """Find the weights that a recipe asks for: path, then hub, then package, the first that is given and can be had.
+    """Find the weights that a recipe asks for: path, hub or package, the first that it names and that is available.
 
     Args:
         spec: where to look.
@@ -54,7 +54,7 @@ def resolve_weights(spec: Weights, cache: Path | None = None, say: Say | None = 
         say: where progress lines go; the module's logger when not given.
 
     Raises:
-        WeightsError: nothing that was given can be had, or bytes did not have the hash they must have.
+        WeightsError: nothing that the recipe names is available, or bytes did not have the hash they must have.
     """
     cache, say = cache or default_cache(), say or _log.info
     if spec.package is not None and spec.package not in PACKAGES:
@@ -88,7 +88,7 @@ def resolve_weights(spec: Weights, cache: Path | None = None, say: Say | None = 
 
 def _from_path(path: Path, cache: Path) -> ModelFiles:
     if not (path / "config.json").is_file():
-        raise WeightsError(f"{path} is no Hugging Face model directory: it has no config.json")
+        raise WeightsError(f"{path} is not a Hugging Face model directory: it has no config.json")
     return ModelFiles(path, identity_of_directory(path, cache))
 
 
@@ -160,18 +160,6 @@ def identity_of_directory(path: Path, cache: Path | None = None) -> str:
     if files != known:
         _write_json(memory, files)
     return _identity(files)
-
-
-def lora_rank(path: Path) -> int:
-    """Rank of the LoRA adapter in a PEFT directory.
-
-    Raises:
-        WeightsError: it is none.
-    """
-    config = _read_json(Path(path) / "adapter_config.json")
-    if not isinstance(config.get("r"), int):
-        raise WeightsError(f"{path} is no LoRA adapter: no rank in adapter_config.json")
-    return max([config["r"], *config.get("rank_pattern", {}).values()])
 
 
 def _converted(cache: Path, name: str) -> Path:

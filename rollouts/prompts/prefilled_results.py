@@ -1,4 +1,4 @@
-"""Results that a prompt gives up front, without a call: those of a stored rollout, or the aid a source annotates."""
+"""Results that a prompt holds without a call: those of a stored rollout, or the evidence that a source annotates."""
 
 import io
 import math
@@ -6,15 +6,15 @@ import math
 from PIL import Image
 from pydantic import TypeAdapter
 
-from records.evidence import Box, read_aid
+from records.evidence import Box, read_evidence
 from records.images.store import ImageStore
 from records.question import Question
 from records.trajectory import ExecutedCall, Message, ToolResult, tool_message
 
 LEAST_SIDE = 28
-"""Pixels a side that a crop has at least, where its image has them: models that see in patches refuse smaller ones."""
+"""Pixels per side of the smallest crop, where its image has them: models that see in patches refuse smaller ones."""
 SLACK = 1e-6
-"""Of a pixel: a share that was made from whole pixels leads back to these."""
+"""The part of a pixel that rounding may lose: a share that was made from whole pixels leads back to these."""
 
 _executed = TypeAdapter(list[ExecutedCall])
 
@@ -25,7 +25,7 @@ def results_of(tool_calls_json: str) -> tuple[Message, ...]:
     A call that was refused before anything ran has no result.
 
     Raises:
-        ValueError: the text is no list of executed calls.
+        ValueError: the text is not a list of executed calls.
     """
     calls = _executed.validate_json(tool_calls_json)
     return tuple(tool_message(c.call.name, c.result) for c in calls if c.result.outcome != "invalid_call")
@@ -40,7 +40,7 @@ def aid_results(question: Question, images: ImageStore, sees_images: bool) -> tu
     Raises:
         OSError: an image cannot be read, or a crop not stored.
     """
-    aid = read_aid(question.extra)
+    aid = read_evidence(question.extra)
     if aid is None:
         return ()
     boxes = [box for box in aid.boxes if box.image < len(question.images)] if sees_images else []

@@ -21,7 +21,7 @@ from typing import Any
 import fsspec
 import polars as pl
 
-from records.identity import canonical_json
+from records.identity import canonical_json, hashed
 from records.question import Document
 from records.tables import to_frame
 
@@ -58,7 +58,7 @@ def _version(documents: Iterable[Document]) -> str:
     digest = hashlib.sha256()
     digest.update(canonical_json([BM25_SETTINGS, importlib.metadata.version("bm25s")]).encode())
     for document in documents:
-        digest.update(canonical_json(document.model_dump()).encode())
+        digest.update(canonical_json(hashed(document)).encode())
     return digest.hexdigest()[:32]
 
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from records.faults import ToolInfrastructureError
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.images.store import ImageStore
 from records.recipe import SandboxSettings
 from records.trajectory import ToolResult
@@ -120,7 +120,7 @@ class PythonInSandbox:
         self._sandbox, self._store = build_sandbox(settings), store
         self.description, self.parameters = describe(settings), PARAMETERS
         # How many run side by side, where, and behind which further walls, changes no result.
-        limits = settings.model_dump(exclude={"sessions", "cells", "servers", "minimum", "isolation"})
+        limits = hashed(settings, leaving_out={"sessions", "cells", "servers", "minimum", "isolation"})
         self.version = content_hash([FORMAT, limits, about.version])
 
     def open(self, images: list[str]) -> PythonSession:

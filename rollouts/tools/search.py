@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import fsspec
 
-from records.identity import content_hash
+from records.identity import content_hash, hashed
 from records.question import Document
 from records.recipe import Corpus, Recipe, RecipeError, SearchSettings
 from records.trajectory import ToolResult
@@ -102,7 +102,7 @@ def _folder(data: str) -> str:
 
 def _pointer(corpus: list[Corpus], data: str) -> str:
     """The file that names the current version."""
-    return f"{_folder(data)}/corpus_{content_hash([spec.model_dump(mode='json') for spec in corpus])}.json"
+    return f"{_folder(data)}/corpus_{content_hash([hashed(spec) for spec in corpus])}.json"
 
 
 class SearchSession:

@@ -1,4 +1,4 @@
-"""Processes that decode images, each with limits, and what becomes of an image that one of them dies of.
+"""Processes that decode images, each with limits, and the outcome for an image that one of them dies of.
 
 Why not a pool of a library: concurrent.futures.ProcessPoolExecutor is broken as a whole by one dead process; pebble
 (LGPL, maintained) outlives one and has limits on wall time, but knows nothing of memory or CPU time and sends each task
@@ -21,9 +21,12 @@ from records.images.normal_form import NormalImage
 from records.images.store import ImageError
 
 _ROOT = str(Path(__file__).parent.parent.parent)
-_STUCK_S, _STUCK_TIMES = 60.0, 30.0
-"""A process that has not answered after so long, and so many times its CPU limit, waits for something."""
+_STUCK_S = 60.0
+"""Seconds that a process may take to answer, beside a multiple of its CPU limit, before it counts as stuck."""
+_STUCK_TIMES = 30.0
+"""The multiple of its CPU limit that is added to these seconds."""
 _START_S = 120.0
+"""Seconds that a process may take to start."""
 
 Picture = tuple[str, bytes]
 """The hash of an image (sha256, hexadecimal) and the image."""
@@ -34,7 +37,7 @@ class Closed(RuntimeError):
 
 
 class _Died(Exception):
-    """A process ended, or was ended, while it had an image; `certain` if that was the image's own doing."""
+    """A process ended, or was ended, while it had an image; `certain` if the image caused it."""
 
     def __init__(self, reason: str, why: str, certain: bool = False) -> None:
         super().__init__(why)
@@ -47,7 +50,7 @@ class _Process:
     def __init__(self, seconds: float, megabytes: int) -> None:
         self._seconds = seconds
         self._socket, far = Pipe()
-        # One thread a process, and the modules of this checkout, whatever lies in the working directory.
+        # One thread per process, and the modules of this checkout, whatever lies in the working directory.
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
         threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         limits = [str(far.fileno()), str(os.getpid()), str(seconds), str(megabytes)]
@@ -70,7 +73,7 @@ class _Process:
         raise RuntimeError(f"a process that decodes images does not start (exit status {self.process.returncode})")
 
     def send(self, batch: list[Picture]) -> None:
-        """All of a batch, which the process reads whole before it answers, so that neither waits for the other."""
+        """Send a whole batch, which the process reads before it answers, so that neither waits for the other."""
         try:
             self._socket.send_bytes(str(len(batch)).encode())
             for _, data in batch:
@@ -79,7 +82,7 @@ class _Process:
             raise self._death() from None
 
     def receive(self, picture: Picture) -> NormalImage | ImageError:
-        """What became of the next image of the batch. Raises _Died."""
+        """The outcome for the next image of the batch. Raises _Died."""
         arrived, data = picture
         try:
             if not self._socket.poll(wait := _STUCK_S + _STUCK_TIMES * self._seconds):
@@ -104,7 +107,7 @@ class _Process:
 
 
 class Decoders:
-    """At most `workers` processes, each started when there is work that no other is free for."""
+    """A pool of at most `workers` processes; one is started when there is work and no other is free."""
 
     def __init__(self, workers: int, seconds: float, megabytes: int) -> None:
         self._seconds, self._megabytes = seconds, megabytes
@@ -115,16 +118,16 @@ class Decoders:
         self._threads = ThreadPoolExecutor(workers, "decode")
 
     def submit(self, batch: list[Picture]) -> Future[list[NormalImage | ImageError]]:
-        """What becomes of each image of a batch; the future raises RuntimeError where no process can be started."""
+        """The outcome for each image of a batch; the future raises RuntimeError if no process can be started."""
         return self._threads.submit(self._decode, batch)
 
     def pids(self) -> list[int]:
-        """The processes that run."""
+        """The ids of the processes that run."""
         with self._lock:
             return [process.process.pid for process in self._processes]
 
     def close(self) -> None:
-        """End the processes, in the middle of their work if need be."""
+        """End the processes, even in the middle of their work."""
         with self._lock:
             self._closed = True
             for process in self._processes:

@@ -1,5 +1,5 @@
-"""From the images that come with the rows of a source to the normal forms that are stored: in order, each decoded once,
-with no more in memory than a few batches of them, however many there are."""
+"""The intake brings the images of a source into the normal forms that are stored: in order, each decoded once, and with
+no more than a few batches in memory, however many images there are."""
 
 import hashlib
 import os
@@ -15,42 +15,44 @@ from sources.intake.decoders import Decoders, Picture
 
 Item = TypeVar("Item")
 
-_BATCH_IMAGES, _BATCH_BYTES = 8, 2**20
-"""What goes to a decoder in one message; one image may be more."""
-_BATCHES = 4
-"""Batches for each decoder that may be under way, or done and waiting for an older one."""
-_BYTES = 2**28
-"""Bytes of images from which no more are taken in until some are given out."""
-_ROWS = 1000
-"""Rows that may wait behind one that is being decoded."""
-_RECENT = 10_000
-"""Images of which it is remembered that they were given out: rows about one image often come close together."""
+_BATCH_IMAGES = 8
+"""The most images that go to a decoder in one message."""
+_BATCH_BYTES = 2**20
+"""The number of bytes at which a message is full; a single image may be longer."""
+_BATCHES_PER_DECODER = 4
+"""The most batches per decoder that are being decoded, or are done and wait for an older one."""
+_BYTES_IN_MEMORY = 2**28
+"""The number of bytes of images at which no more are taken in until some are handed on."""
+_WAITING_ROWS = 1000
+"""The most rows that wait behind one that is being decoded."""
+_REMEMBERED = 10_000
+"""The number of images whose outcome is remembered: rows about one image often come close together."""
 
 
 class _Batch:
-    """Images that go to a decoder together."""
+    """Images that go to a decoder in one message."""
 
     def __init__(self) -> None:
         self.pictures: list[Picture] = []
         self.bytes = 0
         self.left = 0
-        """Images that were not given out yet."""
+        """The number of images that were not handed on yet."""
         self.results: Future[list[NormalImage | ImageError]] | None = None
 
-    def add(self, arrived: str, data: bytes) -> "_Arrival":
+    def add(self, arrived: str, data: bytes) -> "PendingImage":
         self.pictures.append((arrived, data))
         self.bytes += len(data)
         self.left += 1
-        return _Arrival(self, self.left - 1, arrived)
+        return PendingImage(self, self.left - 1, arrived)
 
-    def held(self) -> int:
-        """Bytes of its images; a normal form may be longer than what came."""
+    def size(self) -> int:
+        """The bytes of its images in memory; a normal form may be longer than what came."""
         if self.results is None or not self.results.done() or self.results.exception() is not None:
             return self.bytes
         return sum(len(result.data) for result in self.results.result() if isinstance(result, NormalImage))
 
 
-class _Arrival:
+class PendingImage:
     """An image that is decoded with its batch."""
 
     def __init__(self, batch: _Batch, place: int, arrived: str) -> None:
@@ -58,18 +60,18 @@ class _Arrival:
         self.released = False
 
 
-_Slot = _Arrival | ImageFacts | ImageError
+_Slot = PendingImage | ImageFacts | ImageError
 
 
 class ImageIntake:
-    """Brings images into their normal form, in processes of their own with limits.
+    """The intake of images: it brings them into their normal form, in separate processes with limits.
 
     Args:
         rules: what one image may take (decode_s, decode_mb), and how many processes decode.
         known: the facts of images that were taken in before, by the hash of the bytes that came: a mapping, or a
             function that returns None for others. They are not decoded again.
 
-    No process starts before an image comes that is not known, and a few images start only one.
+    The first process starts when an image comes that is not known, and a few images start only one.
     """
 
     def __init__(
@@ -78,13 +80,13 @@ class ImageIntake:
         self._known = known if callable(known) else (known or {}).get
         self._workers = rules.workers or len(os.sched_getaffinity(0))
         self._decoders = Decoders(self._workers, rules.decode_s, rules.decode_mb)
-        self._given: OrderedDict[str, ImageFacts | ImageError] = OrderedDict()
+        self._recent: OrderedDict[str, ImageFacts | ImageError] = OrderedDict()
         self._clear()
 
     def _clear(self) -> None:
         self._filling = _Batch()
         self._batches: set[_Batch] = set()
-        self._coming: dict[str, _Arrival] = {}
+        self._coming: dict[str, PendingImage] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -97,10 +99,10 @@ class ImageIntake:
     ) -> Iterator[tuple[Item, list[NormalImage | ImageFacts] | ImageError]]:
         """What becomes of the images of each item, in the order of the items, which are drawn as they are needed.
 
-        An image is given as a NormalImage, to be stored, the first time, and as its ImageFacts when it is known or was
-        given out before. An item of which one image is no good gets that image's error, and none of the others is
-        given. Beside the reasons of `normal_form` there are `image_too_slow` (CPU time), `image_too_large` also for
-        memory, and `image_crashed_decoder` for an image of which a process died twice.
+        An image comes as a NormalImage, to be stored, the first time, and as its ImageFacts if it is known or came
+        before. If one image of an item cannot be read, the item gets that image's error and none of its other images.
+        Beside the reasons of `normal_form` there are `image_too_slow` (CPU time), `image_too_large` also for memory,
+        and `image_crashed_decoder` for an image that a process died of twice.
 
         Raises:
             RuntimeError: no process that decodes can be started.
@@ -121,19 +123,19 @@ class ImageIntake:
         arrived = hashlib.sha256(data).hexdigest()
         if (facts := self._known(arrived)) is not None:
             return facts
-        if arrived in self._given:
-            self._given.move_to_end(arrived)
-            return self._given[arrived]
+        if arrived in self._recent:
+            self._recent.move_to_end(arrived)
+            return self._recent[arrived]
         if arrived in self._coming:
             return self._coming[arrived]
         if len(data) > MAX_BYTES:  # not even sent
             return ImageError("image_too_large", f"{len(data)} bytes, at most {MAX_BYTES} are taken")
         batch = self._filling
         self._batches.add(batch)
-        arrival = self._coming[arrived] = batch.add(arrived, data)
+        pending = self._coming[arrived] = batch.add(arrived, data)
         if len(batch.pictures) >= _BATCH_IMAGES or batch.bytes >= _BATCH_BYTES:
             self._send()
-        return arrival
+        return pending
 
     def _send(self) -> None:
         batch, self._filling = self._filling, _Batch()
@@ -142,22 +144,22 @@ class ImageIntake:
 
     @staticmethod
     def _ready(slots: list[_Slot]) -> bool:
-        batches = (slot.batch.results for slot in slots if isinstance(slot, _Arrival))
+        batches = (slot.batch.results for slot in slots if isinstance(slot, PendingImage))
         return all(results is not None and results.done() for results in batches)
 
     def _full(self, rows: int) -> bool:
         return (
-            rows >= _ROWS
-            or len(self._batches) >= _BATCHES * self._workers
-            or sum(batch.held() for batch in self._batches) >= _BYTES
+            rows >= _WAITING_ROWS
+            or len(self._batches) >= _BATCHES_PER_DECODER * self._workers
+            or sum(batch.size() for batch in self._batches) >= _BYTES_IN_MEMORY
         )
 
     def _outcome(self, item: Item, slots: list[_Slot]) -> tuple[Item, list[NormalImage | ImageFacts] | ImageError]:
-        """Waits for the images of an item."""
-        outcomes = [self._wait(slot) if isinstance(slot, _Arrival) else slot for slot in slots]
+        """An item with what became of its images; it blocks until they are decoded."""
+        outcomes = [self._wait(slot) if isinstance(slot, PendingImage) else slot for slot in slots]
         bad = next((place for place, outcome in enumerate(outcomes) if isinstance(outcome, ImageError)), None)
         for slot, outcome in zip(slots, outcomes, strict=True):
-            if isinstance(slot, _Arrival):
+            if isinstance(slot, PendingImage):
                 self._release(slot)
                 if isinstance(outcome, ImageError):
                     self._remember(slot.arrived, outcome)
@@ -169,22 +171,22 @@ class ImageIntake:
         where = f"image {bad + 1} of {len(slots)}: " if len(slots) > 1 else ""
         return item, ImageError(error.reason, where + error.detail)
 
-    def _wait(self, arrival: _Arrival) -> NormalImage | ImageFacts | ImageError:
-        if arrival.arrived in self._given:  # an item before this one had the same image
-            return self._given[arrival.arrived]
-        if arrival.batch.results is None:
+    def _wait(self, pending: PendingImage) -> NormalImage | ImageFacts | ImageError:
+        if pending.arrived in self._recent:  # an item before this one had the same image
+            return self._recent[pending.arrived]
+        if pending.batch.results is None:
             self._send()
-        return arrival.batch.results.result()[arrival.place]
+        return pending.batch.results.result()[pending.place]
 
-    def _release(self, arrival: _Arrival) -> None:
-        if not arrival.released:
-            arrival.released = True
-            self._coming.pop(arrival.arrived)
-            arrival.batch.left -= 1
-            if not arrival.batch.left:
-                self._batches.discard(arrival.batch)
+    def _release(self, pending: PendingImage) -> None:
+        if not pending.released:
+            pending.released = True
+            self._coming.pop(pending.arrived)
+            pending.batch.left -= 1
+            if not pending.batch.left:
+                self._batches.discard(pending.batch)
 
     def _remember(self, arrived: str, outcome: ImageFacts | ImageError) -> None:
-        self._given[arrived] = outcome
-        if len(self._given) > _RECENT:
-            self._given.popitem(last=False)
+        self._recent[arrived] = outcome
+        if len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)

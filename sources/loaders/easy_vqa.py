@@ -25,14 +25,15 @@ _SPELLINGS = {"gray": ["grey"]}
 
 
 class Options(BaseModel):
-    """Settings of the loader."""
+    """The settings of the loader."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: Literal["train", "test"] = "train"
+    """The split that is read."""
     kinds: dict[Kind, Annotated[float, Field(ge=0)]] = Field(default_factory=lambda: dict.fromkeys(KINDS, 1.0))
-    """Relative share of each kind among the rows drawn (equal by default); a kind left out or given 0 is not drawn.
-    Shares matter only with a limit."""
+    """The relative share of each kind among the rows drawn (equal by default); a kind that is left out or has 0 is not
+    drawn. Shares matter only with a limit."""
 
 
 def check(options: Options, use: str) -> None:
@@ -48,7 +49,7 @@ def kind_of(answer: str) -> Kind:
 
 
 def load(spec: Source, options: Options, seed: int) -> Opened:
-    """One item for each raw row drawn; the row is named `<split>/<number in the split's file>`."""
+    """The source, open for reading. A row is named `<split>/<number in the split's file>`."""
     data = require("easy_vqa", "demo", spec.name)
     train = options.split == "train"
     texts, answers, image_ids = (data.get_train_questions if train else data.get_test_questions)()

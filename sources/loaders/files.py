@@ -24,12 +24,12 @@ from sources.mapping.settings import MappingOptions, check_columns, check_mappin
 _SUFFIXES = (".parquet", ".jsonl", ".ndjson")
 _BATCH = 256
 _MAX_DEPTH = 100
-"""Lists and objects inside each other: whoever walks through a row calls itself for each."""
+"""The most levels of nested lists and objects: functions that walk through a row call themselves once per level."""
 _KINDS = {str: "text", int: "number", float: "number", bool: "boolean", list: "list", dict: "object"}
 
 
 class Options(MappingOptions):
-    """Settings of the loader; those of the columns and answers are in sources/mapping/settings.py."""
+    """The settings of the loader; those of the columns and answers are in sources/mapping/settings.py."""
 
     path: str | Annotated[list[str], Field(min_length=1)]
     """Files, folders or patterns such as data/*.parquet; parquet and JSON lines (.jsonl, .ndjson) are read."""
@@ -68,7 +68,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _rows(path: Path, source: str) -> Iterator[dict[str, Any] | BrokenRow]:
-    """Every row of a file, in order; a line that is no JSON object comes as what is wrong with it."""
+    """Every row of a file, in order; a line that is not a JSON object comes as a BrokenRow."""
     if path.suffix == ".parquet":
         for batch in _parquet(path, source).iter_batches(batch_size=_BATCH):
             yield from batch_rows(batch)
@@ -127,7 +127,7 @@ def _survey(files: list[Path], options: MappingOptions, use: str, source: str) -
 
 
 def load(spec: Source, options: Options, seed: int) -> Opened:
-    """One item for each raw row drawn, named `<file name>:<number>` unless there is an id column.
+    """The source, open for reading. A row is named `<file name>:<number>` unless there is an id column.
 
     Raises:
         RecipeError: no file matches, a file is unreadable, or a column that is named is not there.

@@ -25,13 +25,14 @@ from sources.mapping.row import to_document, to_draft
 from sources.mapping.settings import MappingOptions, check_columns, check_mapping
 
 BATCH = 256
-"""Rows read at a time."""
+"""The number of rows that are read at a time."""
 SHUFFLE_BUFFER = 10_000
-"""Rows held (without decoding images) to draw from a stream: a limited draw from a stream is only as random as this."""
+"""The number of rows in memory (images not decoded) while a stream is drawn from. A limited draw from a stream is only
+as random as this."""
 
 
 class Options(MappingOptions):
-    """Settings of the loader; those of the columns and answers are in sources/mapping/settings.py."""
+    """The settings of the loader; those of the columns and answers are in sources/mapping/settings.py."""
 
     path: str
     """A hub id, a local dataset folder, or a format (`parquet`, `json`, `csv`, `imagefolder`, …) with `data_files`."""
@@ -39,7 +40,7 @@ class Options(MappingOptions):
     """The dataset's configuration."""
     split: str = "train"
     revision: str | None = None
-    """Pin it: a branch, tag or commit of the hub repository."""
+    """A branch, tag or commit of the hub repository; give one to read the same data every time."""
     data_files: str | list[str] | None = None
     data_dir: str | None = None
     streaming: bool = False
@@ -51,7 +52,7 @@ def check(options: Options, use: str) -> None:
 
 
 def _place(options: Options) -> str:
-    """What `path` is, in the order in which `datasets` tries: a `format`, a local `folder`, or on the `hub`."""
+    """The meaning of `path`, in the order in which `datasets` tries: a `format`, a local `folder`, or on the `hub`."""
     import datasets
 
     if options.path in datasets.packaged_modules._PACKAGED_DATASETS_MODULES:
@@ -140,8 +141,8 @@ def _rows(
 
 
 def _folders(options: Options) -> list[str]:
-    """Where the files of the dataset lie: its own folder, its `data_dir` and the folders of its `data_files`; of one
-    from the hub what was fetched of it; and what archives were unpacked to.
+    """The folders that hold the dataset's files: its own folder, its `data_dir` and the folders of its `data_files`; of
+    one from the hub what was fetched of it; and what archives were unpacked to.
     """
     import datasets
     from huggingface_hub.constants import HF_HUB_CACHE
@@ -164,7 +165,7 @@ def _folders(options: Options) -> list[str]:
 
 
 def _reader(options: Options) -> Read:
-    """Opens what the paths of a dataset's own {bytes: null, path} cells stand for: its files, and no others."""
+    """A function that opens the paths in a dataset's own {bytes: null, path} cells: its files, and no others."""
     below = folders_reader(tuple(_folders(options)))
     own = f"hf://datasets/{options.path}@" if _place(options) == "hub" else None
 
@@ -180,7 +181,7 @@ def _reader(options: Options) -> Read:
 
 
 def load(spec: Source, options: Options, seed: int) -> Opened:
-    """One item for each raw row drawn.
+    """The source, open for reading.
 
     Raises:
         RecipeError: the dataset cannot be opened, or a column that is named is not there.

@@ -55,7 +55,7 @@ class TaskOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     count: Annotated[int, Field(ge=1)] = 8
-    """How many problems are generated; a larger count keeps the problems of a smaller one."""
+    """The number of problems that are generated; a larger count keeps the problems of a smaller one."""
     config: dict[str, Any] = Field(default_factory=dict)
     """The task's own settings, such as {max_terms: 3}."""
     answer_type: AnswerType | None = None
@@ -63,11 +63,12 @@ class TaskOptions(BaseModel):
 
 
 class Options(BaseModel):
-    """Settings of the loader."""
+    """The settings of the loader."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tasks: Annotated[dict[str, TaskOptions], Field(min_length=1)]
+    """The tasks that problems are generated for, by name."""
 
 
 def check(options: Options, use: str) -> None:
@@ -118,7 +119,7 @@ def create(gym: Any, name: str, task: TaskOptions, seed: int, source: str) -> An
 
 
 def load(spec: Source, options: Options, seed: int) -> Opened:
-    """One item for each problem, named `<task>/<number>`; a limit is shared out evenly among the tasks."""
+    """The source, open for reading. A problem is named `<task>/<number>`; a limit is shared evenly among the tasks."""
     gym = library(spec.name)
     sizes = {name: task.count for name, task in options.tasks.items()}
     counts = sizes if spec.limit is None else allocate(spec.limit, sizes, dict.fromkeys(sizes, 1.0))

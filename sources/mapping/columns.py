@@ -1,4 +1,4 @@
-"""Which columns a mapping reads: what a draw and a comparison with last time go by."""
+"""The columns that a mapping reads; draws and comparisons with last time depend on them alone."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from sources.mapping.cells import BrokenRow
 from sources.mapping.expressions import compiled
 from sources.mapping.settings import MappingOptions
 
-# What one writer calls so and another so, with the same values.
+# Names that writers use for the same values.
 _SAME = re.compile(r"\blarge_(?=string|binary|list)|(?<=string|binary)_view\b|(?<=list)_view\b")
 
 
@@ -21,7 +21,7 @@ def columns_read(options: MappingOptions, columns: Iterable[str]) -> list[str]:
 
 
 def arrow_kinds(schema: Any) -> dict[str, str]:
-    """The columns of an Arrow schema with their types, alike for writers that store the same values differently."""
+    """The columns of an Arrow schema with their types; the same for writers that store the same values differently."""
     return {name: _SAME.sub("", str(schema.field(name).type)) for name in schema.names}
 
 

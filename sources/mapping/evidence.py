@@ -1,7 +1,7 @@
-"""From what a row says of where its answer is seen to the aid of a question (records/evidence.py).
+"""The evidence of a question (records/evidence.py), read from the columns of its row.
 
-Boxes are checked when the row is read, and measured when its images are decoded: only then their sizes are known. What
-cannot be read costs the aid and is noted in the question's `extra` as `aid_not_read`; it never costs the question.
+Boxes are checked when the row is read, and measured when its images are decoded, because only then their sizes are
+known. If a part cannot be read, the question is kept without evidence, and `aid_not_read` in its `extra` says why.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from records.evidence import MOST, Aid, Box, write_aid
+from records.evidence import MOST, Box, Evidence, write_evidence
 from records.images.store import ImageFacts
 from sources.mapping.cells import BrokenRow, cell_text
 
@@ -18,39 +18,40 @@ BoxForm = Literal["xyxy", "xywh", "shares_xyxy"]
 bottom in shares of the image's width and height."""
 
 NOT_READ = "aid_not_read"
+"""The key in a question's `extra` that holds the reason why there is no evidence; stored tables use it."""
 MAX_CHARS = 6000
-"""Of one text, a long page; what comes after is cut off."""
+"""The number of characters after which a text is cut: a long page."""
 _OVERHANG = 0.01
-"""Share of a side, or one pixel if that is more, by which a box may stick out of its image: it is cut off. A box that
-sticks out further was drawn on a picture of another size."""
+"""The share of a side, or one pixel if that is more, by which a box may stick out of its image; what sticks out is cut
+off. A box that sticks out further was drawn on a picture of another size."""
 _FAR = 1e9
-"""No coordinate is further away; NaN is not nearer either."""
+"""The distance that every coordinate must be below, which also refuses NaN."""
 
 Four = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class RowAid:
-    """The aid that a row gives, its boxes not yet measured against the image."""
+class RowEvidence:
+    """The evidence that a row gives, its boxes not yet measured against the image. Satisfies `PendingEvidence`."""
 
     texts: list[str]
     boxes: list[Four]
-    """All of the row's first image."""
+    """Boxes in the row's first image."""
     form: BoxForm
 
     def added_to(self, extra: str, images: Sequence[ImageFacts]) -> str:
-        """A question's `extra` (JSON text) with the aid, or with the reason why there is none."""
+        """A question's `extra` (JSON text) with the evidence, or with the reason why there is none."""
         values = json.loads(extra)
         try:
             boxes = [_measured(box, self.form, images) for box in self.boxes]
-            values = write_aid(values, Aid(texts=self.texts, boxes=boxes))
+            values = write_evidence(values, Evidence(texts=self.texts, boxes=boxes))
         except BrokenRow as error:
             values[NOT_READ] = error.reason
         return json.dumps(values, ensure_ascii=False)
 
 
-def row_aid(texts: Any, boxes: Any, form: BoxForm) -> RowAid | None:
-    """The aid out of two cells; None where both are empty.
+def row_evidence(texts: Any, boxes: Any, form: BoxForm) -> RowEvidence | None:
+    """The evidence in two cells; None if both are empty.
 
     Args:
         texts: a text or a list of texts; a list within it is one text in parts, such as the sentences of a paragraph.
@@ -68,7 +69,7 @@ def row_aid(texts: Any, boxes: Any, form: BoxForm) -> RowAid | None:
     numbers = [_four(box) for box in given]
     if max(len(read), len(numbers)) > MOST:
         raise BrokenRow("too_many_parts", f"{len(read)} texts and {len(numbers)} boxes; at most {MOST} each are taken")
-    return RowAid(read, numbers, form) if read or numbers else None
+    return RowEvidence(read, numbers, form) if read or numbers else None
 
 
 def _text(part: Any) -> str:

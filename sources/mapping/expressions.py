@@ -17,9 +17,10 @@ from jmespath.visitor import Options as JmesOptions
 from sources.mapping import choices as _choices
 
 MAX_TEXT = 1_000_000
-"""Characters of a text that a function reads; each takes time in proportion."""
+"""The most characters of a text that a function reads; its time is proportional to them."""
 MAX_PATTERN_TEXT = 50_000
-"""Characters of a text that a recipe's regular expression is let loose on: many take time with their square."""
+"""The most characters of a text that a recipe's regular expression is applied to: its time may grow with their
+square."""
 
 _TEXT = {"types": ["string", "null"]}
 _PATTERN = {"types": ["string"]}
@@ -52,7 +53,7 @@ _BRACES = re.compile(r"(?<!\\)\\++f?boxed\s*+\{|\\.|[{}]", re.DOTALL)
 
 
 def last_boxed(text: str) -> str | None:
-    """What stands in the last \\boxed{…} (or \\fboxed{…}), its braces balanced; None when there is no whole one."""
+    """The content of the last \\boxed{…} (or \\fboxed{…}) with balanced braces; None if there is none."""
     opened: list[int | None] = []  # where the content of each open box begins; None for other braces
     last: tuple[int, int] | None = None
     for sign in _BRACES.finditer(text):
@@ -68,7 +69,7 @@ def last_boxed(text: str) -> str | None:
 
 
 class _Functions(functions.Functions):
-    """What expressions may call beyond JMESPath's own. Null in gives null out."""
+    """The functions that expressions may call beyond JMESPath's own. Null in gives null out."""
 
     @functions.signature(_TEXT, _PATTERN)
     def _func_regex(self, text: str | None, pattern: str) -> str | None:
@@ -151,7 +152,8 @@ def function_names() -> list[str]:
 
 
 def _check_calls(node: Any) -> None:
-    """Raises ExpressionError for a call of no function, with too many or few arguments, or of a broken pattern."""
+    """Raises ExpressionError for a call of an unknown function, with too many or few arguments, or of a broken
+    pattern."""
     if not isinstance(node, dict):
         return
     for child in node["children"]:
@@ -169,7 +171,7 @@ def _check_calls(node: Any) -> None:
         try:
             groups = re.compile(arguments[1]["value"]).groups
         except (re.error, TypeError) as error:
-            raise ExpressionError(f"{name}(): no regular expression: {error}") from None
+            raise ExpressionError(f"{name}(): not a regular expression: {error}") from None
         if groups not in _REGULAR[name]:
             raise ExpressionError(f"{name}(): the pattern has {groups} groups; the one group is what is taken")
 
@@ -178,11 +180,11 @@ Path = tuple[str, ...]
 
 
 def _trace(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> Path | None:
-    """Collects in `found` every field an expression reads, as its path from the row (lists add nothing to a path); the
-    empty path where it takes the row as a whole, as in keys(@).
+    """Collect in `found` every field that an expression reads, as its path from the row (lists add nothing to a path);
+    the empty path if it takes the row as a whole, as in keys(@).
 
-    `at` is the path of the value the node is applied to, None when it is no part of the row as it came. Returns the
-    path of what the node gives.
+    `at` is the path of the value that the node is applied to; None if that is not part of the row. The result is the
+    path of the node's own value.
     """
     kind, children = node["type"], [c for c in node["children"] if isinstance(c, dict)]
     if kind == "field":
@@ -211,7 +213,7 @@ def _trace(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> Pa
 
 
 def _take(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> None:
-    """Like `_trace`, for a node of which the value is used as it is."""
+    """Like `_trace`, for a node whose value is used unchanged."""
     if _trace(node, at, found) == ():
         found[()] = None
 

@@ -20,7 +20,7 @@ _BASE64 = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR)[A-Za-z0-9+/\s]{40}")
 
 
 def folder_reader(folder: str | None) -> Read:
-    """Opens paths below `folder`, and no others; without a folder, none."""
+    """A function that opens paths below `folder`, and no others; without a folder, none."""
     return _no_folder if folder is None else folders_reader((os.path.abspath(folder),))
 
 
@@ -30,8 +30,8 @@ def _no_folder(path: str) -> bytes:
 
 @lru_cache(maxsize=64)
 def folders_reader(folders: tuple[str, ...]) -> Read:
-    """Opens paths below one of `folders` (absolute), and no others. Where a path leads is told from its text, after
-    its `..` are gone: the links inside a folder are its owner's, and may lead out of it.
+    """A function that opens paths below one of `folders` (absolute), and no others. Where a path leads is told from its
+    text, after its `..` are resolved: links inside a folder belong to its owner and may lead out of it.
     """
     roots = [Path(os.path.normpath(folder)) for folder in folders]
 

@@ -11,26 +11,29 @@ from records.recipe.section import RecipeError, Section, check_settings
 
 FOLDER = Path(__file__).parent.parent / "published"
 
-# What says where a dataset is: nothing of it holds for other files than the published ones.
+# The keys that say where a dataset is; they are right for the published files only.
 _PLACE = {"path", "name", "split", "revision", "data_files", "data_dir", "streaming", "buffer"}
-# What `path` may be beside a hub id: how files are read, which holds for everybody's copy of them.
+# What `path` may be beside a hub id: how files are read, which is the same for every copy of them.
 _FORMATS = {"arrow", "csv", "imagefolder", "json", "parquet", "text", "webdataset"}
+
+# Keys of `columns` by the names that they had first, under which a recipe may still give them.
+_FIRST_NAMES = {"aid_texts": "evidence_texts", "aid_boxes": "evidence_boxes"}
 
 
 class Published(Section):
-    """What is known of a published dataset."""
+    """A published dataset: where it is, and what its columns mean."""
 
     about: str
-    """What it is, with its paper."""
+    """A description of the dataset, with its paper."""
     use: Literal["training", "evaluation"]
     columns_known_from: str | dict[str, str]
-    """Where the columns are known from, in all or column by column."""
+    """The evidence for what the columns mean, for all of them or column by column."""
     notes: str = ""
-    """Licence, access, and files to fetch first."""
+    """Remarks on the licence, the access, and files to fetch first."""
     check_against: list[str] = Field(default_factory=list)
-    """Evaluation sets that share its images or texts: a recipe with it has to name them, or to waive them."""
+    """Evaluation sets that share its images or texts. A recipe with this dataset has to name them, or to waive them."""
     options: dict[str, Any] = Field(min_length=1)
-    """Settings of the loader `huggingface`."""
+    """The settings of the loader `huggingface`."""
 
 
 def published_names() -> list[str]:
@@ -76,5 +79,6 @@ def with_published(own: dict[str, Any], known: set[str]) -> dict[str, Any]:
     columns = own.get("columns")
     merged = {**options, **own}
     if isinstance(columns, dict):
-        merged["columns"] = {**options.get("columns", {}), **columns}
+        plain = {name if (name := _FIRST_NAMES.get(key, key)) not in columns else key: columns[key] for key in columns}
+        merged["columns"] = {**options.get("columns", {}), **plain}
     return merged

@@ -1,4 +1,5 @@
-"""From a row with columns of any name to a question: what the Hugging Face and the local-files loader share."""
+"""The mapping of a row with columns of any name to a question, which the Hugging Face and the local-files loader
+share."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from sources.draw import reject
 from sources.mapping.answer_type import infer
 from sources.mapping.cells import BrokenRow, cell_text
 from sources.mapping.choices import choice_letter, read_choices
-from sources.mapping.evidence import NOT_READ, row_aid
+from sources.mapping.evidence import NOT_READ, row_evidence
 from sources.mapping.expressions import ExpressionError, compiled, search
 from sources.mapping.image_cells import Read, folder_reader, image_bytes
 from sources.mapping.settings import MappingOptions
@@ -105,8 +106,8 @@ def to_draft(
     spec: Source, options: MappingOptions, number: object, row: dict[str, Any] | BrokenRow, read: Read | None = None
 ) -> Draft | Reject:
     """The question of one raw row with its images as encoded bytes, not yet looked at; or the reject that says what is
-    wrong with the row; a row that its loader could not read comes as that. Of a row of an evaluation set only the text
-    must be there, and the images that can be read are kept.
+    wrong with the row. A row that its loader could not read is a BrokenRow. An evaluation set keeps a row that has a
+    text, with the images that can be read.
 
     `read` opens the path of a {bytes: null, path} cell, where the loader knows what its paths mean.
     """
@@ -137,10 +138,12 @@ def to_draft(
                 raise picture
             else:
                 extra["not_read"] = picture.reason
-        aid = None
+        evidence = None
         try:
             if not spec.evaluation:
-                aid = row_aid(_get(row, columns.aid_texts), _get(row, columns.aid_boxes), options.box_form)
+                evidence = row_evidence(
+                    _get(row, columns.evidence_texts), _get(row, columns.evidence_boxes), options.box_form
+                )
         except BrokenRow as error:
             extra[NOT_READ] = error.reason
         fields = {
@@ -152,7 +155,7 @@ def to_draft(
             "licence": options.licence,
             "extra": _extra_text(extra),
         }
-        return Draft(fields, pictures, aid)
+        return Draft(fields, pictures, evidence)
     except BrokenRow as error:
         return reject(spec, name, options.task or "", error.reason, _unicode(error.detail))
     except RecursionError:

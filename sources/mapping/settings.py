@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from records.question import AnswerType, Task
 from records.recipe import RecipeError
@@ -17,7 +17,7 @@ def _pattern(value: str) -> str:
     try:
         groups = re.compile(value).groups
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"not a regular expression: {error}") from None
     if groups != 1:
         raise ValueError(f"needs exactly one group, which is the answer; it has {groups}")
     return value
@@ -33,11 +33,13 @@ Value = Annotated[str, AfterValidator(_value)]
 
 
 class Columns(BaseModel):
-    """What holds what: a column's name or an expression. Only `text` must be there; null: there is none."""
+    """The columns of a row: each setting is a column's name or an expression. Only `text` must exist; null: there is
+    none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: Value = "question"
+    """The text of the question, or of the document."""
     answer: Value | None = "answer"
     """A text, number or boolean; or a list of texts, of which the first is the answer and the others are aliases.
     null is for an evaluation set that hides its answers: its questions have empty ones, which no curation keeps."""
@@ -48,19 +50,19 @@ class Columns(BaseModel):
     aliases: Value | None = None
     """Texts that count as the answer too: one, or a list, which may hold lists."""
     id: Value | None = None
-    """What names the row for people; its number when not given."""
+    """The name of the row for people; its number when not given."""
     title: Value | None = None
-    """For a corpus: the titles."""
+    """The title of a document of a corpus."""
     extra: list[Value] = Field(default_factory=list)
-    """Kept, as JSON, in the question's `extra`, under the name or expression given."""
-    aid_texts: Value | None = None
+    """Columns or expressions whose values are kept in the question's `extra`, as JSON, under their own names."""
+    evidence_texts: Annotated[Value | None, Field(validation_alias=AliasChoices("evidence_texts", "aid_texts"))] = None
     """What is known to hold the answer, shown to the arm `oracle`: a text, or a list of texts."""
-    aid_boxes: Value | None = None
+    evidence_boxes: Annotated[Value | None, Field(validation_alias=AliasChoices("evidence_boxes", "aid_boxes"))] = None
     """Where the answer is seen in the first image, shown to the arm `oracle`: four numbers, or a list of such."""
 
     def named(self, use: str) -> dict[str, str]:
-        """Setting -> column or expression, for what must be there."""
-        asked = ("text", "answer", "images", "choices", "aliases", "id", "aid_texts", "aid_boxes")
+        """The columns and expressions that must exist, by their settings."""
+        asked = ("text", "answer", "images", "choices", "aliases", "id", "evidence_texts", "evidence_boxes")
         keys = ("text", "id", "title") if use == "documents" else asked
         named = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
         if use != "documents":
@@ -69,29 +71,30 @@ class Columns(BaseModel):
 
 
 class MappingOptions(BaseModel):
-    """The settings that both loaders share."""
+    """The settings that the Hugging Face and the local-files loader share."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     published: str | None = None
-    """The name of a ready-made mapping in sources/published/; the settings given beside it win over its own."""
+    """The name of a ready-made mapping in sources/published/; settings given beside it win over its own."""
     columns: Columns = Columns()
     task: Task | None = None
-    """Needed for questions."""
+    """The task of the questions; a corpus needs none."""
     answer_type: AnswerType | Literal["infer"] = "infer"
     """`infer`: choice where there are choices, boolean for yes/no, number for a number, expression for a formula where
     the task is math, else short_text."""
     answer_pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     """A regular expression whose one group is the answer within the answer column, such as '#### (.+)' for GSM8K."""
     first_choice: Literal[0, 1] = 0
-    """What an answer that is a whole number means where there are choices: 0 counts them from 0, 1 from 1."""
+    """The number of the first choice, for answers that are whole numbers: choices are counted from 0 or from 1."""
     keep: Value | None = None
     """An expression; rows for which it gives false, null, 0 or nothing are rejected as `not_wanted`."""
     box_form: BoxForm = "xyxy"
-    """What the numbers of `columns.aid_boxes` are; pixels count on the upright picture."""
+    """The meaning of the four numbers of `columns.evidence_boxes`; pixels count on the upright picture."""
     image_folder: str | None = None
-    """Where image paths start; without it, paths are refused. No path leads out of it."""
+    """The folder that image paths start from; without it, paths are refused. No path leads out of it."""
     licence: str = "unknown"
+    """The licence of the questions."""
 
     @model_validator(mode="before")
     @classmethod
@@ -108,7 +111,8 @@ def check_mapping(options: MappingOptions, use: str) -> None:
 
 
 def _field(schema: Any, path: Path) -> list[str] | None:
-    """The fields there are where a path of fields ends up missing; None when it is there or cannot be told."""
+    """The fields that exist where a path of fields cannot be followed; None if the path exists or this cannot be
+    told."""
     kind: Any = None
     for depth, name in enumerate(path):
         names = list(schema.names) if depth == 0 else [field.name for field in kind]
@@ -117,7 +121,7 @@ def _field(schema: Any, path: Path) -> list[str] | None:
         kind = schema.field(name).type if depth == 0 else kind.field(name).type
         while hasattr(kind, "value_type"):  # lists, and texts kept as a dictionary
             kind = kind.value_type
-        if not hasattr(kind, "fields"):  # no struct: what is inside is not the schema's to say
+        if not hasattr(kind, "fields"):  # not a struct: the schema does not say what is inside
             return None
     return None
 

@@ -11,7 +11,7 @@ from measurement.cost import cost
 from measurement.prepared_arm import PreparedArm
 from measurement.progress import LedgerSnapshot, arm_progress, open_questions
 from measurement.toolbox import Toolbox
-from records.evidence import Aid, Box, write_aid
+from records.evidence import Box, Evidence, write_evidence
 from records.tables import from_frame
 from records.trajectory import Rollout, text_message
 from rollouts.ledger.ledger import Ledger
@@ -145,7 +145,9 @@ def test_a_box_can_be_shown_to_a_model_that_sees_images_and_of_an_image_that_is_
     box = Box(image=0, left=0.1, top=0.1, right=0.9, bottom=0.9)
     boxes = [[box], [box.model_copy(update={"image": 1})], [box]]
     noted = [
-        QUESTIONS[n].model_copy(update={"images": ["0" * 64], "extra": json.dumps(write_aid({}, Aid(boxes=of)))})
+        QUESTIONS[n].model_copy(
+            update={"images": ["0" * 64], "extra": json.dumps(write_evidence({}, Evidence(boxes=of)))}
+        )
         for n, of in enumerate(boxes)
     ]
     asked = asked_of([*noted, question(9, '{"aid": {"boxes": "none of these"}}'), question(8, "no JSON")])

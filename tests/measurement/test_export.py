@@ -1,5 +1,7 @@
 """From the ledger to the table of a stage: in order, each rollout once, with its current verdict."""
 
+import asyncio
+
 import polars as pl
 import pytest
 import yaml
@@ -51,7 +53,7 @@ def rollout(place, question, sample, answer, stop_reason="answered"):
         sampling=arm.sampling.model_dump_json(), tool_versions="{}", sample_index=sample, prompt=prompt, messages=[],
         answer=answer, tool_calls=[], prompt_tokens=90, completion_tokens=10, seconds=0.5, stop_reason=stop_reason,
     )  # fmt: skip
-    return judged(row, question)
+    return asyncio.run(judged(row, question))
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import asyncio
+
 import polars as pl
 import pytest
 
@@ -25,7 +27,7 @@ def rollout(name, answer, stop_reason="answered"):
 def ledger(tmp_path):
     with Ledger(str(tmp_path)) as ledger:
         for row in (rollout("a", "Kyiv"), rollout("b", "Kiev"), rollout("c", None, "malformed_reply")):
-            ledger.finish(judged(row, QUESTION))
+            ledger.finish(asyncio.run(judged(row, QUESTION)))
         ledger.flush()
         yield ledger
 
@@ -38,14 +40,14 @@ def verdicts(ledger, question):
 
 
 def test_stored_verdicts_stand_while_nothing_changed(ledger, monkeypatch):
-    monkeypatch.setattr("measurement.verdicts.judge", None)
+    monkeypatch.setattr("rollouts.judges.rules.judge", None)
     assert verdicts(ledger, QUESTION) == {"a": True, "b": False, "c": None}
 
 
 def test_a_new_alias_is_judged_once(ledger, monkeypatch):
     known = QUESTION.model_copy(update={"aliases": ["Kiev"]})
     assert verdicts(ledger, known) == {"a": True, "b": True, "c": None}
-    monkeypatch.setattr("measurement.verdicts.judge", None)
+    monkeypatch.setattr("rollouts.judges.rules.judge", None)
     assert verdicts(ledger, known) == {"a": True, "b": True, "c": None}
     assert verdicts(ledger, QUESTION) == {"a": True, "b": False, "c": None}
 
@@ -54,7 +56,7 @@ def test_another_verifier_judges_anew(ledger, monkeypatch):
     reached = []
     monkeypatch.setattr(answers, "_verifier", lambda: "another")
     monkeypatch.setattr(
-        "measurement.verdicts.judge", lambda answer, question: reached.append(answer) or answers.Verdict(False, "x")
+        "rollouts.judges.rules.judge", lambda answer, question: reached.append(answer) or answers.Verdict(False, "x")
     )
     assert verdicts(ledger, QUESTION) == {"a": False, "b": False, "c": None}
     assert sorted(reached) == ["Kiev", "Kyiv"]

@@ -13,7 +13,7 @@ from records.identity import unit_interval
 from records.question import Question
 from rollouts.ledger import ledger
 from rollouts.ledger.segments import Segments
-from rollouts.prompts.build import SHIPPED_EXAMPLES
+from rollouts.prompts.examples import SHIPPED_EXAMPLES
 from tests.support.whole_runs import SUMS, ModelStandIn, Place, Result, Sum, assert_same, undisturbed
 
 ATTEMPT = ["stage", "arm", "question_id", "sample_index"]

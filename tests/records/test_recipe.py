@@ -1,7 +1,6 @@
 import pytest
 import yaml
 
-from pipelines.recipe_file import recipe_path
 from records import recipe as package
 from records.recipe import EvaluationSource, Recipe, RecipeError, Source, ToolBenefit, read_recipe
 
@@ -33,6 +32,7 @@ def test_a_good_recipe_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        ({"models": {"policy": POLICY, "techer": POLICY}}, "techer: did you mean 'teacher'?"),
         ({"dificulty": {}}, "dificulty: no such key (did you mean 'difficulty'?)"),
         ({"sources": [{"name": "a", "loader": "b", "limt": 3}]}, "sources.0.limt: no such key (did you mean 'limit'?)"),
         ({"difficulty": {"samples": 4, "waves": [2, 3], "keep": {"max": 1}}}, "waves [2, 3] add up to 5"),
@@ -111,16 +111,6 @@ def test_the_program_alone_says_what_is_an_evaluation_set():
 
 def test_every_public_name_of_the_package_is_there():
     assert sorted(package.__all__) == package.__all__ and all(hasattr(package, name) for name in package.__all__)
-
-
-def test_the_recipe_file_is_named_by_the_environment(monkeypatch):
-    monkeypatch.delenv("TOUCHSTONE_RECIPE", raising=False)
-    assert recipe_path().name == "demo.yaml" and recipe_path().exists()
-    monkeypatch.setenv("TOUCHSTONE_RECIPE", "elsewhere/own.yml")
-    assert str(recipe_path()) == "elsewhere/own.yml"
-    monkeypatch.setenv("TOUCHSTONE_RECIPE", "none")
-    with pytest.raises(RecipeError, match=r"no such recipe; shipped ones: .*demo"):
-        recipe_path()
 
 
 def test_further_rollouts_have_looks_of_their_own():

@@ -1,4 +1,3 @@
-import base64
 import io
 import json
 import re
@@ -10,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageColor
+from PIL import Image
 
 from assets import tool_benefit
 from assets.resources import resources
@@ -26,6 +25,7 @@ from reports import benefit as benefit_show
 from reports import benefit_charts
 from reports import drawing as charts
 from reports.attempts import examples
+from tests.support.drawn import Drawn
 
 SETTINGS = ToolBenefit(samples=8)
 ROOM = 200_000
@@ -104,15 +104,6 @@ def images(tmp_path):
     return ImageStore(str(tmp_path))
 
 
-def pixels(markdown, number=0):
-    data = base64.b64decode(re.findall(r"base64,([^)]*)\)", markdown)[number])
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-def area(image, colour):
-    return int((image == ImageColor.getrgb(colour)).all(axis=2).sum())
-
-
 class TestMetadata:
     def test_all_is_said_and_stays_small(self, many, images):
         found = shown(many, images)
@@ -176,24 +167,21 @@ class TestPictures:
         row = {"name": "t", "questions": 9, "churn": None, "benefit": 0.1}
         row |= {"gain_low": None, "gain_high": None, "harm_low": None, "harm_high": None}
         part = pl.DataFrame([row | {"gain": 0.4, "harm": 0.3}, row | {"gain": 0.2, "harm": 0.6}])
-        image = pixels(benefit_charts.gain_and_harm([("by task", part)], 0.95))[90:]
-        widths = {
-            colour: sorted((image == ImageColor.getrgb(colour)).all(axis=2)[:, 270:620].sum(axis=1))[::-1]
-            for colour in (charts.GAIN, charts.HARM)
-        }
-        longest = {colour: int(widths[colour][0]) for colour in widths}
-        assert longest[charts.HARM] / longest[charts.GAIN] == pytest.approx(0.6 / 0.4, abs=0.03)
-        assert area(image[:, :444], charts.GAIN) == 0 and area(image[:, 270:444], charts.HARM) > 1000
+        picture = Drawn(benefit_charts.gain_and_harm([("by task", part)], 0.95))
+        gain, harm = (picture.strokes(colour) for colour in (charts.GAIN, charts.HARM))
+        assert [bar.long / gain[0].long for bar in (*gain, *harm)] == pytest.approx([1, 0.5, 0.75, 1.5], abs=0.01)
+        assert {bar.left for bar in gain} == {bar.right for bar in harm}, "both start from 0"
+        assert {"40.0", "30.0", "20.0", "60.0", "net +10.0"} < set(picture.texts) and not picture.cut_off()
 
     def test_the_plane_shows_all_questions_on_their_side_of_the_diagonal(self):
         cells = pl.DataFrame({"direct": [0, 4, 2], "tools": [4, 0, 2], "questions": [400, 100, 1]})
-        image = pixels(benefit_charts.rate_plane(cells, 4))[:, :500]
-        assert area(image, charts.GAIN) / area(image, charts.HARM) == pytest.approx(4, rel=0.2)
-        places = {
-            colour: np.argwhere((image == ImageColor.getrgb(colour)).all(axis=2)).mean(axis=0)
-            for colour in (charts.GAIN, charts.HARM)
-        }
-        assert (places[charts.GAIN] < places[charts.HARM]).all(), "rows from the top, columns from the left"
+        picture = Drawn(benefit_charts.rate_plane(cells, 4))
+        (gain,), (harm,) = (
+            [disc for disc in picture.strokes(colour) if not disc.long] for colour in (charts.GAIN, charts.HARM)
+        )
+        assert (gain.thick / harm.thick) ** 2 == pytest.approx(4, rel=0.1), "areas are numbers"
+        assert gain.left < harm.left and gain.y < harm.y, "from the left, and from the top"
+        assert {"400", "100", "400 more often right with tools"} < {" ".join(text.split()) for text in picture.texts}
 
     def test_the_plane_counts_each_question_once(self, table):
         cells = benefit_show._plane(table, 8)
@@ -204,16 +192,22 @@ class TestPictures:
         row = {"name": "t", "questions": 3}
         row |= {f"{name}{end}": None for name, _, _ in benefit_charts.PARTS for end in ("", "_low", "_high")}
         part = pl.DataFrame([row | {"benefit": 0.5}], schema_overrides=dict.fromkeys(list(row)[2:], pl.Float64))
-        image = pixels(benefit_charts.what_explains(part, ["no control arm"], 0.9))
-        assert area(image, charts.INK) > 2000 and not any(
-            area(image, colour) for colour in (charts.HABIT, charts.CONTENT, charts.RESULTS)
-        )
+        picture = Drawn(benefit_charts.what_explains(part, ["no control arm"], 0.9))
+        assert [bar.opacity for bar in picture.strokes(charts.INK) if bar.thick > 5] == [charts.FAINT]
+        assert not any(picture.strokes(colour) for colour in (charts.HABIT, charts.CONTENT, charts.RESULTS))
+        assert picture.texts.count("not measured") == 3 and "50.0" in picture.texts and not picture.cut_off()
 
-    @pytest.mark.parametrize("text", ["漢字 ½ é “q” π 5", "\u202e\x00", "x" * 500, ""])
-    def test_any_text_can_be_drawn(self, table, text):
+    @pytest.mark.filterwarnings("ignore:Glyph")
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [("漢字 ½ é “q” π 5", ["漢字 ½ é “q” π 5"]), ("a <$x^2$> 3.14159", ["a <$x^2$> 3.14159"]), ("\u202e\x00", []),
+         ("x" * 500, [f"{'x' * 49}…"]), ("", [])],
+    )  # fmt: skip
+    def test_any_text_can_be_drawn(self, table, text, said):
         part = table.head(1).with_columns(text=pl.lit(text)).with_row_index("number")
         counts = dict.fromkeys(benefit_charts.DECISIONS, 1)
-        assert pixels(benefit_charts.question_rates(part, counts, 0.95)).shape[1] == benefit_charts.WIDTH
+        picture = Drawn(benefit_charts.question_rates(part, counts, 0.95))
+        assert set(said) < set(picture.texts) and not picture.cut_off()
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,14 @@ from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Sampling
 from records.trajectory import ToolResult
-from rollouts.agent import REMINDER, NoLedger, Setting, attempt, replay, sampling_identity
+from rollouts.agent import REMINDER, attempt
 from rollouts.dialects import get_dialect
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable
-from rollouts.prompts.build import build_prompt, read_examples
+from rollouts.prompts.build import PromptSetting, build_prompt
+from rollouts.prompts.examples import read_examples
+from rollouts.setting import Setting, sampling_identity
+from rollouts.tool_calls import NoLedger, replay
 
 QUESTION = Question(source="s", source_row="1", task="math", text="2+2?", answer="4", answer_type="number")
 
@@ -73,9 +76,14 @@ def setting(tmp_path, tool, turns=5, total=None):
     return Setting("tools", get_dialect("plain_tags"), tools, sampling, ImageStore(str(tmp_path / "images")))
 
 
+def prompt_of(question, use, form=None, prefilled=()):
+    how = PromptSetting(use.dialect, read_examples(), False)
+    return build_prompt(question, how, list(use.tools.values()), form, prefilled)
+
+
 async def once(tmp_path, model, tool=None, calls=None, turns=5, sample=0, total=None):
     use = setting(tmp_path, tool, turns, total)
-    prompt = build_prompt(QUESTION, use.dialect, list(use.tools.values()), read_examples(), False)
+    prompt = prompt_of(QUESTION, use)
     return await attempt(QUESTION, prompt, use, sample, model, calls or NoLedger())
 
 
@@ -216,7 +224,7 @@ async def test_equal_words_about_another_image_are_another_call(tmp_path):
     with Ledger(str(tmp_path / "ledger")) as ledger:
         for image in ("a", "b"):
             question = QUESTION.model_copy(update={"images": [image], "question_id": image})
-            prompt = build_prompt(question, use.dialect, [], read_examples(), False)
+            prompt = prompt_of(question, use)
             await attempt(question, prompt, use, 0, model, ledger)
     assert model.requests[0] == model.requests[1]
 
@@ -233,7 +241,7 @@ async def test_calls_that_are_none_are_answered(tmp_path):
     use = setting(tmp_path, Counter())
     deepeyes = Setting("tools", get_dialect("deepeyes_v2"), use.tools, use.sampling, use.images)
     lines = ["<tool_call>{</tool_call>", '<tool_call>{"name": "nope"}</tool_call>', ANSWER]
-    prompt = build_prompt(QUESTION, deepeyes.dialect, list(use.tools.values()), read_examples(), False)
+    prompt = prompt_of(QUESTION, deepeyes)
     rollout = await attempt(QUESTION, prompt, deepeyes, 0, Scripted(*lines), NoLedger())
     assert [c.result.outcome for c in rollout.tool_calls] == ["invalid_call", "invalid_call"]
     assert "no tool 'nope'" in rollout.tool_calls[1].result.text

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from records.images.store import ImageStore
 from records.recipe.section import RecipeError
 from records.trajectory import Block, Message, ToolCall, text_message
-from rollouts.dialects import dialect_names, get_dialect, render
+from rollouts.dialects import dialect_names, get_dialect
 
 
 def tool(name, argument):
@@ -102,10 +102,10 @@ def test_observations_become_user_turns_and_images_data_uris(tmp_path):
         Message(role="assistant", raw="<python>1</python>"),
         Message(role="tool", name="python", content=[Block(type="image", image=image), Block(type="text", text="1")]),
     ]
-    blind = render(plain, messages, None)
+    blind = plain.training_turns(messages, None)
     assert [m["role"] for m in blind] == ["system", "user", "assistant", "user"]
     assert blind[1]["content"] == "q" and "1 image(s) returned" in blind[3]["content"]
-    seeing = render(plain, messages, store)
+    seeing = plain.training_turns(messages, store)
     for turn in (seeing[1], seeing[3]):
         assert [block["type"] for block in turn["content"]] == ["image_url", "text"]
         assert turn["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")

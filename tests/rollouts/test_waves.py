@@ -8,15 +8,15 @@ import pytest
 from records.trajectory import text_message
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, ModelOutage, ModelUnavailable
-from rollouts.prompts.build import FOUND_OUT, build_prompt, read_examples
-from rollouts.waves import AHEAD, OpenQuestion, roll_out
-from tests.rollouts.test_agent import ANSWER, QUESTION, Scripted, setting
+from rollouts.prompts.build import FOUND_OUT
+from rollouts.waves import ATTEMPTS_PER_REQUEST, OpenQuestion, Waves
+from tests.rollouts.test_agent import ANSWER, QUESTION, Scripted, prompt_of, setting
 
 WRONG = "<answer>5</answer>"
 
 
 def prepare(use):
-    return lambda question, given: (use, build_prompt(question, use.dialect, [], read_examples(), False, None, given))
+    return lambda question, given: (use, prompt_of(question, use, None, given))
 
 
 def named(*names):
@@ -25,9 +25,8 @@ def named(*names):
 
 async def run(tmp_path, questions, model, ledger, waves, is_open=lambda n, s: True, concurrency=4, first=0):
     use = setting(tmp_path, None, turns=1)
-    return await roll_out(
-        questions, len(questions), prepare(use), waves, is_open, model, ledger, concurrency, print, "test", first
-    )
+    plan = Waves(prepare(use), waves, is_open, model, ledger, concurrency, print, "test", first)
+    return await plan.roll_out(questions, len(questions))
 
 
 def finished(tmp_path):
@@ -82,7 +81,7 @@ async def test_each_sample_gets_what_is_given_to_it_and_waits_where_nothing_is_t
     seen = []
     with Ledger(str(tmp_path / "ledger")) as ledger:
         model = Scripted(ANSWER, WRONG, ANSWER)
-        todo = [OpenQuestion(item.question, samples=samples, given=given)]
+        todo = [OpenQuestion(item.question, samples=samples, prefilled=given)]
         late = await run(tmp_path, todo, model, ledger, [2, 2], lambda n, s: not seen.append(n), concurrency=1)
     asked = [request.messages[-1]["content"] for request in model.requests]
     assert asked[1] == "q"  # the attempt whose calls it would be given made none
@@ -100,10 +99,10 @@ async def test_a_prompt_is_made_once_for_a_question_unless_its_samples_are_given
         return prepare(use)(question, given)
 
     plain, shown = named("plain", "shown")
-    todo = [plain, OpenQuestion(shown.question, given={n: () for n in range(3)})]
+    todo = [plain, OpenQuestion(shown.question, prefilled={n: () for n in range(3)})]
     with Ledger(str(tmp_path / "ledger")) as ledger:
         model = Scripted(*[ANSWER] * 6)
-        await roll_out(todo, 2, counted, [3], lambda n, s: False, model, ledger, 2, print, "test")
+        await Waves(counted, [3], lambda n, s: False, model, ledger, 2, print, "test").roll_out(todo, 2)
     assert sorted(made) == ["plain", *["shown"] * 3] and len(finished(tmp_path)) == 6
 
 
@@ -158,8 +157,8 @@ async def test_no_more_questions_are_taken_than_there_is_room_for(tmp_path):
 
     with Ledger(str(tmp_path / "ledger")) as ledger:
         use = setting(tmp_path, None, turns=1)
-        await roll_out(questions(), 200, prepare(use), [3], is_open, Counting(), ledger, 5, print, "test")
-    assert taken == 200 and most <= AHEAD * 5 + 1 and len(finished(tmp_path)) == 600
+        await Waves(prepare(use), [3], is_open, Counting(), ledger, 5, print, "test").roll_out(questions(), 200)
+    assert taken == 200 and most <= ATTEMPTS_PER_REQUEST * 5 + 1 and len(finished(tmp_path)) == 600
 
 
 async def test_an_outage_ends_the_work_at_once_and_keeps_what_finished(tmp_path):

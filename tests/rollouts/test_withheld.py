@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records.trajectory import ToolCall
-from rollouts.agent import NoLedger, ToolUser
+from rollouts.tool_calls import NoLedger, ToolUser
 from rollouts.withheld import NOTICE, Withheld, withhold
 from tests.rollouts.test_agent import ANSWER, CALL, Counter, Scripted, once
 

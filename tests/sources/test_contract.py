@@ -8,8 +8,49 @@ from pydantic import BaseModel
 
 from records.recipe import Corpus, Source
 from records.recipe.section import RecipeError
+from records.workspace import Workspace
 from sources import draw as _draw
-from sources.open import check_corpus, check_source, get_loader, loader_names
+from sources import loaders
+from sources.open import check_corpus, check_source, corpus_documents, get_loader, loader_names
+from sources.refresh import refresh
+from tests.support.dropped_in import dropped_in
+
+SQUARES = '''"""Squares of whole numbers."""
+
+from pydantic import BaseModel, ConfigDict
+
+from records.question import Document
+from sources.contract import Draft, Opened
+from sources.draw import draw, reject
+
+
+class Options(BaseModel):
+    """The settings of the loader."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    below: int
+
+
+def check(options, use):
+    if options.below < 1:
+        raise ValueError("below: there is no number to square")
+
+
+def load(spec, options, seed):
+    def draft(number):
+        if number == 0:
+            return reject(spec, number, "math", "trivial")
+        fields = {"source": spec.name, "source_row": str(number), "task": "math", "answer_type": "number"}
+        return Draft({**fields, "text": f"What is {number} squared?", "answer": str(number**2)})
+
+    return Opened(map(draft, draw(options.below, spec.limit, seed)), rows=options.below)
+
+
+def documents(options):
+    for number in range(options.below):
+        yield Document(document_id=str(number), title=str(number), text=f"Its square is {number**2}.", source="squares")
+'''
 
 
 def source(loader, **options):
@@ -50,6 +91,22 @@ def test_a_corpus_needs_a_loader_with_documents():
     check_corpus(Corpus(loader="files", options={"path": "x"}), "r.yaml", 0)
     with pytest.raises(RecipeError, match=r"search.corpus.0.loader.*no documents.*world_factbook"):
         check_corpus(Corpus(loader="easy_vqa"), "r.yaml", 0)
+
+
+def test_a_new_loader_is_one_new_file(tmp_path):
+    with dropped_in(loaders, "squares", SQUARES, tmp_path):
+        check_source(source("squares", below=4), "r.yaml", 0)
+        with pytest.raises(RecipeError, match=r"r.yaml: sources.0.options.belw: no such key \(did you mean 'below'"):
+            check_source(source("squares", belw=4), "r.yaml", 0)
+        with pytest.raises(RecipeError, match=r"r.yaml: sources.0.options: below: there is no number to square"):
+            check_source(source("squares", below=0), "r.yaml", 0)
+        workspace = Workspace("pipelines/recipes/demo.yaml", str(tmp_path / "data"))
+        refreshed = refresh(workspace, source("squares", below=4), 0)
+        assert sorted(refreshed.questions["answer"]) == ["1", "4", "9"] and refreshed.state.rows == 4
+        assert refreshed.rejects["row_id"].to_list() == ["s:0"]
+        texts = [document.text for document in corpus_documents([Corpus(loader="squares", options={"below": 2})])]
+        assert texts == ["Its square is 0.", "Its square is 1."]
+    assert "squares" not in loader_names()
 
 
 def test_definitions_import_no_data_library():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from records.recipe import EvaluationSource, Source
 from records.workspace import Workspace, rejects_table
-from sources.refresh import images_table, read_state, take_over
+from sources.refresh import images_table, read_state, refresh
 
 
 def png(number):
@@ -56,10 +56,10 @@ class Data:
         kind = EvaluationSource if evaluation else Source
         options = {**self.options, **options}
         spec = kind(name="src", loader="files", limit=limit, max_shrink=max_shrink, options=options)
-        taken = take_over(workspace, spec, 0, accept)
-        workspace.tables.write("src", taken.questions)
-        workspace.tables.write(rejects_table("src"), taken.rejects)
-        return taken
+        refreshed = refresh(workspace, spec, 0, accept)
+        workspace.tables.write("src", refreshed.questions)
+        workspace.tables.write(rejects_table("src"), refreshed.rejects)
+        return refreshed
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_run_that_was_killed_before_its_table_was_written_leaves_no_measure(da
     data.write(data.rows(20))
     workspace = Workspace(recipe_file="pipelines/recipes/demo.yaml", data=data.data)
     spec = Source(name="src", loader="files", options=data.options)
-    take_over(workspace, spec, 0)
+    refresh(workspace, spec, 0)
     data.write(data.rows(5))
     assert data.refresh().state.problem == ""
 

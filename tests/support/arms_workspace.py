@@ -8,7 +8,7 @@ import polars as pl
 import yaml
 
 from assets.tool_benefit import tool_rollouts
-from records.evidence import Aid, write_aid
+from records.evidence import Evidence, write_evidence
 from records.question import Question
 from records.recipe import Recipe
 from records.tables import to_frame
@@ -42,7 +42,7 @@ def question(number, extra="{}"):
 
 
 def aid(text):
-    return json.dumps(write_aid({"note": "kept"}, Aid(texts=[text])))
+    return json.dumps(write_evidence({"note": "kept"}, Evidence(texts=[text])))
 
 
 def asked_of(questions):

@@ -15,7 +15,7 @@ from measurement import arms
 from measurement.prepared_arm import PreparedArm
 from measurement.toolbox import Toolbox
 from pipelines.recipe_file import recipe_path
-from records.evidence import Aid, Box, write_aid
+from records.evidence import Box, Evidence, write_evidence
 from records.question import Question
 from records.recipe import read_recipe
 from records.trajectory import ToolResult, text_message
@@ -23,13 +23,17 @@ from records.workspace import Workspace
 from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
 from rollouts.models.contract import Completion
-from rollouts.prompts.build import read_examples, template_fingerprint
+from rollouts.prompts.build import PromptSetting, template_fingerprint
+from rollouts.prompts.examples import read_examples
+from rollouts.prompts.forms import FORMS
 from rollouts.tools.python import PythonInSandbox
 from rollouts.tools.search import SearchIndex, SearchTool
 from sandbox import About
 from verdicts.rules import judged_with
 
-AID = json.dumps(write_aid({}, Aid(texts=["It is so."], boxes=[Box(image=0, left=0, top=0, right=0.5, bottom=0.5)])))
+AID = json.dumps(
+    write_evidence({}, Evidence(texts=["It is so."], boxes=[Box(image=0, left=0, top=0, right=0.5, bottom=0.5)]))
+)
 QUESTIONS = [
     Question(source="a", source_row="1", task="perception", text="Which colour?", images=["0" * 64],
              choices=["red", "blue"], answer="red", answer_type="choice", extra=AID),
@@ -119,7 +123,7 @@ def identities() -> dict[str, Any]:
         tools = [toolbox.tool(name) for name in ("python", "search")]
         templates = {
             f"{dialect} {task} {form}": template_fingerprint(
-                task, get_dialect(dialect), tools, read_examples(None), sees_images, form
+                task, PromptSetting(get_dialect(dialect), read_examples(None), sees_images), tools, FORMS[form]
             )
             for dialect in ("plain_tags", "deepeyes_v2")
             for task, sees_images in (("perception", True), ("math", False), ("search", False))

@@ -42,6 +42,8 @@ class RealRun:
             "TOUCHSTONE_DATA": str(self.data),
             "DAGSTER_HOME": str(self.home),
             "PYTHONUNBUFFERED": "1",
+            # Other tests keep the other core busy: a model that computes on both waits at every layer for the slower.
+            "VLLM_CPU_OMP_THREADS_BIND": str(max(os.sched_getaffinity(0))),
         }
         return subprocess.Popen(
             self._command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

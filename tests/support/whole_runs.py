@@ -25,7 +25,8 @@ from assets.resources import resources
 from records.tables import TableStore
 from records.workspace import Workspace
 from rollouts.ledger import ledger
-from rollouts.ledger.segments import Folder, Segments
+from rollouts.ledger.segments import Segments
+from rollouts.ledger.store import SegmentStore
 from rollouts.models import endpoint
 from tests.support.stand_in_model import ModelStandIn
 from tests.support.watched_ledger import WatchedLedger
@@ -37,7 +38,8 @@ FLUSH_S = 0.25
 IMPORTS = [
     "assets.graph", "dagster._core.execution.execute_in_process", "dagster._core.instance.factory",
     "dagster._core.storage.event_log.in_memory", "dagster._core.storage.runs.in_memory",
-    "dagster._core.workspace.context", "httpcore", "anyio._backends._asyncio", "PIL.PngImagePlugin",
+    "dagster._core.workspace.context", "httpcore", "anyio._backends._asyncio", "matplotlib.backends.backend_svg",
+    "matplotlib.figure", "PIL.PngImagePlugin",
     "PIL.GifImagePlugin", "polars.testing", "polars._utils.parquet", "rollouts.dialects.plain_tags",
     "rollouts.tools.python", "sources.loaders.files", "sqlalchemy.dialects.mysql", "sqlalchemy.dialects.sqlite", "yaml",
 ]  # fmt: skip
@@ -238,7 +240,7 @@ def _run_here(place: Place, said: Path, flush_seconds: float, poll_seconds: floa
     if merge:
         ledger.MANY_SEGMENTS = 1
     if merge == "and die":
-        Folder.remove = lambda folder, names: os.kill(os.getpid(), signal.SIGKILL) if list(names) else None
+        SegmentStore.remove = lambda folder, names: os.kill(os.getpid(), signal.SIGKILL) if list(names) else None
     written = said.with_suffix(".tmp")
     written.write_text(json.dumps(asdict(place.run())))
     written.rename(said)

@@ -3,7 +3,6 @@
 import pytest
 from transformers import AutoTokenizer
 
-from rollouts.dialects import render
 from tests.support.training_rows import DIALECT, question, trajectory
 from training.masking import IGNORED, TemplateError, encode
 
@@ -11,7 +10,7 @@ from training.masking import IGNORED, TemplateError, encode
 def test_only_the_completions_assistant_turns_are_learnt(tiny_policy: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
     made = trajectory(question(1))
-    prompt, completion = render(DIALECT, made.prompt, None), render(DIALECT, made.messages, None)
+    prompt, completion = DIALECT.training_turns(made.prompt, None), DIALECT.training_turns(made.messages, None)
     ids, labels = encode(prompt, completion, tokenizer)
     assert len(ids) == len(labels)
     assert ids == tokenizer.apply_chat_template(prompt + completion, tokenize=True, return_dict=False)
@@ -31,4 +30,4 @@ def test_a_template_that_rewrites_history_is_refused(tiny_policy: str) -> None:
     )
     made = trajectory(question(1))
     with pytest.raises(TemplateError, match="rewrites"):
-        encode(render(DIALECT, made.prompt, None), render(DIALECT, made.messages, None), tokenizer)
+        encode(DIALECT.training_turns(made.prompt, None), DIALECT.training_turns(made.messages, None), tokenizer)

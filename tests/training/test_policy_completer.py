@@ -8,8 +8,10 @@ import pytest
 from records.images.store import ImageStore
 from records.recipe import Sampling
 from records.trajectory import Rollout, ToolResult, text_message
-from rollouts.agent import NoLedger, Setting, attempt
+from rollouts.agent import attempt
 from rollouts.models.contract import ContextLengthExceeded, ModelUnavailable, Request
+from rollouts.setting import Setting
+from rollouts.tool_calls import NoLedger
 from tests.support.training_rows import DIALECT, question
 from training.policy_completer import PolicyCompleter, PolicySession
 
@@ -148,9 +150,8 @@ async def test_tokens_are_the_sampled_ones_and_the_templates(
     assert "OBSERVED" not in sampled
     assert sampled.startswith("I look.\n<python>\n1")
     assert sampled.endswith("So it is\n<answer>1</answer><|im_end|>")
-    from rollouts.dialects import render
 
     said = tokenizer.decode([*session.prompt_ids, *session.completion_ids])
-    chat = render(DIALECT, [*rollout.prompt, *rollout.messages], None)
+    chat = DIALECT.training_turns([*rollout.prompt, *rollout.messages], None)
     template = tokenizer.apply_chat_template(chat, tokenize=False).removesuffix("\n")
     assert said == template if exact else said.replace("</python>\n<|im_end|>", "</python><|im_end|>") == template

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records.trajectory import Message, text_message
+from records.trajectory import text_message
 from rollouts.dialects import get_dialect
 from tests.support.training_rows import DIALECT, question
-from training.reward import compute_score, model_turns, score, score_messages, trl_reward
+from training.reward import compute_score, model_turns, score, trl_reward
 
 CALL = "I count.\n<python>\nprint(1)\n</python>"
 RIGHT = "So it is\n<answer>1</answer>"
@@ -74,17 +74,6 @@ def test_form() -> None:
     deepeyes = get_dialect("deepeyes_v2")
     assert score(["<think>x</think><answer>1</answer>"], asked, deepeyes, []).reward == pytest.approx(1.0)
     assert score(["<think>x</think><think><answer>1</answer>"], asked, deepeyes, []).reward == pytest.approx(0.8)
-
-
-def test_messages_and_turns_agree() -> None:
-    messages = [
-        Message(role="assistant", raw=CALL),
-        text_message("tool", "<answer>9</answer>", name="python"),
-        Message(role="assistant", raw=RIGHT),
-    ]
-    assert score_messages(messages, question(0), DIALECT, ["python"]) == score(
-        [CALL, RIGHT], question(0), DIALECT, ["python"]
-    )
 
 
 def test_infrastructure_gets_no_reward() -> None:

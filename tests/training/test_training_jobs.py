@@ -162,9 +162,8 @@ def test_a_failing_model_leaves_rollouts_without_reward(
 
 
 def test_prompts_come_back_word_for_word(tmp_path: Path) -> None:
-    from rollouts.dialects import render
 
     rows = rl_rows([(ASKED[0], prompt(ASKED[0]))], DIALECT, None, split_by(set()), {}, [])
     get_format("trl_prompts").write(rows, tmp_path)
     (row,) = pq.read_table(tmp_path / "train.parquet").to_pylist()
-    assert render(DIALECT, rl.prompt_messages(row["prompt"]), None) == row["prompt"]
+    assert DIALECT.training_turns(rl.prompt_messages(row["prompt"]), None) == row["prompt"]

@@ -1,4 +1,4 @@
-"""Compiled code of the near duplicates: keys, signatures and candidates (see `near_duplicates`).
+"""Compiled code of the near duplicates: keys, signatures and candidates (see filters/duplicates/near.py).
 
 A row here is one text's tokens: the bytes buffer[starts[row]:ends[row]]. Its shingles are all runs of three bytes of
 the tokens with a space before and behind, as numbers below 2^24.

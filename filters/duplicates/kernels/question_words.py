@@ -1,4 +1,5 @@
-"""The words that make a question, as compiled code over the bytes of its text: see `near_duplicates.normalised`.
+"""The words that make a question, as compiled code over the bytes of its text: see
+`filters.duplicates.near.normalised`.
 
 Works on UTF-8 that is NFKC and lower case wherever it is not ASCII. What it writes is tokens with single spaces: words
 of letters and digits, numbers in one form, signs of mathematics, one token for each Chinese or Japanese character.

@@ -1,7 +1,8 @@
 """Compiled code that verifies candidates for near duplicates: the same words but for slips, and the exact similarity.
 
-Texts are tokens as in `_minhash`. A slip is an edit distance of one with swapped neighbours: Damerau, A technique for
-computer detection and correction of spelling errors (1964), whose finding it is that most misspellings are just that.
+Texts are tokens as in filters/duplicates/kernels/minhash.py. A slip is an edit distance of one with swapped neighbours:
+Damerau, A technique for computer detection and correction of spelling errors (1964), whose finding it is that most
+misspellings are just that.
 """
 
 # ruff: noqa: SIM110 - plain loops and comparisons compile best

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from filters.contamination import images as image_contamination
-from filters.questions.curate import curate
+from filters.questions.curate import EvaluationSets, curate
 from records.images.normal_form import normal_form
 from records.images.store import ImageFacts, ImageStore
 from records.question import Question
@@ -67,7 +67,9 @@ class Table:
         def compare(images, benchmark):
             return image_contamination.hits(images, benchmark, self.store.get, rules.decontamination)
 
-        return curate(table, to_frame(self.facts, ImageFacts), rules, ["What is 17 + 25?"], known, compare)
+        return curate(
+            table, to_frame(self.facts, ImageFacts), rules, ["What is 17 + 25?"], EvaluationSets(known, compare)
+        )
 
 
 def of_benchmark(name, row, text, answer, images=()):

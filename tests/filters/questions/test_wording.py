@@ -12,7 +12,9 @@ from filters.questions.wording import STAGE, apply
 from records.question import TASKS, Question, Reject
 from records.recipe.questions import Wording
 from records.tables import from_frame, to_frame
-from tests.support.planted_questions import CLEAN, DEFECTS, IMAGE, planted
+from tests.support.clean_questions import CLEAN
+from tests.support.planted_questions import DEFECTS, planted
+from tests.support.question_rows import IMAGE
 
 RULES = Wording()
 

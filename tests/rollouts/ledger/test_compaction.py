@@ -37,13 +37,13 @@ def test_compaction_merges_the_small_in_order_drops_duplicates_and_leaves_the_la
     large = segments.append(big).rsplit("/", 1)[1]
     for frame in small[1:]:
         segments.append(frame)
-    sizes = segments.folder.sizes()
+    sizes = segments.store.sizes()
     report = compact(segments, target=20_000)
     merged, kept = segments.names()[1], segments.names()[0]
-    assert kept == large and segments.folder.sizes()[large] == sizes[large]
+    assert kept == large and segments.store.sizes()[large] == sizes[large]
     assert (report.segments_before, report.segments_after, report.rows, report.duplicates) == (6, 2, 4, 3)
     assert report.bytes_before == sum(sizes.values()) - sizes[large]
-    assert report.bytes_after == segments.folder.sizes()[merged]
+    assert report.bytes_after == segments.store.sizes()[merged]
     got = segments.read(COLUMNS, [merged])
     assert got["key"].to_list() == ["a", "b", "c", "d"]
     assert got["value"].to_list() == ["v-a", "v-b", "later-c", "v-d"]
@@ -59,7 +59,7 @@ def test_compaction_begins_a_new_segment_at_the_target(tmp_path, monkeypatch):
     for frame in frames:
         segments.append(frame)
     compact(segments, target=20_000)
-    *full, _ = segments.folder.sizes().values()
+    *full, _ = segments.store.sizes().values()
     assert len(full) > 2 and all(20_000 <= size < 40_000 for size in full)
     assert_frame_equal(segments.read(COLUMNS), pl.concat(frames))
     assert compact(segments, target=20_000).rows == 0
@@ -129,11 +129,12 @@ PROGRAM = """
 import os, random, signal, sys
 import polars as pl
 from rollouts.ledger import compaction
-from rollouts.ledger.segments import Kind, Segments
+from rollouts.ledger.kinds import SegmentKind
+from rollouts.ledger.segments import Segments
 
 root = sys.argv[1]
 schema = pl.Schema({"key": pl.String, "value": pl.String, "time": pl.Float64})
-kind = Kind("test calls", schema, "key", 2, "test.version")
+kind = SegmentKind("test calls", schema, "key", 2, "test.version")
 
 def write(times):
     segments = Segments(root, kind)

@@ -9,8 +9,8 @@ import pytest
 
 from records.trajectory import Rollout
 from rollouts.ledger import ledger as module
+from rollouts.ledger.kinds import SegmentVersionError
 from rollouts.ledger.ledger import CALLS, Ledger
-from rollouts.ledger.segments import SegmentVersionError
 
 
 def rollout(name, setting="s", sample=0, correct=True):
@@ -41,7 +41,7 @@ async def test_a_finished_call_is_made_once_and_a_failed_one_again(tmp_path):
 
 KILLED = """
 import os, sys, time
-from rollouts.ledger import Ledger
+from rollouts.ledger.ledger import Ledger
 
 class Telling(Ledger):
     def flush(self):
@@ -126,7 +126,7 @@ def test_a_damaged_segment_is_set_aside_and_the_rest_is_read(tmp_path):
 
 
 def test_a_newer_segment_is_refused_rather_than_paid_for_again(tmp_path, monkeypatch):
-    newer = module.Kind(CALLS.name, CALLS.schema, CALLS.key, 7, CALLS.version_key)
+    newer = module.SegmentKind(CALLS.name, CALLS.schema, CALLS.key, 7, CALLS.version_key)
     module.Segments(str(tmp_path), newer).append(CALLS.schema.to_frame())
     with Ledger(str(tmp_path)) as ledger, pytest.raises(SegmentVersionError, match="version 7"):
         ledger.get("r", "k")

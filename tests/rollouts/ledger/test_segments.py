@@ -15,11 +15,12 @@ from polars.testing import assert_frame_equal
 
 from rollouts.ledger import segments as module
 from rollouts.ledger.compaction import compact
-from rollouts.ledger.segments import Kind, Segments, SegmentVersionError
+from rollouts.ledger.kinds import SegmentKind, SegmentVersionError
+from rollouts.ledger.segments import Segments
 
 SCHEMA = pl.Schema({"key": pl.String, "value": pl.String, "time": pl.Float64})
 COLUMNS = SCHEMA.names()
-KIND = Kind("test calls", SCHEMA, "key", 2, "test.version", {1: lambda old: old.rename({"text": "value"})})
+KIND = SegmentKind("test calls", SCHEMA, "key", 2, "test.version", {1: lambda old: old.rename({"text": "value"})})
 
 
 def rows(*keys, value="v"):
@@ -183,7 +184,7 @@ def test_a_fault_of_the_store_is_not_the_segment_s(root, monkeypatch):
         raise fault
 
     monkeypatch.setattr(os, "pread", down)
-    monkeypatch.setattr(type(segments.folder._fs), "cat_file", down)
+    monkeypatch.setattr(type(segments.store._fs), "cat_file", down)
     with pytest.raises(OSError, match="the line is down"):
         segments.read(COLUMNS)
     monkeypatch.undo()
@@ -218,7 +219,9 @@ def test_an_older_version_is_read_and_a_newer_or_forgotten_one_refused(root):
     assert segments.read(["value", "key"]).rows() == [("v-old", "old"), ("v-new", "new")]
     assert_frame_equal(pl.concat(segments.batches(COLUMNS)), rows("old", "new"))
     assert compact(segments).rows == 2
-    assert_frame_equal(Segments(root, Kind("k", SCHEMA, "key", 2, "test.version")).read(COLUMNS), rows("old", "new"))
+    assert_frame_equal(
+        Segments(root, SegmentKind("k", SCHEMA, "key", 2, "test.version")).read(COLUMNS), rows("old", "new")
+    )
     before = segments.names()
     for version, reason in [
         (b"3", r"has version 3, this Touchstone reads up to 2"),
@@ -276,7 +279,7 @@ def test_a_segment_merged_between_listing_and_reading_is_found_again(root, way, 
     for key in "abc":
         Segments(root, KIND).append(rows(key))
     reader = Segments(root, KIND)
-    source, calls = reader.folder.source, itertools.count()
+    source, calls = reader.store.source, itertools.count()
 
     def merged_first(name):
         if next(calls) < 2:  # another compaction before each of the first two files is opened
@@ -285,8 +288,8 @@ def test_a_segment_merged_between_listing_and_reading_is_found_again(root, way, 
             compact(other)
         return source(name)
 
-    reader.folder.threads = 1
-    monkeypatch.setattr(reader.folder, "source", merged_first)
+    reader.store.threads = 1
+    monkeypatch.setattr(reader.store, "source", merged_first)
     got = {
         "read": lambda: reader.read(["key"]),
         "named": lambda: reader.read(["key"], reader.names()[:2]),

@@ -59,7 +59,7 @@ def test_a_segment_merged_while_it_is_read_is_found_again(root, monkeypatch, who
         Segments(root, KIND).append(rows(key))
     reader = Segments(root, KIND)
     first = reader.names()
-    source, merged = reader.folder.source, []
+    source, merged = reader.store.source, []
 
     def merged_first(name):
         opened = source(name) if whole == 0 else None  # a large one is opened by its size, without a request
@@ -67,8 +67,8 @@ def test_a_segment_merged_while_it_is_read_is_found_again(root, monkeypatch, who
             merged.append(compact(Segments(root, KIND)))
         return opened or source(name)
 
-    reader.folder.threads = 1
-    monkeypatch.setattr(reader.folder, "source", merged_first)
+    reader.store.threads = 1
+    monkeypatch.setattr(reader.store, "source", merged_first)
     assert keys(reader.read(["key"])) == ["a", "b", "c"] and merged[0].rows == 3
     assert keys(reader.read(["key"], first[:1])) == ["a", "b", "c"]
     assert not reader.set_aside
@@ -77,9 +77,9 @@ def test_a_segment_merged_while_it_is_read_is_found_again(root, monkeypatch, who
 def test_the_unreadable_is_set_aside_and_the_rest_is_read(root):
     segments, other = Segments(root, KIND), Segments(root, KIND)
     segments.append(rows("a"))
-    fs = segments.folder._fs
+    fs = segments.store._fs
     for name, data in [("empty", b""), ("torn", b"PAR1 and no more")]:
-        fs.pipe_file(segments.folder.path(f"0-{name}.parquet"), data)
+        fs.pipe_file(segments.store.path(f"0-{name}.parquet"), data)
     names = segments.names()
     assert keys(segments.read(["key"])) == ["a"] and len(segments.set_aside) == 2
     assert keys(other.read(["key"], names)) == ["a"] and not other.set_aside
@@ -91,7 +91,7 @@ def test_a_server_that_is_down_sets_nothing_aside(root, monkeypatch):
     segments = Segments(root, KIND)
     segments.append(rows("a"))
     name = segments.names()
-    fs, path = segments.folder._fs, segments.folder.path(name[0])
+    fs, path = segments.store._fs, segments.store.path(name[0])
 
     def denied(*_, **__):
         raise PermissionError("Access Denied")

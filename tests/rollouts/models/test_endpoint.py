@@ -13,9 +13,11 @@ import pytest
 from rollouts.models import endpoint as endpoint_module
 from rollouts.models import limiter as concurrency_module
 from rollouts.models import replies as replies_module
+from rollouts.models.connections import EndpointLimits
 from rollouts.models.contract import ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable, Request
-from rollouts.models.endpoint import Endpoint, remote_fingerprint
+from rollouts.models.endpoint import Endpoint
 from rollouts.models.replies import EndpointFailing, EndpointRefused
+from rollouts.models.served_models import remote_fingerprint
 from tests.support.fault_server import Reply, chat
 from tests.support.stand_in_model import ModelStandIn
 
@@ -28,9 +30,9 @@ def short_delays(monkeypatch):
 
 
 def client(server, **settings):
-    return Endpoint(
-        server if isinstance(server, str) else server.url, "policy", "print", **{"max_retries": 3} | settings
-    )
+    names = [name for name in settings if name in ("concurrency", "timeout_s", "max_retries")]
+    limits = EndpointLimits(**{"max_retries": 3} | {name: settings.pop(name) for name in names})
+    return Endpoint(server if isinstance(server, str) else server.url, "policy", "print", limits=limits, **settings)
 
 
 async def complete(server, request=ASK, **settings):
@@ -278,7 +280,7 @@ async def test_the_server_is_asked_for_again_when_it_has_died(stand_in):
         asked.append(urls[len(asked)])
         return asked[-1]
 
-    endpoint = Endpoint(start, "policy", "print", max_retries=3)
+    endpoint = Endpoint(start, "policy", "print", limits=EndpointLimits(max_retries=3))
     assert asked == []  # nothing is started before a call is made
     async with endpoint:
         replies = await asyncio.gather(*(endpoint.complete(ASK) for _ in range(4)))
@@ -527,23 +529,30 @@ async def test_a_server_that_queues_is_asked_for_what_it_can_run(served, monkeyp
     monkeypatch.setattr(concurrency_module, "POLL_S", 0.02)
 
     async def run(slots):
-        running, at_once, paths, limits = asyncio.Semaphore(slots), 0, set(), []
+        running, at_once, polls, paths, limits = asyncio.Semaphore(slots), 0, 0, set(), []
+
+        def has_been_watched() -> bool:
+            return endpoint.limit < 16 if slots < 16 else polls >= 3
 
         async def answer(path, body):
-            nonlocal at_once
+            nonlocal at_once, polls
             paths.add(path)
+            polls += path == "/metrics"
             limits.append(endpoint.limit)
             if path == "/metrics":
                 waiting, busy = max(0, at_once - slots), min(at_once, slots)
                 return 200, f'vllm:num_requests_running {busy}.0\nvllm:num_requests_waiting{{a="b"}} {waiting}.0\n'
             at_once += 1
             async with running:
+                while not has_been_watched():  # nothing comes to its end before, however rarely it is looked at
+                    await asyncio.sleep(0.01)
                 await asyncio.sleep(0.01)
             at_once -= 1
             return 200, chat()
 
         async with client(await served(answer), concurrency=16) as endpoint:
-            await gathered(endpoint, *(f"{n}?" for n in range(120)))
+            async with asyncio.timeout(120):
+                await gathered(endpoint, *(f"{n}?" for n in range(120)))
         assert paths == {"/metrics", "/v1/chat/completions"}
         return min(limits), endpoint.counters.completed
 
@@ -574,7 +583,7 @@ async def test_faults_of_all_kinds_leave_every_reply_as_it_would_have_been(tmp_p
 
     async def outcomes(**faults):
         with ModelStandIn(tmp_path, faults=faults) as server:
-            async with Endpoint(server.url, "stand-in", "print", concurrency=16, timeout_s=3) as endpoint:
+            async with Endpoint(server.url, "stand-in", "print", limits=EndpointLimits(16, 3)) as endpoint:
                 found = await asyncio.gather(*map(endpoint.complete, calls), return_exceptions=True)
             fault = {line["key"]: line["fault"] for line in server.events()[::-1] if line["fault"]}
             return found, fault, endpoint.counters, server.asked()

@@ -216,28 +216,20 @@ def test_a_port_taken_in_between_is_replaced(dummy, monkeypatch):
 
 
 def test_the_command_line(tmp_path):
-    adapter = tmp_path / "sft"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text('{"r": 16}')
     serve = Serve(dtype="bfloat16", max_model_len=2048, max_num_seqs=8, enforce_eager=True, extra_args=["--seed", "1"])
     files = ModelFiles(tmp_path / "model", "id")
-    command = " ".join(LocalServer(files, serve, tmp_path / "log", lora={"sft": adapter}).command(8000))
+    command = " ".join(LocalServer(files, serve, tmp_path / "log").command(8000))
     for part in (
         f"-m vllm.entrypoints.openai.api_server --model {tmp_path / 'model'} --served-model-name policy",
         "--host 127.0.0.1 --port 8000 --dtype bfloat16 --max-model-len 2048 --max-num-seqs 8",
-        f"--enforce-eager --enable-lora --max-loras 1 --max-lora-rank 16 --lora-modules sft={adapter} --seed 1",
+        "--enforce-eager --seed 1",
     ):
         assert part in command
 
 
 def test_the_fingerprint_is_of_what_changes_replies(tmp_path):
-    adapter = tmp_path / "sft"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text('{"r": 16}')
-
-    def print_of(identity="id", name=None, **serve):
-        server = LocalServer(ModelFiles(tmp_path, identity), Serve(**serve), tmp_path / "log", lora={"sft": adapter})
-        return server.fingerprint(name)
+    def print_of(identity="id", **serve):
+        return LocalServer(ModelFiles(tmp_path, identity), Serve(**serve), tmp_path / "log").fingerprint()
 
     assert print_of() == print_of(max_model_len=99) == print_of(max_num_seqs=1) == print_of(kv_cache_gib=9)
     assert print_of() == print_of(extra_args=["--tensor-parallel-size", "4", "--gpu-memory-utilization=0.5"])
@@ -246,11 +238,8 @@ def test_the_fingerprint_is_of_what_changes_replies(tmp_path):
         print_of("other"),
         print_of(dtype="float32"),
         print_of(extra_args=["--quantization", "fp8"]),
-        print_of(name="sft"),
     ]
     assert len(set(prints)) == len(prints)
-    (adapter / "adapter_config.json").write_text('{"r": 8, "alpha": 1}')
-    assert print_of(name="sft") != prints[-1]
 
 
 def test_an_interpreter_without_vllm(tmp_path):

@@ -14,7 +14,7 @@ from records.recipe import Weights
 from rollouts.models import packaged_weights as packaged
 from rollouts.models import weights
 from rollouts.models.packaged_weights import Package, WeightsError
-from rollouts.models.weights import identity_of_directory, lora_rank, resolve_weights
+from rollouts.models.weights import identity_of_directory, resolve_weights
 
 PARTS = [os.urandom(3000), os.urandom(2000)]
 WHOLE = b"".join(PARTS)
@@ -141,8 +141,8 @@ def test_a_directory_comes_first(index, conversions, tmp_path):
     said = []
     files = resolve_weights(Weights(path=str(tmp_path / "none"), package="toy"), tmp_path / "cache", said.append)
     assert conversions == [WHOLE]
-    assert any("no Hugging Face model directory" in line and "took weights.package" in line for line in said)
-    with pytest.raises(WeightsError, match=r"weights.path: .*none is no Hugging Face model directory"):
+    assert any("not a Hugging Face model directory" in line and "took weights.package" in line for line in said)
+    with pytest.raises(WeightsError, match=r"weights.path: .*none is not a Hugging Face model directory"):
         resolve_weights(Weights(path=str(tmp_path / "none")), tmp_path / "cache")
 
 
@@ -179,13 +179,6 @@ def test_a_hub_model_is_known_by_its_commit(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
     prints = {r: resolve_weights(Weights(hub="a/b", revision=r), tmp_path).identity for r in ("main", "v1", "v2")}
     assert prints["main"] == prints["v1"] != prints["v2"]
-
-
-def test_the_rank_of_an_adapter(tmp_path):
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 8, "rank_pattern": {"q_proj": 16}}))
-    assert lora_rank(tmp_path) == 16
-    with pytest.raises(WeightsError, match="no LoRA adapter"):
-        lora_rank(tmp_path / "none")
 
 
 def test_the_command_refuses_with_a_sentence(tmp_path):

@@ -1,17 +1,17 @@
 """The arms' prompts: what they have in common, and the one thing in which each differs."""
 
 from types import SimpleNamespace
-from typing import get_args
 
 import pytest
 
 from records.question import TASKS, Question
 from records.trajectory import ToolResult, tool_message
-from rollouts.dialects import dialect_names, get_dialect, render
-from rollouts.prompts.build import FOUND_OUT, Form, build_prompt, read_examples, template_fingerprint
+from rollouts.dialects import dialect_names, get_dialect
+from rollouts.prompts.build import FOUND_OUT, PromptSetting, build_prompt, template_fingerprint
+from rollouts.prompts.examples import read_examples
+from rollouts.prompts.forms import FORMS, Form
 from rollouts.withheld import NOTICE
 
-FORMS = get_args(Form)
 EXAMPLES = read_examples()
 IMAGES = ["0" * 64, "1" * 64]
 RESULTS = (
@@ -42,7 +42,8 @@ def question(task, images=(), choices=()):
 
 
 def prompt(task, dialect, form, given=(), sees_images=True, examples=EXAMPLES, **more):
-    return build_prompt(question(task, **more), dialect, TOOLS[task], examples, sees_images, form, given)
+    how = PromptSetting(dialect, examples, sees_images)
+    return build_prompt(question(task, **more), how, TOOLS[task], form if form is None else FORMS[form], given)
 
 
 def written(messages, dialect):
@@ -157,20 +158,22 @@ def test_what_tools_returned_in_the_examples_reaches_only_the_arms_that_show_it(
     for form in FORMS:
         changed = prompt(task, dialect, form, examples=examples) != prompt(task, dialect, form)
         assert changed == (form in ("tools", "result_only", "oracle")), form
-        before, after = (template_fingerprint(task, dialect, TOOLS[task], e, True, form) for e in (EXAMPLES, examples))
+        hows = [PromptSetting(dialect, shown, True) for shown in (EXAMPLES, examples)]
+        before, after = (template_fingerprint(task, how, TOOLS[task], FORMS[form]) for how in hows)
         assert (before != after) == changed
 
 
 @each_task
 @each_dialect
 def test_every_arm_has_a_fingerprint_of_its_own(task, dialect):
-    prints = {form: template_fingerprint(task, dialect, TOOLS[task], EXAMPLES, True, form) for form in FORMS}
+    how = PromptSetting(dialect, EXAMPLES, True)
+    prints = {name: template_fingerprint(task, how, TOOLS[task], form) for name, form in FORMS.items()}
     assert len(set(prints.values())) == len(FORMS)
     # without a form it is the tools that say which arm it is
-    assert template_fingerprint(task, dialect, TOOLS[task], EXAMPLES, True) == prints["tools"]
-    assert template_fingerprint(task, dialect, [], EXAMPLES, True) == prints["direct"]
+    assert template_fingerprint(task, how, TOOLS[task]) == prints["tools"]
+    assert template_fingerprint(task, how, []) == prints["direct"]
     assert prompt(task, dialect, None) == prompt(task, dialect, "tools")
-    without = build_prompt(question(task), dialect, [], EXAMPLES, True)
+    without = build_prompt(question(task), how, [])
     assert without == prompt(task, dialect, "direct")
 
 
@@ -188,7 +191,7 @@ def test_given_results_stand_behind_the_question_with_choices_and_images_intact(
     blind = prompt("perception", dialect, form, RESULTS, sees_images=False, **more)[-1]
     without = prompt("perception", dialect, "direct", sees_images=False, **more)[-1]
     assert blind.images == [] and blind.text.startswith(f"{without.text}\n{FOUND_OUT}\n")
-    rendered = render(dialect, [blind], None)[0]
+    rendered = dialect.training_turns([blind], None)[0]
     assert rendered["role"] == "user" and "a red circle" in rendered["content"] and "Oops" in rendered["content"]
 
 
@@ -208,3 +211,15 @@ def test_an_example_without_a_call_is_told_in_words_in_every_arm():
     for form in FORMS:
         _, asked, told, _ = prompt("math", dialect, form, examples=examples)
         assert asked.text == plain.question and (told.reasoning, told.answer) == (plain.direct, plain.answer)
+
+
+@each_task
+def test_a_new_form_is_its_properties(task):
+    """Tools can be called, and results stand in the prompt already."""
+    how = PromptSetting(get_dialect("plain_tags"), EXAMPLES, True)
+    primed = Form("primed", offers_calls=True, executes_calls=True, prefilled="tool_results", in_examples="words")
+    messages = build_prompt(question(task), how, TOOLS[task], primed, RESULTS)
+    assert TOOLS[task][0].description in messages[0].text and FOUND_OUT in messages[-1].text
+    assert not any(message.tool_calls for message in messages)
+    prints = [template_fingerprint(task, how, TOOLS[task], form) for form in (primed, *FORMS.values())]
+    assert len(set(prints)) == len(prints)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from records.evidence import Aid, Box, write_aid
+from records.evidence import Box, Evidence, write_evidence
 from records.images.store import ImageStore
 from records.question import Question
 from records.tables import to_frame
@@ -63,7 +63,7 @@ def test_a_text_that_holds_no_calls_is_refused(stored):
 def test_texts_and_crops_of_the_aid_are_given(tmp_path):
     store = ImageStore(str(tmp_path))
     images = [store.put(picture(100, 80)), store.put(picture(200, 50, "JPEG"))]
-    aid = Aid(
+    aid = Evidence(
         texts=["Portugal: coastline 1,793 km", "second"],
         boxes=[
             Box(image=0, left=0.1, top=0.25, right=0.6, bottom=0.75),
@@ -71,7 +71,7 @@ def test_texts_and_crops_of_the_aid_are_given(tmp_path):
             Box(image=2, left=0, top=0, right=1, bottom=1),  # the question has two images
         ],
     )
-    results = aid_results(question(images, **write_aid({}, aid)), store, sees_images=True)
+    results = aid_results(question(images, **write_evidence({}, aid)), store, sees_images=True)
     assert [r.role for r in results] == ["tool"] * 4 and [r.text for r in results] == [*aid.texts, "", ""]
     assert [len(r.images) for r in results] == [0, 0, 1, 1]
     data = [store.get(r.images[0]) for r in results[2:]]
@@ -80,7 +80,7 @@ def test_texts_and_crops_of_the_aid_are_given(tmp_path):
     assert np.array_equal(np.array(first), np.array(Image.open(io.BytesIO(picture(100, 80))))[20:60, 10:60])
     for png in data:
         check_result_image(png)
-    blind = aid_results(question(images, **write_aid({}, aid)), store, sees_images=False)
+    blind = aid_results(question(images, **write_evidence({}, aid)), store, sees_images=False)
     assert [(r.text, r.images) for r in blind] == [(text, []) for text in aid.texts]
 
 
@@ -93,8 +93,8 @@ def test_without_an_aid_there_is_nothing_to_give(tmp_path, extra):
 
 
 def test_boxes_alone_are_nothing_to_give_to_a_model_that_sees_none(tmp_path):
-    aid = Aid(boxes=[Box(image=0, left=0, top=0, right=1, bottom=1)])
-    asked = question(["0" * 64], **write_aid({}, aid))
+    aid = Evidence(boxes=[Box(image=0, left=0, top=0, right=1, bottom=1)])
+    asked = question(["0" * 64], **write_evidence({}, aid))
     # the image is not even read: the store does not hold it
     assert aid_results(asked, ImageStore(str(tmp_path)), sees_images=False) == ()
     with pytest.raises(OSError):

@@ -8,11 +8,12 @@ from records.question import Question
 from records.recipe import Recipe, RecipeError, Sampling
 from records.recipe.section import Section
 from rollouts import tools
-from rollouts.agent import NoLedger, Setting, attempt
+from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
-from rollouts.prompts.build import build_prompt, read_examples
+from rollouts.setting import Setting
+from rollouts.tool_calls import NoLedger
 from rollouts.tools import ToolContext, assets_of, build_tool, check_tools, get_tool, offered, tool_names
-from tests.rollouts.test_agent import Scripted
+from tests.rollouts.test_agent import Scripted, prompt_of
 from tests.support.dropped_in import dropped_in
 
 TIMES = '''"""A tool that multiplies."""
@@ -114,7 +115,7 @@ async def test_a_new_tool_is_one_new_file(tmp_path):
         tool = build_tool("times", ToolContext(use, images, str(tmp_path)))
         question = Question(source="s", source_row="1", task="math", text="6 * 7?", answer="42", answer_type="number")
         setting = Setting("tools", get_dialect("plain_tags"), {"times": tool}, Sampling(max_turns=2), images)
-        prompt = build_prompt(question, setting.dialect, [tool], read_examples(), False)
+        prompt = prompt_of(question, setting)
         model = Scripted("<times>6</times>", "<answer>42</answer>")
         rollout = await attempt(question, prompt, setting, 0, model, NoLedger())
         assert [call.result.text for call in rollout.tool_calls] == ["42"] and rollout.answer == "42"

@@ -146,7 +146,7 @@ def test_what_is_in_flight_is_bounded(monkeypatch):
                 assert next(results)[0] == number
                 assert drawn - number < limit
             results.close()
-        monkeypatch.setattr("sources.intake.images._BYTES", 1_000_000)
+        monkeypatch.setattr("sources.intake.images._BYTES_IN_MEMORY", 1_000_000)
         results = intake.take(many(300_000))
         for number in range(1, 50):
             next(results)

@@ -5,13 +5,14 @@ import json
 
 import pytest
 
-from records.evidence import read_aid
+from records.evidence import read_evidence
 from records.images.store import ImageStore, check_image
 from records.question import Question, Reject
 from records.recipe import Source
 from records.recipe.section import RecipeError
 from sources.loaders import reasoning_gym, world_factbook
-from sources.loaders._factbook_pages import FIELDS, Page
+from sources.loaders._factbook_fields import FIELDS
+from sources.loaders._factbook_pages import Page
 from sources.open import load_source
 from verdicts.rules import judge
 
@@ -167,16 +168,16 @@ class TestWorldFactbook:
         assert set(rejects["reason"]) == {"answer_in_question"} and rejects.height < 20
         assert duplicates.apply(kept)[1].is_empty()
 
-    def test_the_aid_is_the_field_that_holds_the_answer(self, rows):
+    def test_the_evidence_is_the_field_that_holds_the_answer(self, rows):
         questions = {q.source_row: q for q in split(rows)[0]}
-        aids = {row: read_aid(q.extra).texts for row, q in questions.items()}
-        assert aids["gm/capital"] == ["Germany: Government: Capital, name: Berlin"]
-        assert aids["gm/airports"] == ["Germany: Transportation: Airports: 840 (2025)"]
-        assert aids["cd/area"] == ["Chad: Geography: Area, total: 1.284 million sq km"]
-        assert aids["sa/official_language"] == ["Saudi Arabia: People and Society: Languages: Arabic (official)"]
-        assert max(len(text.split()) for (text,) in aids.values()) < 80
+        evidence = {row: read_evidence(q.extra).texts for row, q in questions.items()}
+        assert evidence["gm/capital"] == ["Germany: Government: Capital, name: Berlin"]
+        assert evidence["gm/airports"] == ["Germany: Transportation: Airports: 840 (2025)"]
+        assert evidence["cd/area"] == ["Chad: Geography: Area, total: 1.284 million sq km"]
+        assert evidence["sa/official_language"] == ["Saudi Arabia: People and Society: Languages: Arabic (official)"]
+        assert max(len(text.split()) for (text,) in evidence.values()) < 80
         parts = {row: q.answer.split(", ") if q.answer_type == "set" else [q.answer] for row, q in questions.items()}
-        cut = [row for row, (t,) in aids.items() if not all(p in t or p in t.replace(",", "") for p in parts[row])]
+        cut = [row for row, (t,) in evidence.items() if not all(p in t or p in t.replace(",", "") for p in parts[row])]
         assert len(cut) < 10  # answers that are written out or shortened: 1267000 for 1.267 million
 
     def test_a_limit_is_shared_by_the_fields(self, tmp_path):
@@ -184,7 +185,7 @@ class TestWorldFactbook:
         names = [(r.source_row if isinstance(r, Question) else r.row_id).split("/")[-1] for r in rows]
         assert collections.Counter(names) == {"capital": 10, "currency": 10}
 
-    def test_a_long_field_is_cut_in_the_aid(self):
+    def test_a_long_field_is_cut_in_the_evidence(self):
         page = Page("xx", "Nowhere", {})
         text = world_factbook._gold_page(page, ("Geography", "Coastline"), "word " * 61).texts[0]
         assert text == "Nowhere: Geography: Coastline: " + "word " * 60 + "…"

@@ -1,4 +1,4 @@
-"""The aid out of columns: texts, boxes measured on the decoded image, and what is noted where they cannot be read."""
+"""Evidence out of columns: texts, boxes measured on the decoded image, and the reason if they cannot be read."""
 
 import io
 import json
@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from records.evidence import MOST, read_aid
+from records.evidence import MOST, read_evidence
 from records.images.store import ImageFacts, ImageStore
 from records.question import Question
-from records.recipe import EvaluationSource, Source
-from sources.mapping import evidence as _aid
+from records.recipe import EvaluationSource, RecipeError, Source
+from sources.mapping import evidence
 from sources.mapping.cells import BrokenRow
-from sources.mapping.evidence import row_aid
+from sources.mapping.evidence import row_evidence
+from sources.mapping.settings import MappingOptions
 from sources.open import load_source
 
 
@@ -26,14 +27,14 @@ def facts(width=40, height=20, changes=()):
 
 
 def settled(texts=None, boxes=None, form="xyxy", images=None):
-    """The aid of a row, or the reason why it has none."""
+    """The evidence of a row, or the reason why it has none."""
     try:
-        given_aid = row_aid(texts, boxes, form)
+        found = row_evidence(texts, boxes, form)
     except BrokenRow as error:
         return error.reason
-    extra = given_aid.added_to('{"level": 3}', [facts()] if images is None else images)
+    extra = found.added_to('{"level": 3}', [facts()] if images is None else images)
     assert json.loads(extra)["level"] == 3
-    return json.loads(extra).get("aid_not_read") or read_aid(extra)
+    return json.loads(extra).get("aid_not_read") or read_evidence(extra)
 
 
 def sides(box):
@@ -87,7 +88,7 @@ def test_the_three_forms_say_the_same(x, y):
         ([-5, 5, 30, 20], "box_outside_image"),
     ],
 )
-def test_one_bad_box_and_there_is_no_aid(boxes, reason):
+def test_one_bad_box_and_there_is_no_evidence(boxes, reason):
     assert settled(boxes=boxes, texts="A text.") == reason
 
 
@@ -95,15 +96,15 @@ def test_one_bad_box_and_there_is_no_aid(boxes, reason):
 @given(
     st.lists(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats()), max_size=5)
 )
-def test_whatever_a_cell_holds_is_an_aid_or_a_reason(cell):
+def test_whatever_a_cell_holds_is_evidence_or_a_reason(cell):
     for texts, boxes in ((cell, None), (None, cell), (cell, cell)):
         try:
-            given_aid = row_aid(texts, boxes, "shares_xyxy")
+            found = row_evidence(texts, boxes, "shares_xyxy")
         except BrokenRow:
             continue
-        if given_aid is not None:
-            values = json.loads(given_aid.added_to("{}", [facts()]))
-            assert read_aid(json.dumps(values)) is not None or values["aid_not_read"].startswith("box_")
+        if found is not None:
+            values = json.loads(found.added_to("{}", [facts()]))
+            assert read_evidence(json.dumps(values)) is not None or values["aid_not_read"].startswith("box_")
 
 
 def test_boxes_need_an_image_that_lies_as_it_lay():
@@ -117,11 +118,11 @@ def test_boxes_need_an_image_that_lies_as_it_lay():
 def test_texts():
     assert settled("One.").texts == ["One."]
     assert settled(["One.", ["Two.", "Three."], None, "", "One.", 4.0]).texts == ["One.", "Two. Three.", "4"]
-    assert row_aid(None, None, "xyxy") is row_aid([], [], "xyxy") is row_aid("", None, "xyxy") is None
+    assert row_evidence(None, None, "xyxy") is row_evidence([], [], "xyxy") is row_evidence("", None, "xyxy") is None
     assert settled({"a": 1}) == settled([{"a": 1}]) == "not_a_text"
     assert settled("half a pair \ud800") == "not_unicode"
     (long,) = settled("word " * 2000).texts
-    assert long.endswith("word …") and len(long) <= _aid.MAX_CHARS + 2
+    assert long.endswith("word …") and len(long) <= evidence.MAX_CHARS + 2
 
 
 def png(size):
@@ -157,28 +158,40 @@ def test_from_files_to_questions(tmp_path):
             {"question": "What?", "answer": "red", "image": [], "seen": [{"bbox": [0, 0, 5, 5]}], "page": None},
         ],
     )
-    questions = load(tmp_path, aid_boxes="seen[].bbox", aid_texts="page", extra=["page"])
+    questions = load(tmp_path, evidence_boxes="seen[].bbox", evidence_texts="page", extra=["page"])
     assert all(isinstance(question, Question) for question in questions)
-    first = read_aid(questions[0].extra)
+    first = read_evidence(questions[0].extra)
     assert (first.texts, [sides(box) for box in first.boxes]) == (["It is red."], [(0, 0.25, 0.0, 0.75, 0.5)])
     extras = [json.loads(question.extra) for question in questions]
     assert extras[0]["page"] == "It is red."
     assert [extra.get("aid_not_read") for extra in extras] == [
         None, "box_outside_image", None, "not_a_text", "box_without_image",
     ]  # fmt: skip
-    assert [read_aid(question.extra) for question in questions[1:]] == [None] * 4
+    assert [read_evidence(question.extra) for question in questions[1:]] == [None] * 4
     plain = load(tmp_path)
     assert [question.question_id for question in plain] == [question.question_id for question in questions]
     assert {question.extra for question in plain} == {"{}"}
 
 
-def test_an_expression_that_fails_costs_the_aid_alone(tmp_path):
+def test_an_expression_that_fails_costs_the_evidence_alone(tmp_path):
     write(tmp_path, [{"question": "1+1?", "answer": "2", "image": [], "n": 3}])
-    (question,) = load(tmp_path, aid_texts="boxed(n)")
+    (question,) = load(tmp_path, evidence_texts="boxed(n)")
     assert json.loads(question.extra) == {"aid_not_read": "expression_failed"}
 
 
-def test_nobody_is_aided_with_an_evaluation_set(tmp_path):
+def test_an_evaluation_set_gets_no_evidence(tmp_path):
     write(tmp_path, [{"question": "1+1?", "answer": "2", "image": "wide.png", "page": "It is 2.", "seen": [9]}])
-    (question,) = load(tmp_path, evaluation=True, aid_texts="page", aid_boxes="seen")
+    (question,) = load(tmp_path, evaluation=True, evidence_texts="page", evidence_boxes="seen")
     assert question.extra == "{}"
+
+
+def test_the_columns_may_be_spelled_as_they_were_first(tmp_path):
+    write(tmp_path, [{"question": "1+1?", "answer": "2", "image": "wide.png", "page": "It is 2.", "seen": []}])
+    new = load(tmp_path, evidence_boxes="seen[].bbox", evidence_texts="page")
+    assert load(tmp_path, aid_boxes="seen[].bbox", aid_texts="page") == new
+    assert read_evidence(new[0].extra).texts == ["It is 2."]
+    own = {"text": "q", "aid_boxes": "own"}
+    mapped = MappingOptions(published="vstar_gqa", columns=own).columns
+    assert (mapped.evidence_boxes, mapped.text) == ("own", "q")
+    with pytest.raises(RecipeError, match="this is another spelling of evidence_boxes, which is given as well"):
+        load(tmp_path, aid_boxes="seen", evidence_boxes="seen")

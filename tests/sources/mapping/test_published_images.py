@@ -105,11 +105,15 @@ def test_published_rows_become_questions(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["vstar_gqa", "vstar_llava_focus", "vstar_spatial_relation", "vstar_vaw_attribute"])
-def test_the_boxes_of_a_row_are_its_aid(tmp_path, name):
-    made = [item.aid for item in drafts({"published": name, **write(tmp_path, ROWS[name])}) if isinstance(item, Draft)]
+def test_the_boxes_of_a_row_are_its_evidence(tmp_path, name):
+    made = [
+        item.evidence for item in drafts({"published": name, **write(tmp_path, ROWS[name])}) if isinstance(item, Draft)
+    ]
     (box,) = ROWS[name].rows[0]["target_instances"]
     assert (made[0].texts, made[0].boxes, made[0].form) == ([], [tuple(box["bbox"])], "xywh")
-    assert [aid is not None for aid in made] == [bool(row["target_instances"]) for row in ROWS[name].rows[: len(made)]]
+    assert [evidence is not None for evidence in made] == [
+        bool(row["target_instances"]) for row in ROWS[name].rows[: len(made)]
+    ]
 
 
 def used(name):

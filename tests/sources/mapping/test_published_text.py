@@ -106,9 +106,9 @@ def test_a_recipe_overrides_a_mapping(tmp_path):
     assert first.fields["text"] == case.rows[0]["question"]
 
 
-def test_the_gold_paragraphs_are_the_aid(tmp_path):
+def test_the_gold_paragraphs_are_the_evidence(tmp_path):
     (first, *_) = load("hotpotqa", "huggingface", **place(published_text.ROWS["hotpotqa"], tmp_path))
-    assert (first.aid.texts, first.aid.boxes) == (["It is deep."], [])
+    assert (first.evidence.texts, first.evidence.boxes) == (["It is deep."], [])
 
 
 @pytest.mark.parametrize("name", TRAINING)

@@ -1,27 +1,20 @@
-"""From rows to drafts: columns and expressions, images in every form, answers, and ready-made mappings."""
+"""From rows to drafts: columns and expressions, images in every form, and answers."""
 
 import base64
 import io
 import json
 import os
-import re
 import time
 
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 from records.question import Question, Reject
 from records.recipe import Source
-from records.recipe.section import RecipeError
 from sources.contract import Draft
 from sources.mapping import image_cells as _pictures
-from sources.mapping.answer_type import infer
-from sources.mapping.expressions import compiled
-from sources.mapping.published import Published, published_names, read_published, with_published
 from sources.mapping.row import to_document, to_draft
-from sources.mapping.settings import MappingOptions, check_columns
-from sources.open import check_source
+from sources.mapping.settings import MappingOptions
 
 
 def encoded(mode="RGB", form="PNG"):
@@ -110,52 +103,6 @@ def test_answers(answer, expected, aliases):
 def test_answers_of_a_set_stay_together():
     made = fields({"answer": ["red", "blue", "red"]}, answer_type="set")
     assert (made["answer"], made["aliases"], made["answer_type"]) == ("red, blue", [], "set")
-
-
-NOTATIONS = [
-    (r"\frac{1}{2}", "expression", ["1/2", "0.5", r"\frac12"]),
-    (r"2\sqrt{3}", "expression", ["2*sqrt(3)", r"\sqrt{12}", "2√3"]),
-    ("sqrt(2)", "expression", [r"\sqrt{2}", "√2"]),
-    ("x^2+1", "expression", ["1+x^2", "x**2+1"]),
-    ("y=2x+1", "expression", ["y = 1+2x"]),
-    ("12π", "expression", [r"12\pi"]),
-    ("(3, 4)", "expression", [r"\left(3,4\right)"]),
-    ("2^{10}", "expression", ["1024"]),
-    ("3/4", "number", ["0.75", r"\frac{3}{4}", "75%"]),
-    ("1 1/2", "number", ["1.5", "3/2"]),
-    ("90°", "number", ["90", "90 degrees", r"90^\circ"]),
-    (r"60^\circ", "number", ["60", "60°", "60 degrees"]),
-    (r"60^{\circ}", "number", ["60", "60°"]),
-    ("$5$", "number", ["5", "5.0"]),
-    ("$4.20", "number", ["4.20", "4.2"]),
-    ("1.5e3", "number", ["1500", r"1.5\times 10^3"]),
-    ("5 cm", "number", ["5", "5cm", r"5\text{ cm}"]),
-    (r"17 \text{ cm}", "number", ["17", "17 cm"]),
-    (r"50\%", "number", ["50", "50%", "0.5"]),
-    ("1.5 million", "number", ["1,500,000"]),
-    ("−5", "number", ["-5"]),  # noqa: RUF001
-    ("1,234.5", "number", ["1234.5"]),
-    (r"\text{Evelyn}", "short_text", ["Evelyn", "evelyn"]),
-    ("right-angled", "short_text", ["Right angled"]),
-    ("5-10", "short_text", ["5–10"]),  # noqa: RUF001
-    ("2020-05-01", "short_text", ["2020-05-01"]),
-    ("Yes", "boolean", ["true"]),
-]
-
-
-@pytest.mark.parametrize(("answer", "kind", "same"), NOTATIONS)
-def test_the_type_of_an_answer_lets_right_ones_in_other_notation_be_right(answer, kind, same):
-    from verdicts.rules import judge
-
-    question = Question(**fields({"answer": answer}))
-    assert question.answer_type == kind
-    assert [given for given in [answer, *same] if not judge(given, question).correct] == []
-    assert not judge("7777", question).correct
-
-
-def test_expressions_are_of_mathematics_alone():
-    assert [infer(a, "search") for a in ("x^2+1", "2 May", "1990s", ".", "-", "%", "")] == ["short_text"] * 7
-    assert [infer(a) for a in ("3 km", "-3", "True")] == ["number", "number", "boolean"]
 
 
 def test_no_answer():
@@ -329,151 +276,3 @@ def test_documents():
     assert (made.document_id, made.title, made.text) == ("3", "Peru!", "Lima.")
     assert to_document(options, "src", 3, {"doc": {"body": " "}}) is None
     assert to_document(options, "src", 3, {"doc": {"body": ["x"]}}) is None
-
-
-SCHEMA = pa.schema(
-    [
-        ("question", pa.string()),
-        ("gold", pa.struct([("truth", pa.string()), ("style", pa.string())])),
-        (
-            "turns",
-            pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(pa.struct([("text", pa.string())])))])),
-        ),
-        ("raw", pa.string()),
-        ("a.b", pa.string()),
-    ]
-)
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        (
-            {"answer": "truth"},
-            r"'src'.*no column 'truth' \(columns.answer\); columns there: question, gold, turns, raw",
-        ),
-        (
-            {"answer": "boxed(truth)"},
-            r"no column 'truth' used in 'boxed\(truth\)' \(columns.answer\); columns there: q",
-        ),
-        (
-            {"answer": "gold.gone"},
-            r"no field 'gold.gone' used in 'gold.gone' \(columns.answer\); fields there: truth, s",
-        ),
-        ({"answer": "raw", "extra": ["gold.truth", "x"]}, r"no column 'x' \(columns.extra.1\)"),
-        ({"answer": "turns[?who=='user'].content"}, r"no field 'turns.who'.*fields there: role, content"),
-        ({"answer": "turns[-1].content[0].body"}, r"no field 'turns.content.body'.*fields there: text"),
-        ({"answer": "raw || other"}, r"no column 'other' used in 'raw \|\| other'"),
-    ],
-)
-def test_a_column_or_field_that_is_gone_is_named(columns, message):
-    with pytest.raises(RecipeError, match=message):
-        check_columns(MappingOptions(columns=columns), SCHEMA, "questions", "src")
-
-
-def test_columns_and_fields_that_are_there():
-    for answer in ("gold.truth", "turns[?role=='user'].content[].text", "parse_json(raw).x", "raw.x", "a.b", "'yes'"):
-        check_columns(MappingOptions(columns={"answer": answer}), SCHEMA, "questions", "src")
-    options = MappingOptions(columns={"text": "question", "answer": "gold.truth", "id": "raw"}, keep="level == 'x'")
-    with pytest.raises(RecipeError, match=r"no column 'level' used in .* \(keep\)"):
-        check_columns(options, SCHEMA, "questions", "src")
-    check_columns(options, SCHEMA, "documents", "src")
-    check_columns(options, ["question", "gold", "raw", "level"], "questions", "src")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"columns": {"text": "boxed(a"}}, r"r.yaml: sources.2.options.columns.text: neither a column name nor"),
-        ({"columns": {"extra": ["a", "nope(a)"]}}, r"options.columns.extra.1: there is no function nope\(\); known: "),
-        ({"keep": "regex(a, '(')"}, r"options.keep: regex\(\): no regular expression"),
-        ({"published": "gsm9k"}, r"sources.2.options: there is no published mapping 'gsm9k'; known: .*arxivqa, "),
-    ],
-)
-def test_a_wrong_expression_is_refused_with_its_key(options, message):
-    spec = Source(name="src", loader="files", options={"path": "x", "task": "math", **options})
-    with pytest.raises(RecipeError, match=message):
-        check_source(spec, "r.yaml", 2)
-
-
-PUBLISHED = {
-    "path": "lab/data", "name": "main", "split": "validation", "revision": "abc", "task": "math", "licence": "mit",
-    "keep": "level == 'hard'", "columns": {"text": "problem", "answer": "gold.truth", "id": "key"},
-}  # fmt: skip
-HUB = {"published", "path", "name", "split", "revision", "data_files", "task", "licence", "keep", "columns"}
-
-
-@pytest.fixture
-def lab(tmp_path, monkeypatch):
-    mapping = {"about": "a", "use": "training", "columns_known_from": "us", "options": PUBLISHED}
-    (tmp_path / "lab.yaml").write_text(json.dumps(mapping))
-    (tmp_path / "wrong.yaml").write_text(json.dumps({"about": "a", "options": {}}))
-    monkeypatch.setattr("sources.mapping.published.FOLDER", tmp_path)
-    read_published.cache_clear()
-    yield
-    read_published.cache_clear()
-
-
-def test_a_published_mapping_alone(lab):
-    assert published_names() == ["lab", "wrong"]
-    assert with_published({"published": "lab"}, HUB) == {"published": "lab", **PUBLISHED}
-    assert isinstance(read_published("lab"), Published)
-
-
-def test_own_settings_win_columns_key_by_key(lab):
-    own = {"published": "lab", "split": "train", "keep": None, "columns": {"answer": "final", "id": None}}
-    merged = with_published(own, HUB)
-    assert merged["columns"] == {"text": "problem", "answer": "final", "id": None}
-    assert (merged["split"], merged["keep"], merged["path"], merged["revision"]) == ("train", None, "lab/data", "abc")
-    assert own["columns"] == {"answer": "final", "id": None} and PUBLISHED["columns"]["id"] == "key"
-
-
-def test_local_files_leave_out_what_is_said_of_the_place(lab):
-    merged = with_published({"published": "lab", "path": "parquet", "data_files": "my.parquet"}, HUB)
-    assert {k: merged.get(k) for k in ("path", "data_files", "name", "split", "revision")} == {
-        "path": "parquet", "data_files": "my.parquet", "name": None, "split": None, "revision": None,
-    }  # fmt: skip
-    mirror = with_published({"published": "lab", "path": "mirror/data"}, HUB)
-    assert (mirror["path"], mirror["name"], mirror["split"], mirror.get("revision")) == (
-        "mirror/data", "main", "validation", None,
-    )  # fmt: skip
-    same = with_published({"published": "lab", "path": "lab/data", "split": "test"}, HUB)
-    assert (same["revision"], same["split"]) == ("abc", "test")
-    some = with_published({"published": "lab", "path": "lab/data", "data_files": "part.parquet"}, HUB)
-    assert (some["revision"], some.get("name"), some.get("split")) == ("abc", None, None)
-    local = with_published({"published": "lab", "path": "my.jsonl"}, HUB - {"data_files", "name", "split", "revision"})
-    assert set(local) == {"published", "path", "task", "licence", "keep", "columns"} and local["path"] == "my.jsonl"
-
-
-@pytest.mark.parametrize("name", [n for n in published_names() if read_published(n).options["path"] == "json"])
-def test_files_that_are_on_no_hub_need_only_be_named(name):
-    spec = Source(name="s", loader="huggingface", options={"published": name, "data_files": "x.json"})
-    options = check_source(spec, "r.yaml", 0)
-    assert (options.path, options.data_files) == ("json", "x.json")
-
-
-@pytest.mark.parametrize(
-    "name", ["revisual_r1", "deepeyesv2_rl_search", "deepeyesv2_rl_reason", "deepeyesv2_rl_perception", "fvqa"]
-)
-def test_rows_without_images_are_taken(name):
-    value = compiled(MappingOptions(published=name).columns.images).value
-    assert value({"images": None}) == value({"images": []}) == [] and value({"images": [PNG]}) == [PNG]
-
-
-def test_a_wrong_mapping_names_its_file(lab):
-    with pytest.raises(RecipeError, match=r"wrong.yaml: use: this key is needed"):
-        read_published("wrong")
-    with pytest.raises(RecipeError, match=r"no published mapping 'none'; known: lab, wrong"):
-        with_published({"published": "none"}, HUB)
-
-
-@pytest.mark.parametrize("name", published_names())
-def test_every_shipped_mapping_is_sound(name):
-    mapping = read_published(name)
-    assert mapping.about.strip() and mapping.columns_known_from
-    for loader, own in (("huggingface", {}), ("files", {"path": "x.jsonl"})):
-        options = check_source(Source(name="s", loader=loader, options={"published": name, **own}), "r.yaml", 0)
-        assert options.task == mapping.options["task"] and options.columns.text == mapping.options["columns"]["text"]
-    assert options.path == "x.jsonl"
-    revision = mapping.options.get("revision")
-    assert revision is None or re.fullmatch("[0-9a-f]{40}", revision)

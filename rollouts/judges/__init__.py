@@ -1,0 +1,68 @@
+"""How it is decided whether an answer is right. A new verifier, such as one that asks a model, is one module of this
+folder that offers
+
+- `Options`: the section (`records.recipe.section.Section`) of its settings,
+- `build(options, context) -> Verifier`.
+
+A verifier that asks a model makes its calls through `context.calls` with a kind of its own, such as `judge`; then a
+killed run does not pay for them twice.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from records.question import Question
+from records.recipe.section import RecipeError, check_settings
+from rollouts.models.contract import Completer
+from rollouts.tool_calls import Calls
+from verdicts.rules import Verdict
+
+
+class Verifier(Protocol):
+    """Whoever says whether answers are right."""
+
+    def fingerprint(self, question: Question) -> str:
+        """Identity of all that a verdict depends on beyond the answer and the question's own identity.
+
+        It reads `answer_type` and `aliases` of the question and nothing else. A stored verdict with another fingerprint
+        is reached again.
+        """
+        ...
+
+    async def verify(self, answer: str | None, question: Question) -> Verdict:
+        """Whether `answer` answers `question` right.
+
+        Raises:
+            ModelUnavailable: a model that had to be asked could not be reached (ModelOutage when no call gets through).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class JudgeContext:
+    """What a verifier may be built from."""
+
+    completer: Callable[[str], Completer]
+    """The model of a role of the recipe."""
+    calls: Calls
+    """Where finished calls are stored."""
+
+
+def verifier_names() -> list[str]:
+    """The names of all verifiers, sorted."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def build_verifier(name: str, options: Mapping[str, Any], context: JudgeContext) -> Verifier:
+    """The verifier of the module `name`, with these settings.
+
+    Raises:
+        RecipeError: there is no such module, or its settings are wrong.
+    """
+    if name not in verifier_names():
+        raise RecipeError(f"verifier: there is no verifier {name!r}; known: {', '.join(verifier_names())}")
+    module = importlib.import_module(f"rollouts.judges.{name}")
+    return module.build(check_settings(module.Options, dict(options), "recipe", f"verifier.{name}"), context)
