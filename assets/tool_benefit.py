@@ -74,8 +74,8 @@ def tool_benefit(
     attempts = finished.select("question_id", "arm", "sample_index", "correct", tool=FIRST_TOOL)
     starts = {arm.name: arm.first_sample for arm in compared_arms(workspace.recipe)}
     table = measure.per_question(measure.counts(attempts, settings.looks, starts), difficulty, settings, seed)
-    by_task, by_tool = (totals(table, settings.confidence, seed, by) for by in ("task", "tool"))
-    found = benefit_metadata(table, by_task, by_tool, difficulty, finished, workspace.images, settings)
+    totals_by = {by: totals(table, settings.confidence, seed, by) for by in ("task", "tool")}
+    found = benefit_metadata(table, totals_by, difficulty, finished, workspace.images, settings)
     return dg.Output(table, metadata=shown(found))
 
 

@@ -14,13 +14,21 @@ from records.images.store import ImageStore
 from reports.markdown import markdown_table, plain
 from reports.samples import Thumbnails
 
-TEXT, CELL, ANSWER, CALLS = 400, 180, 60, 3
-"""Characters of a question, of what was written or came back, of an answer; calls that are shown."""
-LINES, COLUMNS = 14, 110
-"""Lines of code and their length."""
+TEXT = 400
+"""The most characters of a question."""
+CELL = 180
+"""The most characters of a text, a call or a result."""
+ANSWER = 60
+"""The most characters of an answer."""
+CALLS = 3
+"""The most calls of an attempt that are shown."""
+LINES = 14
+"""The most lines of code."""
+COLUMNS = 110
+"""The most characters of a line of code."""
 
 
-class Kind(NamedTuple):
+class ExampleKind(NamedTuple):
     """What questions are an example of."""
 
     heading: str
@@ -37,7 +45,7 @@ class Kind(NamedTuple):
 
 _SEEMS, _CONTENT, _HABIT = (pl.col(columns.probability(name)) >= CLEAR for name in ("gain", "content", "habit"))
 KINDS = (
-    Kind(
+    ExampleKind(
         "Gained by the content of the results",
         (pl.col("decision") == "gain") & (pl.col("attribution") == "content"),
         _SEEMS & _CONTENT & ~_HABIT,
@@ -45,7 +53,7 @@ KINDS = (
         {"direct": False, "tools": True, "call_only": False},
         2,
     ),
-    Kind(
+    ExampleKind(
         "Gained by the habit of calling",
         (pl.col("decision") == "gain") & (pl.col("attribution") == "habit"),
         _SEEMS & _HABIT & ~_CONTENT,
@@ -53,7 +61,7 @@ KINDS = (
         {"direct": False, "tools": True, "call_only": True},
         2,
     ),
-    Kind(
+    ExampleKind(
         "Gained, and what explains it is both or not known",
         (pl.col("decision") == "gain") & ~pl.col("attribution").fill_null("").is_in(["content", "habit"]),
         None,
@@ -61,7 +69,7 @@ KINDS = (
         {"direct": False, "tools": True, "call_only": None},
         2,
     ),
-    Kind(
+    ExampleKind(
         "Harmed",
         pl.col("decision") == "harm",
         pl.col("harm_probability") >= CLEAR,
@@ -69,7 +77,7 @@ KINDS = (
         {"direct": True, "tools": False, "call_only": None},
         2,
     ),
-    Kind(
+    ExampleKind(
         "Called a tool, and it made no difference",
         (pl.col("decision") == "none") & (pl.col("tool") != NO_TOOL),
         None,
@@ -87,7 +95,7 @@ def examples(table: pl.DataFrame, questions: pl.DataFrame, rollouts: pl.LazyFram
     """Markdown: of each kind its examples, or that there are none.
 
     Args:
-        table: one row a question, of filters.benefit.per_question.per_question.
+        table: one row per question, of filters.benefit.per_question.per_question.
         questions: columns question_id, text, answer, images.
         rollouts: whole rollouts (records.trajectory.Rollout); read are those of the chosen questions alone.
     """
@@ -116,7 +124,7 @@ def examples(table: pl.DataFrame, questions: pl.DataFrame, rollouts: pl.LazyFram
     return "\n\n".join(parts)
 
 
-def _choose(table: pl.DataFrame, kind: Kind) -> tuple[bool, pl.DataFrame]:
+def _choose(table: pl.DataFrame, kind: ExampleKind) -> tuple[bool, pl.DataFrame]:
     """Whether they are decided, and the rows of a kind's examples: the most certain ones of their tasks, of different
     tasks first, one with a picture before the others."""
     certain = table.select(
@@ -136,7 +144,9 @@ def _choose(table: pl.DataFrame, kind: Kind) -> tuple[bool, pl.DataFrame]:
     return decided, table[best["row"].to_list()]
 
 
-def _attempts(rollouts: pl.LazyFrame, chosen: Sequence[tuple[Kind, bool, pl.DataFrame]]) -> dict[tuple[str, str], dict]:
+def _attempts(
+    rollouts: pl.LazyFrame, chosen: Sequence[tuple[ExampleKind, bool, pl.DataFrame]]
+) -> dict[tuple[str, str], dict]:
     """The attempt to show of each chosen question in each arm: one that ended as wanted, with a call if the arm has
     them, with the fewest words."""
     wanted = [
@@ -171,7 +181,7 @@ def _example(row: dict, question: dict, attempts: dict[str, dict | None], thumbn
     facts = f"Right answer: **{plain(question.get('answer'), ANSWER)}** · {plain(row['task'])} · right in {rates}"
     made = {arm: attempt for arm, attempt in attempts.items() if attempt}
     cells = {arm: _column(attempt, thumbnails) for arm, attempt in made.items()}
-    rows = ["wrote", "called", "came back", "answered", "which is"]
+    rows = ["text", "calls", "results", "answer", "verdict"]
     side_by_side = markdown_table(pl.DataFrame({"": rows, **cells}), markdown=list(cells))
     code = _code(made["tools"]) if "tools" in made else ""
     return "\n\n".join(part for part in (f"{heading}\n\n{facts}", side_by_side, code) if part)

@@ -1,6 +1,6 @@
 """What the asset `tool_benefit` shows: in short, pictures with the numbers behind them, and examples to read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -12,24 +12,32 @@ from reports import benefit_charts as charts
 from reports.attempts import examples
 from reports.markdown import Markdown, markdown_table, plain
 
-ROWS, TOOLS, FINEST = 40, 10, 16
-"""Questions of the picture question by question, tools that have a bar of their own, steps of the plane's axes."""
+ROWS = 40
+"""The most questions in the picture question by question."""
+TOOLS = 10
+"""The most tools that have a bar each."""
+FINEST = 16
+"""The most steps of the plane's axes."""
 TELLING = 0.01
-"""Share of attempts without a verdict from which it is said."""
-FEW_QUESTIONS, FEW_ATTEMPTS = 100, 8
-"""Below these numbers it is said that intervals are wide."""
+"""The share of attempts without a verdict from which on the page says it."""
+FEW_QUESTIONS = 100
+"""The number of questions below which the page says that intervals are wide."""
+FEW_ATTEMPTS = 8
+"""The number of attempts per arm below which the page says that intervals are wide."""
 ALL = "all"
+"""The name of the row of totals over all questions."""
 DONE = ("questions", "direct", "tools", "oracle", "churn", "benefit", "corrected_benefit", "gain", "harm")
+"""The totals that say what tools do."""
 SAID = (
     "call_only_questions", "result_only_questions", "call_only", "result_only", "habit", "content", "results_alone",
     "habit_share", "results_share",
 )  # fmt: skip
+"""The totals that say what the control arms explain."""
 
 
 def metadata(
     table: pl.DataFrame,
-    by_task: pl.DataFrame,
-    by_tool: pl.DataFrame,
+    by: Mapping[str, pl.DataFrame],
     questions: pl.DataFrame,
     rollouts: pl.LazyFrame,
     images: ImageStore,
@@ -38,12 +46,13 @@ def metadata(
     """Everything that the asset shows, at most about 200 kB for a table of any length.
 
     Args:
-        table: one row a question, of filters.benefit.per_question.per_question.
-        by_task: totals of filters.benefit.totals.totals by task, the row `all` last.
-        by_tool: the same by the tool called first.
+        table: one row per question, of filters.benefit.per_question.per_question.
+        by: `task` and `tool` (the tool called first) -> totals of filters.benefit.totals.totals by it, the row `all`
+            last.
         questions: columns question_id, text, answer, images.
         rollouts: whole rollouts; only those of a few questions are read.
     """
+    by_task, by_tool = by["task"], by["tool"]
     if by_task.is_empty():
         return {"in_short": "No question has a first attempt with a verdict in both arms: there is nothing to compare."}
     return {
@@ -63,7 +72,7 @@ def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) 
     attempts = table[columns.first_attempts("direct")].max() or 0
     wide = table.height < FEW_QUESTIONS or attempts < FEW_ATTEMPTS
     made = dict(table["decision"].value_counts().iter_rows())
-    measured = f"{_number(table.height, 'question')}, {_number(attempts, 'attempt')} an arm"
+    measured = f"{_number(table.height, 'question')}, {_number(attempts, 'attempt')} per arm"
     sums = {arm: table.select(columns.attempts(arm), columns.samples(arm)).sum().row(0) for arm in COMPARED}
     lost = {arm: 1 - judged / max(samples, 1) for arm, (judged, samples) in sums.items()}
     silent = ""
@@ -113,7 +122,7 @@ def direct_against_tools(table: pl.DataFrame, questions: pl.DataFrame, settings:
     parts = [charts.question_rates(chosen, counts, settings.confidence)]
     if table.height > chosen.height:
         steps = min(settings.samples, FINEST)
-        first = f"All questions, by their first {_number(settings.samples, 'attempt')} an arm; below, some of them."
+        first = f"All questions, by their first {_number(settings.samples, 'attempt')} per arm; below, some of them."
         parts = [charts.rate_plane(_plane(table, steps), steps), first, *parts]
     behind = chosen.select(
         "number",
@@ -126,8 +135,8 @@ def direct_against_tools(table: pl.DataFrame, questions: pl.DataFrame, settings:
         high="benefit_high",
     )
     parts.append(
-        "The benefit is the estimate of the difference, corrected for chance: it lies nearer to that of the other "
-        "questions than the plain difference of the two rates does, the more so the fewer attempts there are."
+        "The benefit is the estimate of the difference, corrected for chance. The estimate is pulled towards the other "
+        "questions, more strongly when there are few attempts."
     )
     return "\n\n".join([*parts, markdown_table(behind)])
 
@@ -175,8 +184,8 @@ def gain_and_harm(by_task: pl.DataFrame, by_tool: pl.DataFrame, confidence: floa
     picture = charts.gain_and_harm([(heading, part) for heading, part in parts if part.height], confidence)
     return (
         f"{picture}\n\nGain: an attempt without tools is wrong and one with them right; harm: the reverse. "
-        "Gain - harm = benefit (net). Attempts at one question differ by luck too: the stroke (churn) is the gain, and "
-        "the harm, that two attempts *without* tools show against each other. Up to it neither need be the tools'."
+        "Gain - harm = benefit (net). The upright mark is churn: how much two attempts *without* tools differ. Gain or "
+        "harm below it may be chance."
     )
 
 
@@ -206,7 +215,7 @@ def decisions(table: pl.DataFrame, settings: ToolBenefit) -> str:
     if counted.height > 1:
         counted = pl.concat([counted, counted.select(pl.lit(ALL).alias("task"), pl.exclude("task").sum())])
     looks = settings.looks
-    at = f"{looks[0]} attempts an arm" if len(looks) == 1 else f"{', '.join(map(str, looks))} attempts an arm"
+    at = f"{looks[0]} attempts per arm" if len(looks) == 1 else f"{', '.join(map(str, looks))} attempts per arm"
     return (
         f"{markdown_table(counted)}\n\n`gain`, `harm`: exact tests at {at}; over all such tables at most "
         f"{settings.false_discovery_rate:.0%} of the questions called `gain` have none, on average, and likewise for "

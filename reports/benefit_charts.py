@@ -157,7 +157,7 @@ def gain_and_harm(parts: Sequence[tuple[str, pl.DataFrame]], confidence: float) 
     scale(both, -most, most, ticks)
     say(both, -0.05 * most, -4.4, "harm: right without tools, wrong with", HARM, ha="right", fontsize=10)
     say(both, 0.05 * most, -4.4, "gain: wrong without tools, right with", GAIN, fontsize=10)
-    legend = f"percent, {confidence:.0%} intervals; stroke: what two attempts without tools differ by (churn)"
+    legend = f"percent, {confidence:.0%} intervals; mark: what two attempts without tools differ by (churn)"
     say(both, 0, -3.2, legend, ha="center")
     y = 0.3
     for heading, part in parts:

@@ -19,7 +19,9 @@ PANELS = 5
 ALL = "all sources"
 
 
-class Step(NamedTuple):
+class FunnelStep(NamedTuple):
+    """A step and what it rejected."""
+
     name: str
     rejected: list[tuple[str, int]]
     """Reason code and rows, most rows first."""
@@ -34,7 +36,7 @@ class Flow(NamedTuple):
 
     source: str
     came_in: int
-    steps: list[Step]
+    steps: list[FunnelStep]
 
     @property
     def came_out(self) -> int:
@@ -87,7 +89,7 @@ def _flow(source: str, steps: pl.DataFrame) -> Flow:
     )
     came_in = totals.filter(pl.col("reason") == "")["rows"].sum()
     taken = [
-        Step(part["step"][0], _summed(part.filter(pl.col("reason") != "").select("reason", "rows").iter_rows()))
+        FunnelStep(part["step"][0], _summed(part.filter(pl.col("reason") != "").select("reason", "rows").iter_rows()))
         for part in totals.partition_by("step", maintain_order=True)
     ]
     first = totals.filter((pl.col("reason") == "") & (pl.col("rows") > 0))["step"].head(1).to_list()

@@ -84,8 +84,8 @@ def measured(rollouts, looks=SETTINGS.looks):
 
 def shown(rollouts, images):
     table = measured(rollouts)
-    by_task, by_tool = (totals(table, SETTINGS.confidence, by=by) for by in ("task", "tool"))
-    found = benefit_show.metadata(table, by_task, by_tool, asked(rollouts), rollouts.lazy(), images, SETTINGS)
+    by = {name: totals(table, SETTINGS.confidence, by=name) for name in ("task", "tool")}
+    found = benefit_show.metadata(table, by, asked(rollouts), rollouts.lazy(), images, SETTINGS)
     return {name: getattr(value, "value", value) for name, value in found.items()}
 
 
@@ -112,7 +112,7 @@ class TestMetadata:
             "totals",
         ]  # fmt: skip
         assert sum(map(len, found.values())) < ROOM
-        assert found["in_short"].startswith("60 questions, 8 attempts an arm: intervals are wide. Right without tools")
+        assert found["in_short"].startswith("60 questions, 8 attempts per arm: intervals are wide. Right without tools")
         assert "tools help: 24, harm: 12, make no difference to:" in found["in_short"]
         assert "| all | 60 | 24 | 12 |" in found["decisions"] and "at most 10% of the questions" in found["decisions"]
         assert "of each decision" not in found["gain_and_harm"] and "first 8 attempts" in found["direct_against_tools"]
@@ -120,7 +120,7 @@ class TestMetadata:
     @pytest.mark.parametrize("arms_made", [ARMS, ("direct", "tools")])
     def test_one_question_is_no_crash(self, images, arms_made):
         found = shown(rollouts_of({"content": (0, 8, 0, 8)}, arms_made), images)
-        assert found["in_short"].startswith("1 question, 8 attempts an arm: intervals are wide.")
+        assert found["in_short"].startswith("1 question, 8 attempts per arm: intervals are wide.")
         assert ("No control arm" in found["in_short"]) == (len(arms_made) == 2)
         assert "all" not in found["what_explains_the_gain"].partition("\n\n")[2]
 
@@ -129,13 +129,13 @@ class TestMetadata:
 
     def test_ten_thousand_questions_are_as_small_as_sixty(self, table, images):
         big = pl.concat([table] * 200).with_columns(question_id=pl.int_range(pl.len()).cast(pl.String))
-        by_task, by_tool = (totals(big, 0.95, by=by) for by in ("task", "tool"))
+        by = {name: totals(big, 0.95, by=name) for name in ("task", "tool")}
         questions = big.select(
             "question_id", text=pl.lit("long " * 99), answer=pl.lit("1"), images=pl.lit(None, pl.List(pl.String))
         )
-        found = benefit_show.metadata(big, by_task, by_tool, questions, rollouts_of({}).lazy(), images, SETTINGS)
+        found = benefit_show.metadata(big, by, questions, rollouts_of({}).lazy(), images, SETTINGS)
         assert sum(len(getattr(value, "value", value)) for value in found.values()) < ROOM
-        assert found["in_short"].startswith("12,000 questions, 8 attempts an arm. ")
+        assert found["in_short"].startswith("12,000 questions, 8 attempts per arm. ")
 
 
 class TestRepresentative:
@@ -237,10 +237,10 @@ class TestExamples:
         text = examples(table, asked(many), many.lazy(), images)
         parts = {part.partition("\n")[0].removeprefix("### "): part for part in text.split("\n\n### ")}
         content = parts["Gained by the content of the results"]
-        assert content.count("| answered | **direct-wrong** | **tools-right** | **call_only-wrong** |") == 2
+        assert content.count("| answer | **direct-wrong** | **tools-right** | **call_only-wrong** |") == 2
         habit = parts["Gained by the habit of calling"]
-        assert habit.count("| which is | ✗ wrong | ✓ right | ✓ right |") == 2
-        assert parts["Harmed"].count("| which is | ✓ right | ✗ wrong |") == 2
+        assert habit.count("| verdict | ✗ wrong | ✓ right | ✓ right |") == 2
+        assert parts["Harmed"].count("| verdict | ✓ right | ✗ wrong |") == 2
         assert "right in direct 0 of 8, tools 8 of 8, call_only 0 of 8, result_only 7 of 8" in content
         assert "```python\na = 1\nprint(a)\n```" in content and "…" not in content
         assert {line for line in content.splitlines() if " · search · " in line}, "of different tasks"
@@ -285,7 +285,7 @@ class TestExamples:
     def test_attempts_that_cannot_be_read_leave_cells_empty(self, many, table, images):
         broken = many.with_columns(messages=pl.lit("[{"), tool_calls=pl.lit('[1, {"call": {"arguments": "[]"}}]'))
         text = examples(table, asked(many), broken.lazy(), images)
-        assert "| wrote |  |  |" in text and "✓ right" in text
+        assert "| text |  |  |" in text and "✓ right" in text
         assert (
             "(no question)"
             not in examples(table, asked(many).clear(), many.lazy().limit(0), images)
@@ -329,7 +329,7 @@ class TestChecks:
         assert found["direct_first_right"].to_list() == [right[0] for right in KINDS.values()]
         assert found["direct_samples"].to_list() == [8] * 5 and set(found["tool"]) == {"python"}
         (event,) = result.asset_materializations_for_node("tool_benefit")
-        assert event.metadata["in_short"].value.startswith("5 questions, 8 attempts an arm")
+        assert event.metadata["in_short"].value.startswith("5 questions, 8 attempts per arm")
         assert [check.passed for check in result.get_asset_check_evaluations()] == [True, True]
 
     def test_questions_without_a_verdict_in_an_arm_are_counted(self, workspace):
