@@ -31,7 +31,14 @@ SUB_ROOMS = {
     "rollouts/dialects": {"records", "rollouts.dialects", "rollouts.models.contract"},
     "rollouts/tools": {"records", "sandbox", "rollouts.tools"},
     "rollouts/prompts": {"records", "rollouts.prompts", "rollouts.dialects", "rollouts.tools", "rollouts.withheld"},
-    "rollouts/judges": {"records", "verdicts", "rollouts.judges", "rollouts.models", "rollouts.ledger"},
+    "rollouts/judges": {
+        "records",
+        "verdicts",
+        "rollouts.judges",
+        "rollouts.models",
+        "rollouts.ledger",
+        "rollouts.tool_calls",
+    },
 }
 """Everything of ours that the files of a sub-room may import."""
 DAGSTER = ("assets", "pipelines")
@@ -42,9 +49,16 @@ PLUGINS = (
 """Folders that hold one module per thing; what is private to one of them begins with an underscore."""
 MAX_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 60, 6
 
-LONG_FILES: set[str] = set()
-LONG_FUNCTIONS: set[str] = set()
-MANY_PARAMETERS: set[str] = set()
+LONG_FILES = {"benchmarks/questions/images.py", "filters/duplicates/kernels/question_words.py"}
+LONG_FUNCTIONS = {"filters/duplicates/kernels/question_words.py:write_words"}
+MANY_PARAMETERS = {
+    "assets/evaluation.py:evaluation",  # the asset's inputs are its parameters
+    "benchmarks/rollout_throughput.py:compare",
+    "filters/duplicates/kernels/hamming.py:earliest_alike",
+    "filters/duplicates/kernels/minhash.py:candidates",
+    "filters/duplicates/kernels/minhash.py:gap_keys",
+    "filters/duplicates/kernels/same_words.py:verify",
+}
 
 
 @functools.cache
@@ -173,4 +187,4 @@ def test_functions_take_few_arguments():
 def test_plugin_folders_are_there():
     for place in PLUGINS:
         public = [path for path in (ROOT / place).glob("*.py") if not path.name.startswith("_")]
-        assert public or place == "rollouts/judges", f"{place} holds no plug-in"
+        assert public, f"{place} holds no plug-in"
