@@ -1,4 +1,4 @@
-"""From all sources to one table of questions that are worth asking, each once, and split for good."""
+"""The table of all questions that are worth asking: each once, from all sources, and split for good."""
 
 import dagster as dg
 import polars as pl

@@ -41,12 +41,12 @@ TOTALS = {30: 250, 100: 250, 1_000: 250}
 CURVES = {"ties": "Half unchanged, half gain", "harm": "Gains and harms", "hard": "Hard without tools"}
 """Populations that the planner is tried on, and the titles of their panels."""
 RUNS, REPLAYS = 16, 24
-"""Of the planner: on each population, and on the recorded attempts."""
+"""The planner's targets: on each population, and on the recorded attempts."""
 QUESTIONS = 1_000_000
 LEVEL = 0.1
-"""Of false discoveries, as in the recipe."""
+"""The rate of false discoveries that is allowed, as in the recipe."""
 POINTS = 2
-"""By which coverage and stated probabilities may be off, in percent."""
+"""How far coverage and stated probabilities may be off, in percent."""
 _ONE_THREAD = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

@@ -2,17 +2,11 @@
 
 import argparse
 import os
-import platform
 import sys
-import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from records.recipe.section import RecipeError
-
-if TYPE_CHECKING:
-    import dagster as dg
 
 
 def _model() -> int:
@@ -36,9 +30,10 @@ def _model() -> int:
 def _report() -> int:
     from pipelines.definitions import workspace
     from reports.terminal import report
+    from training.products import get_product, product_names
 
     try:
-        for text in report(workspace):
+        for text in report(workspace, [get_product(name).asset for name in product_names()]):
             print(f"\n{text}")
     except FileNotFoundError as error:
         print(f"nothing to report yet: {error}", file=sys.stderr)
@@ -104,48 +99,18 @@ def _serve_sandbox(options: argparse.Namespace) -> int:
     return 0
 
 
-_PROCESS = "touchstone/process"
-"""Tag of a run: the machine and process that execute it."""
-
-
-def _bury_the_dead(instance: "dg.DagsterInstance") -> None:
-    """End the runs whose process was killed: Dagster would show them as running for ever, and queue others behind."""
-    import dagster as dg
-
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        host, _, process = run.tags.get(_PROCESS, "").partition(":")
-        if host == platform.node() and process.isdigit() and not Path(f"/proc/{process}").exists():
-            instance.report_run_failed(run, "its process was killed; what it finished is in the ledger")
-
-
 def _run() -> int:
     """The whole graph, as a Dagster run of the job `curation`, and what came out."""
-    import dagster as dg
+    from pipelines.definitions import workspace
+    from pipelines.run import run_everything
 
-    from measurement.summary import StageSummary
-    from pipelines.definitions import defs, workspace
-
-    start = time.monotonic()
-    with dg.DagsterInstance.get() as instance:
-        _bury_the_dead(instance)
-        job, process = defs.resolve_job_def("curation"), f"{platform.node()}:{os.getpid()}"
-        result = job.execute_in_process(instance=instance, raise_on_error=False, tags={_PROCESS: process})
-        if not result.success:
-            print("\nThe run failed. Everything that finished is saved; run the same command to resume.")
-            print(f"Logs: {workspace.data}/logs")
-            return 1
-        summaries = {
-            event.asset_key.path[-1]: summary
-            for event in result.get_asset_materialization_events()
-            if (summary := StageSummary.in_metadata(event.materialization.metadata)) is not None
-        }
+    lines = run_everything()
+    if lines is None:
+        print("\nThe run failed. Everything that finished is saved; run the same command to resume.")
+        print(f"Logs: {workspace.data}/logs")
+        return 1
     _report()
-    calls = ", ".join(f"{name} {summary.calls_made.get('model', 0)}" for name, summary in summaries.items())
-    saved = [f"{count} {why}" for summary in summaries.values() for why, count in summary.not_needed.items()]
-    print(f"\nDone in {time.monotonic() - start:.0f} s. Model calls made: {calls}.")
-    print(f"Rollouts not needed: {', '.join(saved)}.")
-    print(f"Tables, training sets, checkpoints, logs: {workspace.data}")
-    print("The run with all its metadata: make ui, then http://127.0.0.1:3000")
+    print("\n" + "\n".join(lines))
     return 0
 
 

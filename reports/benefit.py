@@ -142,7 +142,7 @@ def direct_against_tools(table: pl.DataFrame, questions: pl.DataFrame, settings:
 
 
 def representative(table: pl.DataFrame, rows: int = ROWS) -> pl.DataFrame:
-    """At most `rows` questions in which every decision is seen, by decision and from most benefit to least.
+    """The most telling questions, at most `rows`: every decision is seen, and within it from most benefit to least.
 
     Room that a decision does not need goes to the others. Of gains and harms the most certain are taken, of `none`
     those with the narrowest interval, and open ones spread evenly from most benefit to least.

@@ -192,7 +192,7 @@ def _estimate(axes: "Axes", line: float, colour: str, estimate: Sequence[float |
 
 
 def what_explains(by_task: pl.DataFrame, words: Sequence[str], confidence: float) -> str:
-    """Of each task the benefit, its two parts, and what results alone give, as bars from 0 with intervals.
+    """A chart of each task's benefit, its two parts, and what results alone give: bars from 0 with intervals.
 
     Args:
         by_task: columns name, questions, and each of PARTS with _low and _high.

@@ -9,7 +9,7 @@ from reports.drawing import FAINT, INK, KEPT, LOST, columns, markdown_image, one
 from reports.markdown import Markdown, markdown_table
 
 WIDTHS = (18, 28, 15, 39)
-"""Of the columns: names, bars, what is left or taken, and reasons."""
+"""The relative widths of the columns: names, bars, what is left or taken, and reasons."""
 LABEL, LETTERS, MOST_LINES = 21, 52, 12
 """Letters of a name and of a line of reasons, and lines of the reasons of a step."""
 SEEN = 0.004

@@ -1,6 +1,6 @@
 """What came out, as short tables for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -93,8 +93,12 @@ def _evaluation(table: pl.DataFrame) -> pl.DataFrame:
     return wide.join(overall, on=["checkpoint", "arm"]).select(pl.exclude("all"), "all").sort("arm", "checkpoint")
 
 
-def report(workspace: Workspace) -> Iterator[str]:
-    """The tables of a finished run, one text at a time."""
+def report(workspace: Workspace, training_sets: Sequence[str]) -> Iterator[str]:
+    """The tables of a finished run, one text at a time.
+
+    Args:
+        training_sets: the names of the tables of all training sets.
+    """
     tables = workspace.tables
     yield "Questions per source and stage"
     yield text(_funnel(tables, [source.name for source in workspace.recipe.sources]))
@@ -115,7 +119,7 @@ def report(workspace: Workspace) -> Iterator[str]:
     yield "Rejects by stage and reason"
     yield text(tables.read("rejects").group_by("stage", "reason", "task").len("rows").sort("stage", "reason", "task"))
     sizes = [("trajectories", tables.read("trajectories").height)]
-    for name in ("sft_training_set", "rl_training_set"):
+    for name in training_sets:
         by_split = dict(tables.read(name).group_by("split").len().rows())
         sizes += [(f"{name}, {split}", by_split.get(split, 0)) for split in ("train", "validation")]
     yield "Sizes"

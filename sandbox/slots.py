@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Startable)
 
 
 class SessionSlots(Generic[S]):
-    """At most `count` sessions are open at once in each event loop; further ones wait in order.
+    """Places for at most `count` open sessions per event loop; further ones wait in order.
 
     A sandbox outlives the event loops in which it is used.
     """

@@ -33,7 +33,7 @@ class Job(BaseModel):
     """Folder that gets adapter/ (or model/, when all weights are trained), model/ with `merge`, and result.json."""
     seed: int = 0
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of the frozen weights; the adapter is always float32."""
+    """The number format of the frozen weights; the adapter is always float32."""
     lora_alpha: int | None = None
     """Twice the rank when not given."""
     gradient_checkpointing: bool = False

@@ -29,7 +29,7 @@ BASE = 4
 BUDGETS = (2, 4, 8, 16, 24)
 """Further rollouts a question."""
 QUESTIONS = 300
-"""Of a simulated table."""
+"""Questions of a simulated table."""
 BEFORE = (0, 8)
 """Rollouts a question that were allocated before the forecast is made."""
 AHEAD = 1_000

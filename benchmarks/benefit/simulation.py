@@ -194,9 +194,9 @@ def judge_decisions(table: pl.DataFrame, margin: float) -> pl.DataFrame:
 
 
 KINDS = ("gain", "harm", "none")
-"""Of decisions."""
+"""The kinds of decisions."""
 EDGES = np.linspace(0, 1, 11)
-"""Of the bins in which stated probabilities are compared with how often they come true."""
+"""The edges of the bins in which stated probabilities are compared with how often they come true."""
 
 
 def one_table(name: str, n: int, samples: int, further: float, seed: int) -> dict[str, object]:

@@ -156,7 +156,7 @@ def _apart(name: str, file: Path) -> dict[str, float]:
 
 
 def versions() -> dict[str, str]:
-    """Of all that is measured. Raises SystemExit with the command that installs what is missing."""
+    """The versions of all that is measured. Raises SystemExit with the command that installs what is missing."""
     try:
         return {
             package: metadata.version(package) for package in {system[1] for system in SYSTEMS.values()} | {"polars"}
