@@ -40,7 +40,7 @@ class Cost:
 
 
 def _still_to_make(arm: Arm, table: pl.DataFrame) -> pl.DataFrame:
-    """The table with columns expected and most: rollouts still to be made per question. Vectorised over distinct counts."""
+    """The table with columns expected and most: rollouts still to be made per question."""
     if arm.fixed:
         return table.with_columns(most="missing", expected=pl.col("missing").cast(pl.Float64))
     rule: Rule = arm.rule
