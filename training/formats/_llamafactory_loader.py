@@ -8,6 +8,14 @@ import sys
 import tempfile
 import types
 
+ENVIRONMENT = "llamafactory"
+"""The name of the environment: scripts/loaders makes .venv-llamafactory."""
+REQUIRES = (
+    "llamafactory==0.9.5", "transformers>=4.57.1,<=5.6.0", "datasets<=4.0.0", "peft>=0.18,<=0.18.1", "trl<=0.24",
+    "accelerate<=1.11", "omegaconf", "pandas", "pillow", "pyyaml", "scipy", "sentencepiece",
+)  # fmt: skip
+"""The packages of the environment; the first is installed without the requirements that it declares."""
+
 
 def stub_media_libraries() -> None:
     """Stand-ins for torchvision and torchaudio, when they are not installed.

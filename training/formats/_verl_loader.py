@@ -7,6 +7,15 @@ import sys
 import tempfile
 from types import SimpleNamespace
 
+ENVIRONMENT = "verl"
+"""The name of the environment: scripts/loaders makes .venv-verl."""
+REQUIRES = (
+    "verl==0.9.1", "transformers>=5.5.3,<5.11,!=5.6.0", "tensordict>=0.8,<=0.10,!=0.9.0", "ray>=2.41", "hydra-core",
+    "datasets", "pandas", "pillow", "codetiming", "cachetools", "fastapi", "uvicorn",
+)  # fmt: skip
+"""The packages of the environment; the first is installed without the requirements that it declares. The last four are
+what verl's agent loop imports (docs/rl-tools.md)."""
+
 
 def main() -> None:
     request = json.loads(sys.argv[1])
