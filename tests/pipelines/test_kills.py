@@ -66,7 +66,10 @@ class Story:
         at, processes = self.run.kill()
         self.counts["sandbox processes killed with it"] += len(processes)
         self.killed.add(self.run.pid)
-        assert {pid for pid, _ in still_there(processes)} <= set(left_sandboxes(self.killed))
+        deadline = time.monotonic() + 120
+        while not {pid for pid, _ in still_there(processes, 0)} <= set(left_sandboxes(self.killed)):
+            assert time.monotonic() < deadline, "a killed run leaves processes behind"
+            time.sleep(0.05)
         kept = self.ended()
         on_disk = set(self.place.on_disk()["key"])
         for notes in read_notes(self.place.folder / "notes"):

@@ -265,7 +265,7 @@ def _descendants(pid: int) -> set[tuple[int, str]]:
     return {(child, processes[child][1]) for child in found - {pid}}
 
 
-def still_there(processes: set[tuple[int, str]], seconds: float = 120) -> set[tuple[int, str]]:
+def still_there(processes: set[tuple[int, str]], seconds: float = 5) -> set[tuple[int, str]]:
     """Those of the processes that have not ended `seconds` from now; returns as soon as all have."""
     deadline = time.monotonic() + seconds
     while True:
