@@ -135,7 +135,7 @@ def _run() -> int:
             print(f"Logs: {workspace.data}/logs")
             return 1
         summaries = {
-            event.asset_key.path[-1]: summary
+            event.materialization.asset_key.path[-1]: summary
             for event in result.get_asset_materialization_events()
             if (summary := StageSummary.in_metadata(event.materialization.metadata)) is not None
         }
