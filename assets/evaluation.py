@@ -1,6 +1,6 @@
 """The policy and its checkpoints on the questions that curation never saw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def _judged(rollouts: dict[str, pl.DataFrame], questions: pl.DataFrame) -> pl.Da
     )
 
 
-def _sentences(lines: Sequence[str]) -> str:
+def _sentences(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel
@@ -12,12 +13,12 @@ from reports.markdown import Markdown
 from rollouts.models.roles import RoleError
 
 
-def shown(metadata: Mapping[str, object]) -> dict[str, object]:
+def shown(metadata: Mapping[str, object]) -> dict[str, Any]:
     """Metadata for Dagster: markdown is shown as markdown, a path as a path, a mapping, list or model as JSON."""
     return {name: _shown(value) for name, value in metadata.items()}
 
 
-def _shown(value: object) -> object:
+def _shown(value: object) -> Any:
     if isinstance(value, Markdown):
         return dg.MetadataValue.md(str(value))
     if isinstance(value, Path):

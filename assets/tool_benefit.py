@@ -135,8 +135,8 @@ def adds_up(table: pl.DataFrame, recipe: Recipe) -> dg.AssetCheckResult:
     total = totals(table, recipe.tool_benefit.confidence, recipe.seed)
     apart = (pl.col("gain") - pl.col("harm") - pl.col("benefit")).abs() > 1e-9
     wrong["gain_less_harm_is_not_benefit"] = total.filter(apart).height
-    counted = total.filter(pl.col("task") != "all")["questions"].sum()
-    whole = total.filter(pl.col("task") == "all")["questions"].sum()
+    counted = int(total.filter(pl.col("task") != "all")["questions"].sum())
+    whole = int(total.filter(pl.col("task") == "all")["questions"].sum())
     wrong["questions_lost_between_tasks"] = whole - counted
     return dg.AssetCheckResult(passed=not any(wrong.values()), metadata=wrong)
 

@@ -93,6 +93,7 @@ class Engine:
         self._answer()
 
     def _answer(self) -> dict[str, float]:
+        assert self._process.stdout is not None  # a pipe
         for line in self._process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
@@ -101,11 +102,13 @@ class Engine:
     def run(self, requests: list[dict[str, Any]], temperature: float, top_p: float) -> dict[str, float]:
         """tokens and seconds of these requests, all given at once."""
         order = {"requests": requests, "temperature": temperature, "top_p": top_p}
+        assert self._process.stdin is not None  # a pipe
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return self._answer()
 
     def close(self) -> None:
+        assert self._process.stdin is not None  # a pipe
         self._process.stdin.close()
         self._process.wait(60)
 
@@ -186,7 +189,9 @@ def _place(root: Path, concurrency: int, questions: int) -> Workspace:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rollout_throughput", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.rollout_throughput", description=str(__doc__).split("\n")[0]
+    )
     parser.add_argument("--questions", type=int, default=160, help="asked single-turn, in each round")
     parser.add_argument("--multi-turn-questions", type=int, default=480, help="many, so that the end counts for little")
     parser.add_argument("--concurrency", type=int, default=32)

@@ -8,6 +8,7 @@ those for recorded attempts are replays.
 import json
 from math import prod
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -62,7 +63,8 @@ def replayed(attempts: pl.DataFrame, rule: Rule) -> tuple[float, float]:
     table = progress(first, rule).join(full, on="question_id")
     totals = range(rule.samples + 1)
     fixed = table["total"].replace_strict(totals, [rule.fixed_decision(n) for n in totals], return_dtype=pl.String)
-    return 1 - table["used"].mean() / rule.samples, (table["decision"] != fixed).mean()
+    used, otherwise = cast(float, table["used"].mean()), cast(float, (table["decision"] != fixed).mean())
+    return 1 - used / rule.samples, otherwise
 
 
 def savings_table() -> pl.DataFrame:
@@ -128,7 +130,7 @@ def _figures(table: pl.DataFrame, different: pl.DataFrame) -> dict[str, object]:
     figures: dict[str, object] = {
         "compared_with_calculated": table["calculated"].count(),
         "different_from_calculated": different.height,
-        "largest_difference_points": round((table["saved"] - table["calculated"]).abs().max(), 2),
+        "largest_difference_points": round(cast(float, (table["saved"] - table["calculated"]).abs().max()), 2),
     }
     for (samples, keep, error), group in chosen.group_by("samples", "keep", "error", maintain_order=True):
         figures[f"k{samples} keep {keep} " + (f"bounded {error:g}" if error else "curtailed")] = {

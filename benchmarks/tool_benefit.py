@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -106,7 +107,7 @@ def calibrate(pool: Executor, part: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     for (name, n, _, further, _), row in zip(jobs, found, strict=True):
         if name != "null":
             key = ("planner" if further else "fixed", n)
-            bins[key] = bins.get(key, 0) + row["bins"]
+            bins[key] = bins.get(key, 0) + cast(np.ndarray, row["bins"])
     rows = [(*key, number, *each) for key, sums in bins.items() for number, each in enumerate(sums.tolist())]
     reliability = pl.DataFrame(rows, schema=["way", "questions", "bin", "count", "stated", "true"], orient="row")
     return cells.sort("further", "samples", "questions", maintain_order=True), reliability
@@ -273,7 +274,7 @@ def measure(part: int, figures: bool) -> dict:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tool_benefit", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tool_benefit", description=str(__doc__).splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer tables, a tenth of the size")
     parser.add_argument("--check", action="store_true", help="exit status 1 if a target is missed")
     parser.add_argument("--figures", action="store_true", help="draw the figures in docs/figures anew")

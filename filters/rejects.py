@@ -25,4 +25,4 @@ def reject_rows(
         task=text("task"),
         source=text("source"),
     )
-    return rows.cast(dict(schema(Reject)))
+    return rows.cast(schema(Reject))

@@ -7,6 +7,7 @@ run that was killed continues with the rest, and one with nothing new makes no c
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import polars as pl
 
@@ -111,7 +112,7 @@ def budget_cost(progresses: Sequence[ArmProgress], questions: pl.DataFrame) -> C
     settings, attempts = recipe.tool_benefit, attempts_of(progresses)
     spent = spent_on(attempts, settings)
     most, expected = (
-        max(0, round(settings.further * size) - spent) for size in (questions.height, questions["weight"].sum())
+        max(0, round(settings.further * size) - spent) for size in (questions.height, float(questions["weight"].sum()))
     )
     if most and not any(
         progress.open.height for progress in progresses
@@ -121,7 +122,7 @@ def budget_cost(progresses: Sequence[ArmProgress], questions: pl.DataFrame) -> C
     both = [
         tokens_per_rollout(progress, questions) for progress in progresses if progress.arm.name in ("tools", "direct")
     ]
-    tokens = pl.concat([table for table, _ in both])["tokens"].mean() or 0.0
+    tokens = cast("float | None", pl.concat([table for table, _ in both])["tokens"].mean()) or 0.0
     why = pl.DataFrame({"reason": [OPEN_REASON], "questions": [questions.height], "rollouts": [float(expected)]})
     return Cost(
         arm="further",

@@ -1,5 +1,6 @@
 """The tools of a workspace's recipe, each built once."""
 
+from records.question import Task
 from records.workspace import Workspace
 from rollouts.tools import Tool, ToolContext, build_tool
 
@@ -22,6 +23,6 @@ class Toolbox:
         """Use this tool under its name, in place of one that would be built."""
         self._tools[tool.name] = tool
 
-    def of_task(self, task: str) -> dict[str, Tool]:
+    def of_task(self, task: Task) -> dict[str, Tool]:
         """The tools that the recipe offers for a task, by name."""
         return {name: self.tool(name) for name in self.workspace.recipe.tools.get(task, ())}

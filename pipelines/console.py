@@ -34,7 +34,7 @@ class _Chosen(logging.Filter):
         return record.levelno >= logging.INFO
 
 
-@dg.logger(description="Short lines: steps, progress, warnings and errors.")
+@dg.logger(None, description="Short lines: steps, progress, warnings and errors.")
 def console(_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("touchstone", logging.DEBUG)
     handler = logging.StreamHandler(sys.stdout)

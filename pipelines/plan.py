@@ -38,6 +38,7 @@ def _as_read_now(recipe: Recipe, workspace: Workspace, scratch: str) -> Workspac
     if not result.success:
         failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
         cause = failures[0].error
+        assert cause is not None  # a step that fails says why
         raise PlanError(f"the questions could not be read: {(cause.cause or cause).message.strip()}")
     return fresh
 

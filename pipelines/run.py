@@ -32,7 +32,7 @@ def run_everything() -> list[str] | None:
         if not result.success:
             return None
         summaries = {
-            event.asset_key.path[-1]: summary
+            event.materialization.asset_key.path[-1]: summary
             for event in result.get_asset_materialization_events()
             if (summary := StageSummary.in_metadata(event.materialization.metadata)) is not None
         }

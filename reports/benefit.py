@@ -1,6 +1,7 @@
 """What the asset `tool_benefit` shows: in short, pictures with the numbers behind them, and examples to read."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import polars as pl
 
@@ -69,7 +70,7 @@ def metadata(
 def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) -> str:
     """How much was measured, the benefit over all, how many gain and are harmed, and what the controls explain."""
     total = by_task.row(by_task["task"].to_list().index(ALL), named=True)
-    attempts = table[columns.first_attempts("direct")].max() or 0
+    attempts = cast("int | None", table[columns.first_attempts("direct")].max()) or 0
     wide = table.height < FEW_QUESTIONS or attempts < FEW_ATTEMPTS
     made = dict(table["decision"].value_counts().iter_rows())
     measured = f"{_number(table.height, 'question')}, {_number(attempts, 'attempt')} per arm"

@@ -10,14 +10,15 @@ import functools
 import io
 import re
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 INK, KEPT, LOST = "#7a7a7a", "#b8860b", "#d9483b"
 GAIN, HARM, HABIT, CONTENT, RESULTS = "#1a80bb", "#d55e00", "#cc79a7", "#009e73", "#56b4e9"
@@ -27,7 +28,7 @@ FAINT = 0.35
 """Opacity of what lies behind something else."""
 WIDTH, LINE = 9.0, 0.19
 """Inches: of a picture, and of a line of text."""
-SETTINGS = {
+SETTINGS: "dict[RcKeyType, Any]" = {
     "axes.edgecolor": INK, "axes.labelcolor": INK, "font.sans-serif": ["DejaVu Sans"], "font.size": 9,
     "grid.alpha": FAINT, "grid.color": INK, "legend.frameon": False, "path.simplify": False, "svg.fonttype": "none",
     "svg.hashsalt": "touchstone", "text.color": INK, "text.parse_math": False, "xtick.color": INK, "ytick.color": INK,
@@ -85,7 +86,9 @@ def say(axes: "Axes", x: float, line: float, text: object, colour: str = INK, **
     axes.text(x, line, words, color=colour, **{"va": "center", "fontsize": 9, **how})
 
 
-def strokes(axes: "Axes", ends: Sequence[tuple[float, float, float]], colour: str, thick: float, **how: object) -> None:
+def strokes(
+    axes: "Axes", ends: Iterable[tuple[float | None, float | None, float]], colour: str, thick: float, **how: object
+) -> None:
     """Level lines, each from x to x on a line; one path for all of them, which is what keeps pictures small."""
     table = np.array([end for end in ends if None not in end], dtype=float).reshape(-1, 3)
     if len(table):

@@ -87,7 +87,7 @@ def _flow(source: str, steps: pl.DataFrame) -> Flow:
         .group_by("step", "reason", maintain_order=True)
         .agg(pl.col("rows").sum())
     )
-    came_in = totals.filter(pl.col("reason") == "")["rows"].sum()
+    came_in = int(totals.filter(pl.col("reason") == "")["rows"].sum())
     taken = [
         FunnelStep(part["step"][0], _summed(part.filter(pl.col("reason") != "").select("reason", "rows").iter_rows()))
         for part in totals.partition_by("step", maintain_order=True)

@@ -14,11 +14,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from records.question import Question
 from records.trajectory import Block, Message
-from rollouts.dialects import Dialect, get_dialect
+from rollouts.dialects import Dialect, ToolSpec, get_dialect
 from rollouts.models.contract import Completion
 from verdicts.rules import judge
 
@@ -59,7 +59,7 @@ def score(turns: Sequence[str], question: Question, dialect: Dialect, tools: Seq
         turns: the text of each assistant turn.
         tools: names of the tools that were offered.
     """
-    specs = [NamedTool(name) for name in tools]
+    specs = cast("list[ToolSpec]", [NamedTool(name) for name in tools])
     # "length": nothing here was cut by a stop string, so a tag left open is not an action.
     messages = [dialect.read(Completion(turn, "length", 0, 0, 0.0), specs) for turn in turns]
     answer = messages[-1].answer if messages else None
@@ -124,10 +124,10 @@ def trl_reward(
         spoken = get_dialect(dialect[position])
         offered = json.loads(tools[position])
         if turns is not None:
-            if turns[position] is None:
+            if (said := turns[position]) is None:
                 rewards.append(None)
                 continue
-            own = json.loads(turns[position])
+            own = json.loads(said)
         elif isinstance(completion, str):
             own = model_turns(completion, spoken, offered)
         else:

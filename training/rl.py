@@ -11,16 +11,17 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from records.heartbeat import Clock
 from records.identity import canonical_json
 from records.images.store import ImageStore
 from records.question import Question
 from records.recipe import Recipe, Rl, Sampling
-from records.trajectory import Message, Rollout, text_message
+from records.trajectory import Message, Role, Rollout, text_message
 from rollouts.agent import attempt
 from rollouts.dialects import get_dialect
+from rollouts.models.contract import Completer
 from rollouts.setting import Setting
 from rollouts.tool_calls import NoLedger
 from rollouts.tools import Tool, ToolContext, build_tool
@@ -64,7 +65,7 @@ def prompt_messages(chat: list[dict[str, str]]) -> list[Message]:
         if turn["role"] == "assistant":
             messages.append(Message(role="assistant", raw=turn["content"]))
         else:
-            messages.append(text_message(turn["role"], turn["content"]))
+            messages.append(text_message(cast(Role, turn["role"]), turn["content"]))
     return messages
 
 
@@ -87,7 +88,7 @@ class Roller:
         self._loop.close()
 
     async def _roll_out(self, trainer: Any) -> dict[str, list[Any]]:
-        from trl.models import unwrap_model_for_generation
+        from trl.models import unwrap_model_for_generation  # pyright: ignore[reportPrivateImportUsage] # TRL imports its names late
 
         tokenizer = trainer.processing_class
         was_training = trainer.model.training
@@ -130,7 +131,8 @@ class Roller:
             images=ImageStore(self._job.images_root),
         )
         question = Question.model_validate_json(row["question"])
-        rollout = await attempt(question, prompt_messages(row["prompt"]), setting, 0, session, NoLedger())
+        model = cast(Completer, session)  # its fingerprint is a property
+        rollout = await attempt(question, prompt_messages(row["prompt"]), setting, 0, model, NoLedger())
         self.done += 1
         return rollout, session
 
@@ -156,7 +158,7 @@ def load_rows(path: str, tokenizer: Any, job: RlJob) -> tuple[list[dict[str, Any
 
 def _trainer_class() -> Any:
     """TRL's trainer, made to fit; a function because TRL takes seconds to import."""
-    from trl import GRPOTrainer
+    from trl import GRPOTrainer  # pyright: ignore[reportPrivateImportUsage] # TRL imports its names late
 
     class RowsTrainer(GRPOTrainer):
         """Keeps the rows of a batch where the rollout function finds them: TRL hands it the prompts only."""
@@ -194,7 +196,7 @@ def _progress(steps: list[dict[str, float | None]], wanted: int, clock: Clock) -
 
 
 def _config(job: RlJob) -> Any:
-    from trl import GRPOConfig
+    from trl import GRPOConfig  # pyright: ignore[reportPrivateImportUsage] # TRL imports its names late
 
     settings = job.settings
     per_step = settings.prompts_per_step * settings.group_size

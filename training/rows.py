@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from records.images.store import ImageStore
-from records.question import Question, Reject
+from records.question import Question, Reject, Task
 from records.trajectory import Message, Trajectory
 from rollouts.dialects import Dialect
 
@@ -76,7 +76,9 @@ def plain_turns(chat: Sequence[Mapping[str, Any]]) -> tuple[Turn, ...]:
     turns = []
     for message in chat:
         content = message["content"]
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        blocks: Sequence[Mapping[str, Any]] = (
+            [{"type": "text", "text": content}] if isinstance(content, str) else content
+        )
         text, hashes = "", []
         for block in blocks:
             if block["type"] == "text":
@@ -152,7 +154,7 @@ def rl_rows(
     dialect: Dialect,
     images: ImageStore | None,
     split_of: Callable[[str], SplitName],
-    tools: Mapping[str, Sequence[str]],
+    tools: Mapping[Task, Sequence[str]],
     rejects: list[Reject],
 ) -> Iterator[RlRow]:
     """A row for each question with its prompt (system, worked examples, question); see `sft_rows`.

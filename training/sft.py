@@ -70,7 +70,7 @@ def run(job: SftJob) -> dict[str, Any]:
         TemplateError: the tokenizer's chat template rewrites earlier turns.
     """
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage] # TRL imports its names late
 
     clock, settings = Clock(), job.settings
     _refuse_images(job.data)  # before the model is loaded, which takes long

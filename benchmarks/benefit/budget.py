@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -50,7 +51,7 @@ def recorded(file: Path = RECORDED) -> tuple[pl.DataFrame, dict[str, np.ndarray]
     right = {}
     for arm in COMPARED:
         mine = position.filter(pl.col("arm") == arm)
-        right[arm] = np.full((questions.height, min(mine["column"].max() + 1, MOST)), -1, dtype=np.int8)
+        right[arm] = np.full((questions.height, min(cast(int, mine["column"].max()) + 1, MOST)), -1, dtype=np.int8)
         mine = mine.filter(pl.col("column") < right[arm].shape[1])
         right[arm][mine["row"].to_numpy(), mine["column"].to_numpy()] = mine["verdict"].to_numpy()
     return questions, right

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -34,7 +34,7 @@ def _panel(axes: "Axes", title: str, up: str, across: str, ends: tuple[float, fl
 
 def _curve(axes: "Axes", points: Points, colour: str, label: str, hollow: bool = False) -> None:
     """Points joined by lines, with their error bars; hollow points have a thin line."""
-    how = {"linewidth": 1, "markerfacecolor": "none"} if hollow else {"linewidth": 1.8}
+    how: dict[str, Any] = {"linewidth": 1, "markerfacecolor": "none"} if hollow else {"linewidth": 1.8}
     x, y, error = np.array(points).reshape(-1, 3).T
     axes.errorbar(x, y, error, color=colour, label=label, marker="o", markersize=5, elinewidth=1, clip_on=False, **how)
 

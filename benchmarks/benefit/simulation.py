@@ -6,6 +6,7 @@ real ones is.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -244,7 +245,7 @@ def true_totals(name: str, n: int = 400_000) -> dict[str, float]:
     benefit = float((tools - direct).mean())
     true = {
         "benefit": benefit,
-        "corrected_benefit": float(truth["benefit"].mean()),
+        "corrected_benefit": cast(float, truth["benefit"].mean()),
         "gain": float(((1 - direct) * tools).mean()),
         "harm": float((direct * (1 - tools)).mean()),
         "habit": float((calls - direct).mean()),

@@ -64,6 +64,7 @@ def write(folder: Path, questions: int) -> None:
             arrow = part.to_arrow(compat_level=pl.CompatLevel.oldest())
             writer = writer or pq.ParquetWriter(folder / "rollouts.parquet", arrow.schema, compression="zstd")
             writer.write_table(arrow)
+    assert writer is not None  # there are questions
     writer.close()
 
 

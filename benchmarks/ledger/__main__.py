@@ -17,6 +17,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import polars as pl
@@ -62,8 +63,12 @@ def plan_refresh(root: str) -> dict[str, float]:
     place = _place(root)
     with Ledger(place.ledger) as ledger:
         planned = list(plan(Toolbox(place), ledger, Models(place), place.tables.read("questions")))
-    direct = planned[0].need
-    return {"stored": sum(p.need.stored for p in planned), "needed_now": direct.now, "reasons": direct.why.height}
+    direct = planned[0].cost
+    return {
+        "stored": sum(p.cost.stored for p in planned),
+        "needed_now": direct.needed_now,
+        "reasons": direct.why.height,
+    }
 
 
 def compact(root: str) -> dict[str, float]:
@@ -128,7 +133,7 @@ def roll_out_at_once(root: str) -> dict[str, float]:
 STEPS = (plan_refresh, compact, unfinished_calls, write_table, difficulty_table, roll_out_at_once)
 
 
-def _measured(step: Callable[..., dict[str, float]], arguments: tuple, pipe: object) -> None:
+def _measured(step: Callable[..., dict[str, float]], arguments: tuple, pipe: Connection) -> None:
     start = time.monotonic()
     result = step(*arguments)
     seconds, peak = time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -151,7 +156,7 @@ def measure(step: Callable[..., dict[str, float]], *arguments: object) -> dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ledger", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ledger", description=str(__doc__).splitlines()[0])
     parser.add_argument("--rollouts", type=int, default=1_000_000)
     large = parser.parse_args().rollouts
     figures: dict[str, dict[str, dict[str, float]]] = {}

@@ -148,7 +148,7 @@ def _rows(part: pl.DataFrame, example: pl.DataFrame, first: int, random: np.rand
         .with_columns(
             rollout_id=_ids("rollout", number),
             answer=pl.Series(random.integers(0, 99_999, part.height)).cast(pl.String),
-            messages=pl.col("messages").str.replace(LAST, _words(random, part.height, 40), literal=True),
+            messages=pl.col("messages").str.replace(LAST, pl.lit(_words(random, part.height, 40)), literal=True),
             time=pl.lit(1.7e9) + number,
         )
         .select(ROLLOUTS.schema.names())

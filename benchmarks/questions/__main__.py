@@ -62,7 +62,7 @@ def measure(rows: int, images: int, peers: str) -> dict:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.questions", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.questions", description=str(__doc__).splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the size")
     parser.add_argument("--check", action="store_true", help="exit status 1 if a target is missed")
     parser.add_argument("--peers", default=sys.executable, help="the interpreter that has the image peers")

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable
 from multiprocessing import Pool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
@@ -47,11 +48,11 @@ def picture(seed: int) -> Image.Image:
         Image.fromarray(draws.integers(0, 256, (cells, cells, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
         for cells in (4, 16)
     ]
-    made = Image.blend(*layers, 0.35)
+    made = Image.blend(layers[0], layers[1], 0.35)
     pen = ImageDraw.Draw(made)
     for _ in range(draws.integers(3, 12)):
-        x, y = draws.integers(0, size[0]), draws.integers(0, size[1])
-        across, down = draws.integers(20, size[0] // 3, 2)
+        x, y = int(draws.integers(0, size[0])), int(draws.integers(0, size[1]))
+        across, down = draws.integers(20, size[0] // 3, 2).tolist()
         shape = (pen.ellipse, pen.rectangle)[draws.integers(2)]
         shape((x, y, x + across, y + down), fill=tuple(int(level) for level in draws.integers(0, 256, 3)))
     for _ in range(draws.integers(2, 6)):
@@ -136,7 +137,7 @@ def ours(folder: Path) -> dict:
         for name, taken in intake.take(files):
             if isinstance(taken, Exception):
                 raise taken
-            facts = getattr(taken[0], "facts", taken[0])
+            facts: Any = getattr(taken[0], "facts", taken[0])
             names.append(name)
             hashes.append(facts.inner_phash)
             thumbnails.append(facts.thumbnail)
@@ -145,14 +146,14 @@ def ours(folder: Path) -> dict:
 
 
 def _imagehash_of(path: str) -> np.ndarray:
-    import imagehash
+    import imagehash  # pyright: ignore[reportMissingImports]
 
     with Image.open(path) as image:
         return imagehash.phash(image).hash
 
 
 def imagehash(folder: Path) -> dict:
-    import imagehash as library
+    import imagehash as library  # pyright: ignore[reportMissingImports]
 
     files = sorted(folder.iterdir())
     started = time.perf_counter()
@@ -166,7 +167,7 @@ def imagehash(folder: Path) -> dict:
 
 
 def imagededup(folder: Path) -> dict:
-    from imagededup.methods import PHash
+    from imagededup.methods import PHash  # pyright: ignore[reportMissingImports]
 
     started = time.perf_counter()
     found = PHash(verbose=False).find_duplicates(
@@ -176,8 +177,8 @@ def imagededup(folder: Path) -> dict:
 
 
 def perception(folder: Path) -> dict:
-    from perception.hashers import PHash
-    from perception.tools import deduplicate
+    from perception.hashers import PHash  # pyright: ignore[reportMissingImports]
+    from perception.tools import deduplicate  # pyright: ignore[reportMissingImports]
 
     started = time.perf_counter()
     found = deduplicate([str(path) for path in sorted(folder.iterdir())], [(PHash(), BITS / 64)])  # threads of its own
@@ -190,7 +191,7 @@ def one_core(folder: Path, name: str) -> dict:
     if name == "ours":
         from records.images.normal_form import normal_form as of
     elif name == "imagehash":
-        import imagehash as library
+        import imagehash as library  # pyright: ignore[reportMissingImports]
 
         def of(data: bytes) -> object:
             return library.phash(Image.open(io.BytesIO(data)))
@@ -198,19 +199,20 @@ def one_core(folder: Path, name: str) -> dict:
         import cv2
 
         if name == "imagededup":
-            from imagededup.methods import PHash
+            from imagededup.methods import PHash  # pyright: ignore[reportMissingImports]
 
             hasher = PHash(verbose=False)
 
             def of(data: bytes) -> object:
                 return hasher.encode_image(image_array=np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
         else:
-            from perception.hashers import PHash
+            from perception.hashers import PHash  # pyright: ignore[reportMissingImports]
 
             hasher = PHash()
 
             def of(data: bytes) -> object:
                 pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+                assert pixels is not None
                 return hasher.compute(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
 
     files = [path.read_bytes() for path in sorted(folder.iterdir())[:TIMED]]
@@ -244,7 +246,7 @@ def search_ours(n: int) -> dict:
 
 def search_imagededup(_: int) -> dict:
     """As many rows as can be searched in about a minute, by doubling."""
-    from imagededup.methods import PHash
+    from imagededup.methods import PHash  # pyright: ignore[reportMissingImports]
 
     hasher, rows, done, spent = PHash(verbose=False), 4000, {}, 0.0
     while spent * 5 < PEER_S:  # the next takes four times as long
@@ -294,7 +296,7 @@ def measure(n: int, peers_python: str = sys.executable) -> dict:
             truth = make(Path(place), n, formats)
             parts = {name: _part(name, place, truth, peers_python) for name in PARTS}
         rates = {name: part["images_per_s"] for name, part in parts.items() if name != "ours"}
-        best = max(rates, key=rates.get)
+        best = max(rates, key=lambda name: rates[name])
         figures["files"][kind] = {
             "systems": parts,
             "best_peer": best,

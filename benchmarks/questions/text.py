@@ -60,7 +60,7 @@ def _words(texts: pl.Series) -> list[list[str]]:
 
 
 def rensa(texts: pl.Series) -> Flags:
-    from rensa import RMinHash, RMinHashDeduplicator
+    from rensa import RMinHash, RMinHashDeduplicator  # pyright: ignore[reportMissingImports]
 
     sketches = RMinHash.from_token_sets(_words(texts), 64, 42)
     kept = RMinHashDeduplicator(0.45, 64, True, 16, 42).add_pairs([(str(i), one) for i, one in enumerate(sketches)])
@@ -68,14 +68,14 @@ def rensa(texts: pl.Series) -> Flags:
 
 
 def rensa_candidates(texts: pl.Series) -> Flags:
-    from rensa import RMinHash, RMinHashLSH
+    from rensa import RMinHash, RMinHashLSH  # pyright: ignore[reportMissingImports]
 
     sketches = RMinHash.digest_matrix_from_token_sets(_words(texts), 64, 42)
     return RMinHashLSH(THRESHOLD, 64, 8).query_duplicate_flags_matrix_one_shot(sketches)
 
 
 def gaoya(texts: pl.Series) -> Flags:
-    from gaoya.minhash import MinHashStringIndex
+    from gaoya.minhash import MinHashStringIndex  # pyright: ignore[reportMissingImports]
 
     plain = texts.str.to_lowercase().str.replace_all(r"[^\w\s]+", " ").to_list()
     index = MinHashStringIndex(
@@ -87,7 +87,7 @@ def gaoya(texts: pl.Series) -> Flags:
 
 
 def datasketch(texts: pl.Series) -> Flags:
-    from datasketch import MinHash, MinHashLSH
+    from datasketch import MinHash, MinHashLSH  # pyright: ignore[reportMissingImports]
 
     sketches = MinHash.bulk([[word.encode() for word in words] for words in _words(texts)], num_perm=64)
     index, goes = MinHashLSH(num_perm=64, params=(16, 4)), []
@@ -113,11 +113,11 @@ def quality(table: pl.DataFrame, goes: Flags) -> dict[str, float]:
     """Recall and precision of the decisions (rows,) on a table of `synthetic_questions.make`."""
     judged = table.select("plant", goes=pl.Series(goes, dtype=pl.Boolean))
     near = pl.col("plant") == "near"
-    found = judged.filter(near)["goes"].sum()
+    found = int(judged.filter(near)["goes"].sum())
     return {
         "recall": round(found / max(1, judged.filter(near).height), 4),
-        "precision": round(found / max(1, judged["goes"].sum()), 4),
-        "plants_precision": round(found / max(1, judged.filter(pl.col("plant") != "")["goes"].sum()), 4),
+        "precision": round(found / max(1, int(judged["goes"].sum())), 4),
+        "plants_precision": round(found / max(1, int(judged.filter(pl.col("plant") != "")["goes"].sum())), 4),
     }
 
 
@@ -201,7 +201,9 @@ def measure(rows: int = 1_000_000, seed: int = 0) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.questions.text", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.questions.text", description=str(__doc__).splitlines()[0]
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     figures = measure(parser.parse_args().rows)
     verdict = figures["verdict"]

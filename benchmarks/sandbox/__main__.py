@@ -129,7 +129,7 @@ async def measure(size: Size) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sandbox", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sandbox", description=str(__doc__).splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute")
     parser.add_argument("--check", action="store_true", help="exit status 1 if a target is missed")
     options = parser.parse_args()
@@ -150,11 +150,11 @@ def main() -> None:
         finally:
             tempfile.tempdir = None
     targets = judge(figures)
-    table("Targets", ("what", "value", "target", "met"), (target.values() for target in targets))
+    table("Targets", ("what", "value", "target", "met"), (tuple(target.values()) for target in targets))
     seconds = round(time.perf_counter() - start)
     whole = {"machine": machine, "peers": peers.VERSIONS, "quick": options.quick, "seconds": seconds}
     print(json.dumps({**whole, **figures, "targets": targets}))
-    if options.check and (missed := [target["what"] for target in targets if not target["met"]]):
+    if options.check and (missed := [str(target["what"]) for target in targets if not target["met"]]):
         print(f"missed: {'; '.join(missed)}", file=sys.stderr)
         raise SystemExit(1)
 

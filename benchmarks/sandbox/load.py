@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -164,7 +165,7 @@ async def outside_burners(sandbox: Sandbox) -> AsyncIterator[None]:
 async def hostile_sessions(sandbox: Sandbox) -> AsyncIterator[None]:
     """Two sessions whose processes spin until they are stopped, again and again."""
 
-    async def again_and_again() -> None:
+    async def again_and_again() -> NoReturn:
         while True:
             async with await sandbox.open() as session:
                 expect((await session.run(HOSTILE)).outcome, "timed_out")

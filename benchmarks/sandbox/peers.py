@@ -35,10 +35,10 @@ try:
     import ipykernel
     import zmq
     import zmq.asyncio
-    from jupyter_client import __version__ as client_version
+    from jupyter_client import __version__ as client_version  # pyright: ignore[reportPrivateImportUsage] # no __all__
     from jupyter_client.asynchronous.client import AsyncKernelClient
 
-    VERSIONS = {"ipykernel": ipykernel.__version__, "jupyter_client": client_version}
+    VERSIONS = {"ipykernel": ipykernel.__version__, "jupyter_client": client_version}  # pyright: ignore[reportPrivateImportUsage] # no __all__
 except ImportError:
     VERSIONS = {}
 
@@ -136,7 +136,7 @@ class Kernel:
         context = zmq.asyncio.Context()
         context.setsockopt(zmq.RECONNECT_IVL, 2)  # ms; by default the kernel's sockets are found up to 100 ms late
         client = AsyncKernelClient(context=context)
-        client.load_connection_info({**info, "ip": str(folder / "socket")})
+        client.load_connection_info({**info, "ip": str(folder / "socket")})  # pyright: ignore[reportArgumentType] # a dict it is
         client.start_channels(stdin=False, hb=False)
         kernel = cls(process, client, folder)
         try:
@@ -150,6 +150,7 @@ class Kernel:
             context.destroy(linger=0)
             process.kill()
             process.wait()
+            assert process.stderr is not None  # a pipe
             process.stderr.close()
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -162,6 +163,7 @@ class Kernel:
                 if message["parent_header"].get("msg_id") == request:
                     return
             if self._process.poll() is not None:
+                assert self._process.stderr is not None  # a pipe
                 raise RuntimeError(f"the kernel ended: {self._process.stderr.read().decode(errors='replace')}")
         raise TimeoutError("the kernel does not answer")
 

@@ -222,8 +222,10 @@ async def served(settings: SandboxSettings) -> AsyncIterator[Sandbox]:
     os.environ[wire.TOKEN_VARIABLE] = secrets.token_urlsafe(24)
     line = [sys.executable, "-c", SERVE, settings.model_dump_json()]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    output = process.stdout
+    assert output is not None  # a pipe
     try:
-        said = await asyncio.to_thread(process.stdout.readline)
+        said = await asyncio.to_thread(output.readline)
         url = re.search(r"http://[^\s,]+", said)
         if url is None:
             raise RuntimeError(f"the sandbox server did not start; it said {said!r}")
@@ -233,7 +235,7 @@ async def served(settings: SandboxSettings) -> AsyncIterator[Sandbox]:
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait, 30)
-        process.stdout.close()
+        output.close()
 
 
 async def over_http(sandbox: Sandbox, settings: SandboxSettings, size: Size) -> dict[str, dict[str, float]]:

@@ -66,7 +66,8 @@ def _components() -> tuple[np.ndarray, np.ndarray]:
             made += [("near", component / component.sum()) for component in near if component.sum() > 0]
     made += [("apart", np.outer(first, second)) for first in rates for second in rates]
     kinds = np.array([kind for kind, _ in made])
-    shares = sum((kinds == kind) * (share / (kinds == kind).sum()) for kind, share in _SHARES.items())
+    parts = ((kinds == kind) * (share / (kinds == kind).sum()) for kind, share in _SHARES.items())
+    shares = sum(parts, start=np.zeros(len(kinds)))
     return np.stack([component.ravel() for _, component in made]), shares
 
 

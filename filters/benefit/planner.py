@@ -8,7 +8,7 @@ question's test stay valid, whatever chose how often it is asked.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -54,7 +54,7 @@ def next_round(
     steps = _prospect(counts, questions, settings, seed, budget).steps
     steps = steps.filter(pl.col("index") >= PRICES[0], pl.col("cost") <= budget)
     steps = steps.sort(["index", "question_id"], descending=[True, False])
-    size = budget if round_size is None else min(budget, max(round_size, steps["cost"].head(1).sum()))
+    size = budget if round_size is None else min(budget, max(round_size, int(steps["cost"].head(1).sum())))
     wanted = _affordable(steps, size).unpivot(
         ["direct", "tools", "call_only"], index="question_id", variable_name="arm", value_name="wanted"
     )
@@ -63,7 +63,7 @@ def next_round(
 
 def forecast(
     counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBenefit, seed: int, rollouts: int = 1000
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What a number of further rollouts is expected to settle, made where `next_round` wants them.
 
     Settings without further rollouts: what they would settle if there were some, at the doublings of `samples` up to
@@ -126,17 +126,18 @@ def _prospect(
     controls = _control_steps(table, ladder, seed)
     control_cost = (controls["cost"].to_numpy()[:, None] * (controls["index"].to_numpy()[:, None] > PRICES)).sum(axis=0)
 
-    decided = {what: (table["decision"] == what).sum() for what in p}
+    decided = {what: int((table["decision"] == what).sum()) for what in p}
     # The threshold of Benjamini and Hochberg at the end grows with how many are decided then. As in their procedure the
     # largest number that agrees with its own threshold is looked for, so from above.
-    expected = {what: decided[what] + is_open[columns.probability(what)].sum() for what in p}
+    expected = {what: decided[what] + float(is_open[columns.probability(what)].sum()) for what in p}
+    gains = harms = np.zeros(is_open.height, bool)
     for _ in range(_ROUNDS):
         levels = {what: settings.false_discovery_rate * max(expected[what], 1) / max(table.height, 1) for what in p}
         gains = p["gain"] <= levels["gain"]
         harms = ~gains & (p["harm"] <= levels["harm"])
         going = np.bincount(state[~gains & ~harms], minlength=states.height)
-        bounds = [ladder_level(level, ladder.looks) for level in levels.values()]
-        rule = Lookahead(rates, ladder.looks, weights, *bounds, settings.margin, settings.confidence)
+        gain_level, harm_level = (ladder_level(level, ladder.looks) for level in levels.values())
+        rule = Lookahead(rates, ladder.looks, weights, gain_level, harm_level, settings.margin, settings.confidence)
         by_price, indices = _ahead(rule, states, going, len(tasks))
         mix = _mix(by_price.sum(axis=0)[ROLLOUTS] + control_cost, max(budget, 0))
         brought = by_price @ mix
@@ -252,6 +253,6 @@ def _affordable(steps: pl.DataFrame, budget: int) -> pl.DataFrame:
     taken = [steps.clear()]
     while not steps.is_empty():
         taken.append(steps.filter(pl.col("cost").cum_sum() <= budget))
-        budget -= taken[-1]["cost"].sum()
+        budget -= int(taken[-1]["cost"].sum())
         steps = steps.slice(taken[-1].height).filter(pl.col("cost") <= budget)
     return pl.concat(taken)

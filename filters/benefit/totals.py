@@ -83,7 +83,7 @@ def _schema(by: str) -> dict[str, type[pl.DataType]]:
     counts = ["questions", "call_only_questions", "result_only_questions", "oracle_questions"]
     rates = ["direct", "tools", "call_only", "result_only", "oracle", "churn"]
     rates += [end for name in _WITH_INTERVAL for end in (name, columns.low(name), columns.high(name))]
-    return {by: pl.String} | dict.fromkeys(counts, pl.Int64) | dict.fromkeys(rates, pl.Float64)
+    return {by: pl.String, **dict.fromkeys(counts, pl.Int64), **dict.fromkeys(rates, pl.Float64)}
 
 
 def _states(table: pl.DataFrame, keys: Sequence[str], arms: Sequence[str]) -> pl.DataFrame:
@@ -124,7 +124,7 @@ def _row(states: dict[str, pl.DataFrame], confidence: float, seed: int) -> dict[
         if control == "call_only":
             row |= measured("content", tools - controlled, questions)
         _, low, high = measured("benefit", tools - direct, questions).values()
-        if low is not None and not low <= 0 <= high:
+        if low is not None and high is not None and not low <= 0 <= high:
             row |= measured(share, controlled - direct, questions, tools - direct)
 
     (questions,) = _numbers(states["oracle"], "questions")

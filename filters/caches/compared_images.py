@@ -14,7 +14,7 @@ from records.recipe.questions import Decontamination
 from records.tables import TableStore
 
 TABLE = "decontamination/images"
-_COLUMNS = {"key": pl.String, "image": pl.String, "shown": pl.String, "kind": pl.String, "score": pl.Float64}
+_COLUMNS = pl.Schema({"key": pl.String, "image": pl.String, "shown": pl.String, "kind": pl.String, "score": pl.Float64})
 """Hits, and marks of what was compared: kind `image` or `benchmark`, and nothing shown."""
 
 

@@ -56,7 +56,7 @@ _U, _V = FREQUENCIES // CELLS, FREQUENCIES % CELLS
 _USED = int(max(_U.max(), _V.max())) + 1
 VERSION = 1
 """Raised when the same pictures are judged otherwise."""
-HITS = {"image": pl.String, "benchmark": pl.String, "row": pl.String, "kind": pl.String, "score": pl.Float64}
+HITS = pl.Schema({"image": pl.String, "benchmark": pl.String, "row": pl.String, "kind": pl.String, "score": pl.Float64})
 
 
 @lru_cache(maxsize=1)
@@ -240,7 +240,7 @@ def _hits_of(
         best, at = 0.0, frame
         for by_inner in (True, False):
             tried = windows_near.filter(inner=by_inner)["window"].head(_TRIED)
-            part = _part(opened(name), by_inner) if len(tried) else None
+            part = _part(opened(name), by_inner) if len(tried) else []
             for k in tried:
                 if best < _SURE and (found := fit(part, grey, tuple(places[k]))) > (best,):
                     best, at = found
@@ -255,4 +255,5 @@ def _part(image: Image.Image, inner: bool) -> list[Image.Image]:
     if not inner:
         return pyramid(image)
     size = (image.width, image.height) * 2
-    return pyramid(image.crop(tuple(round(share * side) for share, side in zip(enclosed(image), size, strict=True))))
+    left, top, right, bottom = (round(share * side) for share, side in zip(enclosed(image), size, strict=True))
+    return pyramid(image.crop((left, top, right, bottom)))

@@ -260,7 +260,7 @@ def _nearest(
         sides.append(side.join(used, on="row").select("key", row="place"))
         rows.append(used["row"])
         vectors.append(embed(texts.gather(used["row"])))
-    found = nearest(*sides, *vectors, similarity)
+    found = nearest(sides[0], sides[1], vectors[0], vectors[1], similarity)
     return found.with_columns(ours=rows[0].gather(found["ours"]), theirs=rows[1].gather(found["theirs"]))
 
 

@@ -78,7 +78,8 @@ def fit(image: list[Image.Image], benchmark: list[Image.Image], box: Box) -> tup
         if side == _FIT_SIDES[0] and _correlation(wanted, _cut(benchmark, tuple(edges), side).ravel()) < _HOPE:
             return 0.0, box
     score = _score(_cut(image, (0, 0, 1, 1), _GRID), _cut(benchmark, tuple(edges), _GRID))
-    return score, tuple(float(edge) for edge in edges)
+    left, top, right, bottom = (float(edge) for edge in edges)
+    return score, (left, top, right, bottom)
 
 
 def details(pyramid: list[Image.Image]) -> float:

@@ -58,9 +58,11 @@ def apply(questions: pl.DataFrame, rollouts: pl.DataFrame, rule: Rule) -> tuple[
 
 
 def _detail(rule: Rule) -> pl.Expr:
+    keep = rule.keep
+    assert keep is not None  # without a band nothing is rejected
     counts = pl.format(
         "{} of {} attempts right without tools; kept are {} to {} of {}",
-        "right", "attempts", pl.lit(rule.keep.min), pl.lit(rule.keep.max), pl.lit(rule.samples),
+        "right", "attempts", pl.lit(keep.min), pl.lit(keep.max), pl.lit(rule.samples),
     )  # fmt: skip
     likely = f"; stopped early as likely: a chance of at most {rule.error:g} that all {rule.samples} decide otherwise"
     failed = pl.format("; {} of {} samples gave no attempt", pl.col("used") - pl.col("attempts"), "used")

@@ -56,9 +56,7 @@ class Rule:
 
     def fixed_decision(self, right: int) -> Outcome | None:
         """The decision when all samples are attempts and `right` of them are right; None when `keep` is None."""
-        if self.keep is None:
-            return None
-        return "too_hard" if right < self.keep.min else "too_easy" if right > self.keep.max else "keep"
+        return None if self.keep is None else _by_band(self.keep, right)
 
     def decision(self, attempts: int, right: int) -> Decision | None:
         """The decision at the end of a wave with `right` of `attempts` right; None while it is open.
@@ -85,6 +83,10 @@ class Rule:
         return sum(c for j, c in enumerate(chances) if self.fixed_decision(right + j) == "keep")
 
 
+def _by_band(keep: CountBand, right: int) -> Outcome:
+    return "too_hard" if right < keep.min else "too_easy" if right > keep.max else "keep"
+
+
 def _predictive(more: int, a: float, b: float) -> list[float]:
     """Beta-binomial probabilities of 0 to `more` right among `more` attempts, the pass rate being Beta(a, b).
 
@@ -104,14 +106,14 @@ def _decision(rule: Rule, attempts: int, right: int) -> Decision | None:
     if rule.keep is None or attempts == 0:
         return None
     more = rule.samples - attempts
-    lowest = rule.fixed_decision(right)
-    if lowest == rule.fixed_decision(right + more):
+    lowest = _by_band(rule.keep, right)
+    if lowest == _by_band(rule.keep, right + more):
         return Decision(lowest, "certain")
     if rule.error == 0:
         return None
-    chances = {"keep": 0.0, "too_easy": 0.0, "too_hard": 0.0}
+    chances: dict[Outcome, float] = {"keep": 0.0, "too_easy": 0.0, "too_hard": 0.0}
     for j, chance in enumerate(_predictive(more, rule.prior[0] + right, rule.prior[1] + attempts - right)):
-        chances[rule.fixed_decision(right + j)] += chance
+        chances[_by_band(rule.keep, right + j)] += chance
     likeliest = max(chances, key=lambda name: chances[name])
     other = sum(chance for name, chance in chances.items() if name != likeliest)
     return Decision(likeliest, "likely") if other <= rule.error else None

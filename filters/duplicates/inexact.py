@@ -23,13 +23,15 @@ from filters.duplicates.keep_oldest import keep_first
 from filters.rejects import reject_rows
 from records.recipe.questions import Duplicates
 
-PAIRS = {
-    "kept_id": pl.String,
-    "dropped_id": pl.String,
-    "similarity": pl.Float32,
-    "kind": pl.String,
-    "dropped": pl.Boolean,
-}
+PAIRS = pl.Schema(
+    {
+        "kept_id": pl.String,
+        "dropped_id": pl.String,
+        "similarity": pl.Float32,
+        "kind": pl.String,
+        "dropped": pl.Boolean,
+    }
+)
 MARGIN = 0.15
 """How far below the threshold pairs are still looked for, to be shown to who sets it."""
 SHORT = 768

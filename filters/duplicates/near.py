@@ -125,7 +125,8 @@ def _between_classes(
             place = np.arange(count.sum()) + np.repeat(first[other[has]] + skip - begins, count)
             left = np.repeat(order[first[one[has]] + nth], count)
             found.append((left, order[place], np.repeat(similarity[has], count)))
-    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+    left, right, similar = (np.concatenate(part) for part in zip(*found, strict=True))
+    return left, right, similar
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:

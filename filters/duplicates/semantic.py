@@ -192,7 +192,8 @@ class _Pairs:
         self._size += len(found[0])
         if self._size > self._limit:
             table = self.table()
-            self._parts = [tuple(table[name].to_numpy() for name in table.columns)]
+            left, right, similarity = (table[name].to_numpy() for name in table.columns)
+            self._parts = [(left, right, similarity)]
             self._size = len(table)
             self._limit = max(_TABLE, 2 * self._size)
 

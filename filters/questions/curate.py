@@ -138,4 +138,4 @@ def _hits(
     by_image = evaluation.compare(appearances, pictured)
     columns = ["question_id", "benchmark", "row", "kind", "score"]
     found = by_image.join(carried, on="image").select(columns)
-    return pl.concat([by_text.select(columns), found.cast(dict(by_text.select(columns).schema))])
+    return pl.concat([by_text.select(columns), found.cast(by_text.select(columns).schema)])

@@ -24,6 +24,7 @@ expression (mathematics with operators or LaTeX commands), else short text.
 # ruff: noqa: RUF001 - signs that look alike are meant
 
 from string import ascii_uppercase
+from typing import cast
 
 import polars as pl
 
@@ -115,7 +116,8 @@ def _prepared(choices: pl.DataFrame) -> pl.DataFrame:
     )
     # Inline options are taken out of the text only if they are the choices, from the first one on.
     listed = pl.col("inline").str.replace(_FIRST, "").str.starts_with(pl.col("options").list.first())
-    for n in range(1, int(table["options"].list.len().max() or 0)):
+    most = cast("int | None", table["options"].list.len().max())
+    for n in range(1, most or 0):
         option = pl.col("options").list.get(n, null_on_oob=True).fill_null("")
         listed = listed & pl.col("inline").str.contains(option, literal=True)
     listed = listed.fill_null(False)

@@ -13,7 +13,7 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import polars as pl
 
@@ -53,6 +53,7 @@ def prepared(selection: Sequence[Route | SelectionStep], file: str) -> list[tupl
     routes = list(takewhile(lambda entry: isinstance(entry, Route), selection))
     steps = [(_module("routes"), check_settings(_module("routes").Options, {"routes": routes}, file, "selection"))]
     for number, entry in enumerate(selection[len(routes) :], len(routes)):
+        assert isinstance(entry, SelectionStep)  # the routes are the first entries
         if entry.step not in step_names():
             raise RecipeError(
                 f"{file}: selection.{number}.step: there is no step {entry.step!r}; known: {', '.join(step_names())}"
@@ -63,7 +64,7 @@ def prepared(selection: Sequence[Route | SelectionStep], file: str) -> list[tupl
 
 
 def _module(name: str) -> StepModule:
-    return importlib.import_module(f"{__name__}.{name}")
+    return cast(StepModule, importlib.import_module(f"{__name__}.{name}"))
 
 
 def measured(questions: pl.DataFrame, benefits: pl.DataFrame) -> pl.DataFrame:

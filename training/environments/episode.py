@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from PIL import Image
 from pydantic import ValidationError
@@ -66,7 +66,7 @@ class Episode:
     def __init__(self, sandbox: Sandbox, images: list[bytes]) -> None:
         self._images = _RowImages(images)
         names = [str(number) for number in range(len(images))]
-        self._session = PythonSession(sandbox, self._images, names)
+        self._session = PythonSession(sandbox, cast(ImageStore, self._images), names)
         self._one = asyncio.Lock()
         self._owner = os.getpid()
 

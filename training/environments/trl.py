@@ -172,14 +172,14 @@ class PythonEnvironments:
                 rewards = await function(environments=environments, **columns)
                 return without_faults(rewards, environments, columns)
 
-        else:
+            return scored
 
-            @functools.wraps(function)
-            def scored(*, environments: Sequence[PythonEnvironment], **columns: Any) -> list[float | None]:
-                rewards = function(environments=environments, **columns)
-                return without_faults(rewards, environments, columns)
+        @functools.wraps(function)
+        def scored_at_once(*, environments: Sequence[PythonEnvironment], **columns: Any) -> list[float | None]:
+            rewards = function(environments=environments, **columns)
+            return without_faults(rewards, environments, columns)
 
-        return scored
+        return scored_at_once
 
     def close(self) -> None:
         """Close the sandbox with all sessions. Closing twice is fine."""

@@ -127,7 +127,8 @@ def write(
     return [*(folder / f"{s}.json" for s in SPLITS if s in files), info_path, *sorted(copied.values()), manifest]
 
 
-def _copy_image(image: str, images: ImageStore, folder: Path) -> Path:
+def _copy_image(image: str, images: ImageStore | None, folder: Path) -> Path:
+    assert images is not None  # check_images saw to it
     data = images.get(image)
     suffix = next((suffix for magic, suffix in _SUFFIX.items() if data.startswith(magic)), None)
     if suffix is None:

@@ -163,7 +163,7 @@ def earliest_alike(rows, kept, hashes, signatures, table, look_up, bits, limits,
                     if place >= best:
                         break
                     compared += 1
-                    if agree(signatures[kept[place]], signatures[row], np.int64(away), limits):
+                    if agree(signatures[kept[place]], signatures[row], np.int64(away), limits):  # pyright: ignore[reportArgumentType] # numba: an integer
                         best = place
                         break
                     if compared >= most:
@@ -187,7 +187,7 @@ def in_order(rows, hashes, signatures, bits, limits, most):
             away = popcount(values[k] ^ value)
             if away <= bits:
                 compared += 1
-                if agree(signatures[kept[k]], signatures[row], np.int64(away), limits):
+                if agree(signatures[kept[k]], signatures[row], np.int64(away), limits):  # pyright: ignore[reportArgumentType] # numba: an integer
                     found[r] = kept[k]
                     break
                 if compared >= most:
