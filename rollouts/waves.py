@@ -59,14 +59,15 @@ async def judged(rollout: Rollout, question: Question, verifier: Verifier = RULE
         ModelOutage: the verifier asks a model, and no call gets through to it.
     """
     if rollout.stop_reason in NOT_AN_ATTEMPT:
-        return rollout
+        return rollout.model_copy(update={"correct": None, "verdict": rollout.stop_reason})
     try:
         verdict = await verifier.verify(rollout.answer, question)
     except ModelOutage:
         raise
     except ModelUnavailable as error:
         error_class = f"{type(error).__name__}: {error}"
-        return rollout.model_copy(update={"stop_reason": "unfinished", "error_class": error_class})
+        unfinished = {"stop_reason": "unfinished", "verdict": "unfinished", "error_class": error_class}
+        return rollout.model_copy(update=unfinished)
     update = {"correct": verdict.correct, "verdict": verdict.how, "judged_with": verifier.fingerprint(question)}
     return rollout.model_copy(update=update)
 
