@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import fsspec
 import polars as pl
@@ -55,9 +55,15 @@ def schema(model: type[BaseModel]) -> pl.Schema:
     return pl.Schema({name: _column(field.annotation)[0] for name, field in model.model_fields.items()})
 
 
+def _adapters(model: type[BaseModel]) -> dict[str, TypeAdapter[Any]]:
+    """What writes and reads the columns of JSON text."""
+    annotations: dict[str, Any] = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: TypeAdapter(annotation) for name, annotation in annotations.items() if _column(annotation)[1]}
+
+
 def to_frame(rows: Iterable[BaseModel], model: type[BaseModel]) -> pl.DataFrame:
     """A table of `rows`, with the schema of `model` even when there are none."""
-    nested = {n: TypeAdapter(f.annotation) for n, f in model.model_fields.items() if _column(f.annotation)[1]}
+    nested = _adapters(model)
     records = []
     for row in rows:
         record = {name: getattr(row, name) for name in model.model_fields}
@@ -69,7 +75,7 @@ def to_frame(rows: Iterable[BaseModel], model: type[BaseModel]) -> pl.DataFrame:
 
 def from_frame(frame: pl.DataFrame, model: type[Row]) -> list[Row]:
     """The rows of a table; columns that `model` does not know are left out."""
-    nested = {n: TypeAdapter(f.annotation) for n, f in model.model_fields.items() if _column(f.annotation)[1]}
+    nested = _adapters(model)
     rows = []
     for record in frame.select(n for n in model.model_fields if n in frame.columns).iter_rows(named=True):
         for name, adapter in nested.items():
@@ -145,7 +151,7 @@ class TableStore:
         """
         fs, path = self._checked(name)
         with fs.open(path, "rb") as file:
-            return pl.read_parquet(file)
+            return pl.read_parquet(cast(BinaryIO, file))
 
     def scan(self, name: str) -> pl.LazyFrame:
         """A table to be read in part, or as a stream. Raises FileNotFoundError and SchemaError like `read`."""

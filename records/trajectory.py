@@ -3,7 +3,7 @@
 Dialects turn messages into requests and read completions as messages; formats turn messages into what a trainer reads.
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -74,7 +74,7 @@ class Message(BaseModel):
         return [block.image for block in self.content if block.type == "image"]
 
 
-def text_message(role: Role, text: str, **more: object) -> Message:
+def text_message(role: Role, text: str, **more: Any) -> Message:
     return Message(role=role, content=[Block(type="text", text=text)], **more)
 
 

@@ -111,7 +111,9 @@ def _bare_answer(message: Message, reply: Completion) -> Message:
     return message.model_copy(update={"answer": text})
 
 
-async def _complete(model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls) -> Completion | str:
+async def _complete(
+    model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls
+) -> Completion | StopReason:
     """The completion, or the stop reason that a refused prompt or a malformed reply is recorded as."""
     # The rollout's identity is part of the key: questions about different images can have the very same words, and each
     # needs draws of its own.

@@ -5,7 +5,7 @@ import heapq
 import importlib
 import importlib.metadata
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from records.recipe import Source
 from records.recipe.section import RecipeError
 
 Item = TypeVar("Item")
+Name = TypeVar("Name", bound=str)
 
 
 def draw(count: int, limit: int | None, seed: int, salt: str = "") -> list[int]:
@@ -70,7 +71,7 @@ def draw_by_content(rows: Iterable[Any], limit: int, seed: int) -> set[int]:
     return {place for _, place in heapq.nsmallest(limit, digests())}
 
 
-def allocate(limit: int, sizes: dict[str, int], shares: dict[str, float]) -> dict[str, int]:
+def allocate(limit: int, sizes: Mapping[Name, int], shares: Mapping[Name, float]) -> dict[Name, int]:
     """The number of rows, of `limit`, that each kind gets: by its share, and never more than it has. What one kind
     cannot fill the others do."""
     given = dict.fromkeys(sizes, 0)

@@ -118,6 +118,7 @@ def refresh(workspace: Workspace, spec: Source, seed: int, accept: bool = False)
     )
     earlier = _earlier(workspace, spec.name)
     if problem:
+        assert before is not None  # a problem comes of a comparison with it
         state = before.model_copy(update={"problem": problem})
         questions, rejects = tables.read(spec.name), tables.read(rejects_table(spec.name))
     else:

@@ -62,7 +62,12 @@ def _compare(answer: str, gold: str) -> tuple[bool, str]:
     def read(text: str) -> list:
         # No fallback: without it a text that is not an expression would still be compared as text.
         wrapped = f"${to_latex(text)}$"
-        return parse(wrapped, [LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None)
+        return parse(
+            wrapped,
+            [LatexExtractionConfig()],
+            fallback_mode="no_fallback",
+            parsing_timeout=None,  # pyright: ignore[reportArgumentType] - None is none, as in `verify`
+        )
 
     left, right = read(answer), read(gold)
     if not left or not right:
@@ -142,6 +147,7 @@ class _Worker:
         if process is not None and self._owner == os.getpid():
             process.kill()
             process.wait()
+            assert process.stdin is not None and process.stdout is not None
             process.stdin.close()
             process.stdout.close()
 
@@ -151,6 +157,7 @@ class _Worker:
                 process = self._process
                 if process is None or self._owner != os.getpid() or process.poll() is not None:
                     process = self._start()
+                assert process.stdin is not None
                 try:
                     process.stdin.write(json.dumps([answer, gold]).encode() + b"\n")
                     process.stdin.flush()

@@ -23,6 +23,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFile
@@ -30,6 +31,9 @@ from PIL import Image, ImageChops, ImageFile
 from records.images.file_headers import frames, png_is_short, sniff, tiff_is_cut, webp_size
 from records.images.perceptual_hash import describe
 from records.images.store import MAX_PIXELS, ImageError, ImageFacts
+
+if TYPE_CHECKING:
+    from PIL.TiffImagePlugin import TiffImageFile
 
 JPEG_QUALITY = 95
 """The quality of a photograph that is written again as JPEG and so compressed a second time: at 95 the loss stays below
@@ -127,6 +131,7 @@ def _of(image: ImageFile.ImageFile, kind: str, data: bytes) -> NormalImage:
     _check_size(image.size)
     if kind in ("TIFF", "AVIF", "WEBP"):
         _check_frames(getattr(image, "n_frames", 1))
+    assert image.fp is not None  # it was opened, and not loaded yet
     scan = image.fp.tell()
     turn = None if kind == "PNG" else _turn(image)  # the EXIF data of a PNG may come after its pixels
     if kind == "JPEG" and image.mode in ("RGB", "L") and turn is None:
@@ -215,7 +220,7 @@ def _bits(image: Image.Image, kind: str, data: bytes) -> int:
     """The bits per sample as stored: Pillow gives 16-bit colours and grey of less than 8 bits as 8 bits."""
     if kind == "PNG":
         return data[24]
-    return max(image.tag_v2.get(_BITS, (8,))) if kind == "TIFF" else 8
+    return max(cast("TiffImageFile", image).tag_v2.get(_BITS, (8,))) if kind == "TIFF" else 8
 
 
 def _plain(image: Image.Image, kind: str, data: bytes, changes: list[str]) -> Image.Image:

@@ -10,6 +10,7 @@ picture's summed-area table (filters/contamination/images.py).
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -133,7 +134,8 @@ def _may_have_borders(image: Image.Image) -> bool:
     """Whether any of the four outermost lines has a single colour, which is false for most photographs."""
     right, bottom = image.size
     lines = [(0, 0, right, 1), (0, bottom - 1, right, bottom), (0, 0, 1, bottom), (right - 1, 0, right, bottom)]
-    return any(all(high - low <= 2 * _RINGING for low, high in image.crop(line).getextrema()) for line in lines)
+    ranges = (cast("tuple[tuple[int, int], ...]", image.crop(line).getextrema()) for line in lines)  # one per band
+    return any(all(high - low <= 2 * _RINGING for low, high in bands) for bands in ranges)
 
 
 def _inside(pixels: np.ndarray) -> Box | None:

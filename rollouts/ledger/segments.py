@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import polars as pl
 import pyarrow as pa
@@ -72,7 +72,7 @@ class Segments:
 
     def table(self, frame: pl.DataFrame) -> pa.Table:
         """The frame as the arrow table that is written."""
-        frame = frame.select(self.kind.schema.names()).cast(dict(self.kind.schema))
+        frame = frame.select(self.kind.schema.names()).cast(self.kind.schema)
         return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
     def parquet(self, file: BinaryIO) -> pq.ParquetWriter:
@@ -179,7 +179,7 @@ class Segments:
             for group in range(file.num_row_groups):
                 size = _batch_rows(file.metadata.row_group(group), wanted, rows)
                 for batch in file.iter_batches(size, [group], wanted, use_threads=False):
-                    frame = pl.from_arrow(pa.Table.from_batches([batch]))
+                    frame = cast(pl.DataFrame, pl.from_arrow(pa.Table.from_batches([batch])))
                     read += frame.height
                     if upgrade:
                         frame = self._upgraded(name, frame, upgrade)
@@ -201,12 +201,12 @@ class Segments:
             if source is not None:
                 source.close()
 
-    def _types(self, columns: Sequence[str]) -> dict[str, pl.DataType]:
+    def _types(self, columns: Sequence[str]) -> pl.Schema:
         """Checked before any segment is opened: the caller's mistake must not look like damage."""
         if (unknown := [name for name in columns if name not in self.kind.schema]) or not columns:
             asked = ", ".join(unknown) if columns else "no column"
             raise ValueError(f"{self.kind.name}: asked for {asked}, there are {', '.join(self.kind.schema)}")
-        return {name: self.kind.schema[name] for name in columns}
+        return pl.Schema({name: self.kind.schema[name] for name in columns})
 
     def _upgrade(self, name: str, file: pq.ParquetFile) -> Callable[[pl.DataFrame], pl.DataFrame] | None:
         """What makes a current frame of the segment's; None where it is one. ValueError: it is not of this kind."""
@@ -225,7 +225,8 @@ class Segments:
             return self.kind.upgrade[version]
         if file.schema_arrow.equals(self.arrow_schema):
             return None
-        if reason := misfit(pl.from_arrow(file.schema_arrow.empty_table()).schema, self.kind.schema):
+        there = cast(pl.DataFrame, pl.from_arrow(file.schema_arrow.empty_table())).schema
+        if reason := misfit(there, self.kind.schema):
             raise ValueError(f"it is not one of {self.kind.name}: {reason}")
         return None
 

@@ -69,6 +69,7 @@ class Models:
         key = os.environ.get(model.api_key_env) if model.api_key_env else None
         if model.api_key_env and not key:
             raise RoleError(f"models.{role}: the environment variable {model.api_key_env} is not set")
+        assert model.model is not None  # a url needs it
         fingerprint = remote_fingerprint(model.url, model.model, model.revision, key)
         return Endpoint(model.url, model.model, fingerprint, api_key=key, limits=_limits(model))
 

@@ -238,4 +238,5 @@ def refused(_: Request, error: Exception) -> Response:
         error = Refusal(400, "malformed", str(error))
     if isinstance(error, WrongCell):
         error = Refusal(409, "wrong_cell", str(error))
+    assert isinstance(error, Refusal)
     return _answer({"error": error.code, "detail": str(error)}, error.status, error.headers)

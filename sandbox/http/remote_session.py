@@ -60,6 +60,8 @@ class RemoteSession(RebuildingSession):
 
     async def _cell(self, number: int, code: str) -> CellResult:
         """What a cell did. It may be asked for several times: under its number it runs once. Raises SessionFault."""
+        if self._place is None:  # closed meanwhile
+            raise SessionFault(self._broken)
         server, path = self._place.server, f"{self._place.path}/cells"
         body = json.dumps({"cell": number, "code": code}).encode()
         deadline = time.monotonic() + self._settings.cell_timeout_s + CELL_PATIENCE_S

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import uvicorn
 from starlette.applications import Starlette
@@ -66,6 +67,13 @@ def build_app(
     )
 
 
+class TlsArguments(TypedDict, total=False):
+    """The arguments of uvicorn for https."""
+
+    ssl_certfile: str
+    ssl_keyfile: str | None
+
+
 @dataclass(frozen=True)
 class ServerAddress:
     """The address of a server, and its certificate for https."""
@@ -80,7 +88,7 @@ class ServerAddress:
     """A PEM file with the certificate's key, if that is not in the same file."""
 
     @property
-    def tls(self) -> dict[str, str | None]:
+    def tls(self) -> TlsArguments:
         """The arguments of uvicorn for https; empty for http."""
         return {"ssl_certfile": self.certificate, "ssl_keyfile": self.key} if self.certificate else {}
 
@@ -99,7 +107,7 @@ LOCAL_ADDRESS = ServerAddress()
 
 
 async def _serve(
-    settings: SandboxSettings, listener: socket.socket, token: str, tls: dict[str, str | None], idle_s: float
+    settings: SandboxSettings, listener: socket.socket, token: str, tls: TlsArguments, idle_s: float
 ) -> None:
     sandbox = LocalSandbox(settings)
     layers = (await sandbox.layers()).names

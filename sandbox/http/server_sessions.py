@@ -130,6 +130,7 @@ class ServerSessions:
         """The answer to a cell, which runs once however often it is asked for. Raises WrongCell."""
         if session.is_new(number, code):
             session.answer = asyncio.create_task(self._run(session, code))
+        assert session.answer is not None  # only a cell that has one is not new
         return session.answer
 
     async def _run(self, session: OpenSession, code: str) -> bytes:

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, get_args
+from typing import Any, TypeGuard, cast, get_args
 
 from pydantic import ValidationError
 
@@ -87,7 +87,7 @@ def pack(head: Mapping[str, Any], blobs: Sequence[bytes]) -> bytes:
     return b"".join([len(text).to_bytes(4, "big"), text, *blobs])
 
 
-def read_json(body: bytes | memoryview) -> dict[str, Any]:
+def read_json(body: bytes | bytearray | memoryview) -> dict[str, Any]:
     """A JSON object. Raises Malformed."""
     if len(body) > MAX_HEAD_BYTES:
         raise Malformed(f"{len(body)} bytes of JSON; at most {MAX_HEAD_BYTES} are accepted")
@@ -119,7 +119,7 @@ def unpack(body: bytes | bytearray) -> tuple[dict[str, Any], list[bytes]]:
     return head, blobs
 
 
-def _texts(value: Any) -> bool:
+def _texts(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(text, str) and len(text) <= 200 for text in value)
 
 
@@ -233,7 +233,7 @@ def _usage(value: Any) -> Usage:
     numbers = {}
     for part in fields(Usage):
         number = value.get(part.name) if isinstance(value, dict) else None
-        if type(number) in (int, float) and 0 <= number < 1 << 62:
+        if number is not None and type(number) in (int, float) and 0 <= number < 1 << 62:
             numbers[part.name] = type(part.default)(number)
     return Usage(**numbers)
 
@@ -256,5 +256,5 @@ def read_result(head: Mapping[str, Any], blobs: list[bytes], settings: SandboxSe
             raise Malformed(f"an answer with a broken image: {error}") from None
     # Lone surrogates are legal in Python's strings and in JSON, and in no UTF-8 file.
     texts = [text.encode("utf-8", "backslashreplace").decode() for text in texts]
-    result = CellResult(outcome, **dict(zip(names, texts, strict=False)), notes=texts[4:], images=blobs)
+    result = CellResult(cast(Outcome, outcome), **dict(zip(names, texts, strict=False)), notes=texts[4:], images=blobs)
     return replace(result, usage=_usage(head.get("usage")), state_lost=head["state_lost"])

@@ -99,7 +99,7 @@ class ForkServer:
         started.control.settimeout(bubblewrap.START_SECONDS)
         try:
             started.control.send(json.dumps(self._settings).encode())
-            answer = json.loads(started.control.recv(1 << 16) or b"{}")
+            answer: dict[str, Any] = json.loads(started.control.recv(1 << 16) or b"{}")
         except (OSError, ValueError) as error:
             answer = {"error": str(error)}
         if "seconds" not in answer:
@@ -189,7 +189,7 @@ class ForkServer:
                 raise StartFailed("no descriptor was left for a session")
             ours.setblocking(False)
             failed.pop_all()
-            return Forked(self, answer["pid"], handles[0], ours, *ends, group)
+            return Forked(self, answer["pid"], handles[0], ours, ends[0], ends[1], group)
 
     def _reap(self, pid: int) -> int:
         with contextlib.suppress(StartFailed):
@@ -198,7 +198,7 @@ class ForkServer:
 
     def _exchange(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> tuple[dict[str, Any], list[int]]:
         try:
-            if self.dead:
+            if self.dead or self._started is None:
                 raise OSError("no more")
             socket.send_fds(self._started.control, [json.dumps(request).encode()], list(descriptors))
             packet, handles, _, _ = socket.recv_fds(self._started.control, 1 << 16, 1)

@@ -112,6 +112,8 @@ class LocalSession(RebuildingSession):
     async def _cell_in_turn(self, number: int, code: str) -> CellResult:
         """Run one cell. Raises SessionFault."""
         jail, limits = self._jail, self._settings
+        if jail is None:  # closed while it waited for its turn
+            raise SessionFault(self._broken)
         request = {"id": secrets.token_hex(8), "code": code, "cell": number}
         request |= {"images": limits.images_per_call, "limit": limits.output_chars}
         why: tuple[Outcome, str] = ("timed_out", f"the code ran longer than {limits.cell_timeout_s:g} seconds")

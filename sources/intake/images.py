@@ -157,7 +157,8 @@ class ImageIntake:
     def _outcome(self, item: Item, slots: list[_Slot]) -> tuple[Item, list[NormalImage | ImageFacts] | ImageError]:
         """An item with what became of its images; it blocks until they are decoded."""
         outcomes = [self._wait(slot) if isinstance(slot, PendingImage) else slot for slot in slots]
-        bad = next((place for place, outcome in enumerate(outcomes) if isinstance(outcome, ImageError)), None)
+        errors = ((place, outcome) for place, outcome in enumerate(outcomes, 1) if isinstance(outcome, ImageError))
+        bad = next(errors, None)
         for slot, outcome in zip(slots, outcomes, strict=True):
             if isinstance(slot, PendingImage):
                 self._release(slot)
@@ -166,9 +167,9 @@ class ImageIntake:
                 elif bad is None and isinstance(outcome, NormalImage):
                     self._remember(slot.arrived, outcome.facts)
         if bad is None:
-            return item, outcomes
-        error = outcomes[bad]
-        where = f"image {bad + 1} of {len(slots)}: " if len(slots) > 1 else ""
+            return item, [outcome for outcome in outcomes if not isinstance(outcome, ImageError)]
+        number, error = bad
+        where = f"image {number} of {len(slots)}: " if len(slots) > 1 else ""
         return item, ImageError(error.reason, where + error.detail)
 
     def _wait(self, pending: PendingImage) -> NormalImage | ImageFacts | ImageError:
@@ -176,7 +177,9 @@ class ImageIntake:
             return self._recent[pending.arrived]
         if pending.batch.results is None:
             self._send()
-        return pending.batch.results.result()[pending.place]
+        results = pending.batch.results
+        assert results is not None  # a batch that was not sent is the one being filled
+        return results.result()[pending.place]
 
     def _release(self, pending: PendingImage) -> None:
         if not pending.released:

@@ -55,11 +55,11 @@ def load(spec: Source, options: Options, seed: int) -> Opened:
     texts, answers, image_ids = (data.get_train_questions if train else data.get_test_questions)()
     paths = (data.get_train_image_paths if train else data.get_test_image_paths)()
 
-    rows: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    rows: dict[Kind, list[int]] = {kind: [] for kind in KINDS}
     for row, answer in enumerate(answers):
         rows[kind_of(answer)].append(row)
     rows = {kind: numbers for kind, numbers in rows.items() if options.kinds.get(kind, 0) > 0}
-    sizes = {kind: len(numbers) for kind, numbers in rows.items()}
+    sizes: dict[Kind, int] = {kind: len(numbers) for kind, numbers in rows.items()}
     counts = sizes if spec.limit is None else allocate(spec.limit, sizes, options.kinds)
     drawn = sorted(numbers[i] for kind, numbers in rows.items() for i in draw(len(numbers), counts[kind], seed, kind))
 

@@ -53,7 +53,7 @@ def check(options: Options, use: str) -> None:
 
 def _place(options: Options) -> str:
     """The meaning of `path`, in the order in which `datasets` tries: a `format`, a local `folder`, or on the `hub`."""
-    import datasets
+    import datasets.packaged_modules
 
     if options.path in datasets.packaged_modules._PACKAGED_DATASETS_MODULES:
         return "format"
@@ -144,7 +144,7 @@ def _folders(options: Options) -> list[str]:
     """The folders that hold the dataset's files: its own folder, its `data_dir` and the folders of its `data_files`; of
     one from the hub what was fetched of it; and what archives were unpacked to.
     """
-    import datasets
+    import datasets.config
     from huggingface_hub.constants import HF_HUB_CACHE
 
     folders = [datasets.config.EXTRACTED_DATASETS_PATH]

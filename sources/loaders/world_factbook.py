@@ -7,7 +7,7 @@ raw row is one field of one country; a field that is empty or has no single shor
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,7 +35,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    fields: Annotated[list[FieldName], Field(min_length=1)] = Field(default_factory=lambda: list(FIELDS))
+    fields: Annotated[list[FieldName], Field(min_length=1)] = Field(
+        default_factory=lambda: cast(list[FieldName], list(FIELDS))
+    )
     """The fields that are asked about; with a limit, each gets an equal share of the rows."""
     document_words: Annotated[int, Field(ge=50)] = 150
     """The approximate number of words per document: a section of a page is cut between its fields."""

@@ -6,9 +6,10 @@ Nothing here is a program of a general kind: an expression reads one row and giv
 import ast
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import jmespath
 from jmespath import exceptions, functions
@@ -22,10 +23,18 @@ MAX_PATTERN_TEXT = 50_000
 """The most characters of a text that a recipe's regular expression is applied to: its time may grow with their
 square."""
 
-_TEXT = {"types": ["string", "null"]}
-_PATTERN = {"types": ["string"]}
-_LIST = {"types": ["array", "null"]}
-_ANY: dict[str, list[str]] = {"types": []}
+
+class _Argument(TypedDict):
+    """What a function of JMESPath takes, as its `signature` wants to be told."""
+
+    types: list[str]
+    variadic: NotRequired[bool]
+
+
+_TEXT: _Argument = {"types": ["string", "null"]}
+_PATTERN: _Argument = {"types": ["string"]}
+_LIST: _Argument = {"types": ["array", "null"]}
+_ANY: _Argument = {"types": []}
 
 
 class ExpressionError(ValueError):
@@ -106,7 +115,7 @@ class _Functions(functions.Functions):
         return None if text is None else text.strip()
 
     @functions.signature({"types": [], "variadic": True})
-    def _func_concat(self, *parts: Any) -> str | list[str] | None:
+    def _func_concat(self, *parts: Any) -> str | list[Any] | None:
         if any(part is None for part in parts):
             return None
         lists = [part for part in parts if isinstance(part, list)]
@@ -179,7 +188,7 @@ def _check_calls(node: Any) -> None:
 Path = tuple[str, ...]
 
 
-def _trace(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> Path | None:
+def _trace(node: Mapping[str, Any], at: Path | None, found: dict[Path, None]) -> Path | None:
     """Collect in `found` every field that an expression reads, as its path from the row (lists add nothing to a path);
     the empty path if it takes the row as a whole, as in keys(@).
 
@@ -212,7 +221,7 @@ def _trace(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> Pa
     return None
 
 
-def _take(node: dict[str, Any], at: Path | None, found: dict[Path, None]) -> None:
+def _take(node: Mapping[str, Any], at: Path | None, found: dict[Path, None]) -> None:
     """Like `_trace`, for a node whose value is used unchanged."""
     if _trace(node, at, found) == ():
         found[()] = None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
@@ -131,7 +131,7 @@ def check_columns(options: MappingOptions, there: Iterable[str] | Any, use: str,
 
     `there` is the names of the columns or, better, the Arrow schema, in which fields of structs are looked up too.
     """
-    schema = there if hasattr(there, "field") else None
+    schema = cast(Any, there) if hasattr(there, "field") else None
     names = list(schema.names) if schema is not None else list(there)
     given = {f"columns.{key}": value for key, value in options.columns.named(use).items()}
     if use == "questions" and options.keep is not None:
