@@ -49,6 +49,7 @@ ui: install
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
 
 # Two files of tests at a time, in the order of tests/conftest.py; by itself xdist would begin with those that hold the
 # most tests, and with the run of the whole graph last. What is imported is compiled once and not by each process anew.
