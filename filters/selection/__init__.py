@@ -9,16 +9,15 @@ The recipe's routes are the first step (filters/selection/routes.py), and each e
 further one. A new step is one new file here; modules with a leading underscore are private to the module beside them.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any, Protocol, cast
 
 import polars as pl
 
+from records.plugins import get_module, module_names
 from records.recipe import Route, SelectionStep
-from records.recipe.section import RecipeError, Section, check_settings
+from records.recipe.section import Section, check_settings
 
 STAGE = "selection"
 """The stage of all rejects, whichever step makes them."""
@@ -37,7 +36,7 @@ class StepModule(Protocol):
 
 def step_names() -> list[str]:
     """The names of all steps."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return module_names(__name__)
 
 
 def prepared(selection: Sequence[Route | SelectionStep], file: str) -> list[tuple[StepModule, Section]]:
@@ -54,17 +53,13 @@ def prepared(selection: Sequence[Route | SelectionStep], file: str) -> list[tupl
     steps = [(_module("routes"), check_settings(_module("routes").Options, {"routes": routes}, file, "selection"))]
     for number, entry in enumerate(selection[len(routes) :], len(routes)):
         assert isinstance(entry, SelectionStep)  # the routes are the first entries
-        if entry.step not in step_names():
-            raise RecipeError(
-                f"{file}: selection.{number}.step: there is no step {entry.step!r}; known: {', '.join(step_names())}"
-            )
-        module = _module(entry.step)
+        module = _module(entry.step, f"{file}: selection.{number}.step")
         steps.append((module, check_settings(module.Options, entry.options, file, f"selection.{number}")))
     return steps
 
 
-def _module(name: str) -> StepModule:
-    return cast(StepModule, importlib.import_module(f"{__name__}.{name}"))
+def _module(name: str, key: str = "") -> StepModule:
+    return cast(StepModule, get_module(__name__, name, "step", key))
 
 
 def measured(questions: pl.DataFrame, benefits: pl.DataFrame) -> pl.DataFrame:

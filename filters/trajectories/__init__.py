@@ -4,15 +4,14 @@ A check is a function with the decorator `check`, which gives it the name that a
 A new check is one new file here; modules with a leading underscore are private to the module beside them.
 """
 
-import importlib
 import json
-import pkgutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from records.identity import content_hash, hashed
+from records.plugins import get_module, module_names
 from records.question import Question, Reject
 from records.recipe.section import RecipeError
 from records.trajectory import Rollout, Trajectory
@@ -73,12 +72,10 @@ def known_checks() -> dict[str, Check]:
         ValueError: two checks have one name.
     """
     found: dict[str, Check] = {}
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        if module.name.startswith("_"):
-            continue
-        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+    for name in module_names(__name__):
+        for value in vars(get_module(__name__, name, "module of checks")).values():
             if isinstance(value, Check) and found.setdefault(value.name, value) is not value:
-                raise ValueError(f"filters/trajectories/{module.name}.py: there is another check {value.name!r}")
+                raise ValueError(f"filters/trajectories/{name}.py: there is another check {value.name!r}")
     return found
 
 

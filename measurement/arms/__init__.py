@@ -6,13 +6,12 @@
 A recipe names it under `tool_benefit.controls`. Modules whose name starts with an underscore are not arms.
 """
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from types import ModuleType
 
 from filters.difficulty.band import rule_of
 from filters.difficulty.stopping import Rule
+from records.plugins import get_module, module_names
 from records.recipe import Recipe, Sampling, ToolBenefit
 from records.recipe.section import RecipeError
 from rollouts.prompts.forms import Form
@@ -52,7 +51,7 @@ class Arm:
 
 def arm_names() -> list[str]:
     """The names of all arms."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return module_names(__name__)
 
 
 def get_arm(name: str) -> ModuleType:
@@ -61,9 +60,7 @@ def get_arm(name: str) -> ModuleType:
     Raises:
         RecipeError: there is no arm of that name; the message lists those there are.
     """
-    if name not in arm_names():
-        raise RecipeError(f"there is no arm {name!r}; known: {', '.join(arm_names())}")
-    return importlib.import_module(f"measurement.arms.{name}")
+    return get_module(__name__, name, "arm")
 
 
 def check_controls(recipe: Recipe) -> None:

@@ -5,13 +5,11 @@ reads only what the model itself wrote: a tag inside an observation is never the
 answers are tags in the text inherit from `rollouts.dialects._text.TextDialect`.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from records.images.store import ImageStore
-from records.recipe.section import RecipeError
+from records.plugins import get_module, module_names
 from records.trajectory import Message
 from rollouts.models.contract import Completion
 
@@ -66,7 +64,7 @@ class Dialect(Protocol):
 
 def dialect_names() -> list[str]:
     """The names of all dialects, sorted."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return module_names(__name__)
 
 
 def get_dialect(name: str) -> Dialect:
@@ -75,6 +73,4 @@ def get_dialect(name: str) -> Dialect:
     Raises:
         RecipeError: there is no such module.
     """
-    if name not in dialect_names():
-        raise RecipeError(f"dialect: there is no dialect {name!r}; known: {', '.join(dialect_names())}")
-    return importlib.import_module(f"rollouts.dialects.{name}").DIALECT
+    return get_module(__name__, name, "dialect", "dialect").DIALECT

@@ -8,14 +8,13 @@ A verifier that asks a model makes its calls through `context.calls` with a kind
 killed run does not pay for them twice.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from records.plugins import get_module, module_names
 from records.question import Question
-from records.recipe.section import RecipeError, check_settings
+from records.recipe.section import check_settings
 from rollouts.models.contract import Completer
 from rollouts.tool_calls import Calls
 from verdicts.rules import Verdict
@@ -53,7 +52,7 @@ class JudgeContext:
 
 def verifier_names() -> list[str]:
     """The names of all verifiers, sorted."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return module_names(__name__)
 
 
 def build_verifier(name: str, options: Mapping[str, Any], context: JudgeContext) -> Verifier:
@@ -62,7 +61,5 @@ def build_verifier(name: str, options: Mapping[str, Any], context: JudgeContext)
     Raises:
         RecipeError: there is no such module, or its settings are wrong.
     """
-    if name not in verifier_names():
-        raise RecipeError(f"verifier: there is no verifier {name!r}; known: {', '.join(verifier_names())}")
-    module = importlib.import_module(f"rollouts.judges.{name}")
+    module = get_module(__name__, name, "verifier", "verifier")
     return module.build(check_settings(module.Options, dict(options), "recipe", f"verifier.{name}"), context)

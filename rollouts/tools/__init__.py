@@ -9,13 +9,12 @@
 Modules whose names start with an underscore are not tools.
 """
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
 
 from records.images.store import ImageStore
+from records.plugins import get_module, module_names
 from records.recipe import Recipe, RecipeError
 from records.recipe.section import Section, check_settings
 from records.trajectory import ToolResult
@@ -62,7 +61,7 @@ class ToolContext:
 
 def tool_names() -> list[str]:
     """The names that a recipe may give under `tools`."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return module_names(__name__)
 
 
 def get_tool(name: str) -> ModuleType:
@@ -71,9 +70,7 @@ def get_tool(name: str) -> ModuleType:
     Raises:
         RecipeError: there is no such tool; the message lists those that there are.
     """
-    if name not in tool_names():
-        raise RecipeError(f"there is no tool {name!r}; known: {', '.join(tool_names())}")
-    return importlib.import_module(f"rollouts.tools.{name}")
+    return get_module(__name__, name, "tool")
 
 
 def options_of(name: str, recipe: Recipe, file: str = "recipe") -> Section:

@@ -1,15 +1,13 @@
 """The loaders, found by their names. sources/contract.py says what a loader offers."""
 
-import importlib
-import pkgutil
 from types import ModuleType
 
-from records.recipe import RecipeError
+from records.plugins import get_module, module_names
 
 
 def loader_names() -> list[str]:
     """The names that a recipe may give as `loader`."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return module_names(__name__)
 
 
 def get_loader(name: str) -> ModuleType:
@@ -18,6 +16,4 @@ def get_loader(name: str) -> ModuleType:
     Raises:
         RecipeError: there is no such loader; the message lists those that there are.
     """
-    if name not in loader_names():
-        raise RecipeError(f"there is no loader {name!r}; known: {', '.join(loader_names())}")
-    return importlib.import_module(f"sources.loaders.{name}")
+    return get_module(__name__, name, "loader")

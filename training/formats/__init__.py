@@ -10,10 +10,8 @@ returns, so a row that the loader drops or changes is found.
 """
 
 import hashlib
-import importlib
 import json
 import os
-import pkgutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from records.identity import canonical_json
-from records.recipe.section import RecipeError
+from records.plugins import get_module, module_names
 from training.rows import Turn
 
 MANIFEST = "touchstone.json"
@@ -44,7 +42,7 @@ class Readback:
 
 
 def format_names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return module_names(__name__)
 
 
 def get_format(name: str) -> ModuleType:
@@ -53,9 +51,7 @@ def get_format(name: str) -> ModuleType:
     Raises:
         RecipeError: there is none of that name.
     """
-    if name not in format_names():
-        raise RecipeError(f"formats: there is no format {name!r}; known: {', '.join(format_names())}")
-    return importlib.import_module(f"training.formats.{name}")
+    return get_module(__name__, name, "format", "formats")
 
 
 class Digest:

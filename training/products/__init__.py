@@ -6,8 +6,6 @@ and from it follow an asset `<name>_training_set` with its checks, its rejects a
 product is written as are the formats (training/formats/) of its kind.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +14,7 @@ import polars as pl
 
 from filters.questions.splits import draw_split
 from records.images.store import ImageStore
+from records.plugins import get_module, module_names
 from records.question import Reject
 from records.recipe import Recipe
 from records.recipe.section import RecipeError
@@ -120,16 +119,17 @@ class Product:
 
 def product_names() -> list[str]:
     """The names of all products."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return module_names(__name__)
 
 
 def get_product(name: str) -> Product:
     """The product of the module `name`.
 
     Raises:
+        RecipeError: there is no such product.
         ValueError: the module gives its product another name.
     """
-    product: Product = importlib.import_module(f"{__name__}.{name}").PRODUCT
+    product: Product = get_module(__name__, name, "product").PRODUCT
     if product.name != name:
         raise ValueError(f"training/products/{name}.py: the product calls itself {product.name!r}, not {name!r}")
     return product
