@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 
 DRAWS = 2_000
-_NORMAL_FROM, _NORMAL_SKEWNESS = 1_000, 0.05
-"""Questions from which, and skewness up to which, a sum of drawn values is taken to be normal."""
+_NORMAL_FROM = 1_000
+"""The number of questions from which a sum of drawn values may be taken to be normal."""
+_NORMAL_SKEWNESS = 0.05
+"""The skewness up to which a sum of drawn values may be taken to be normal."""
 _BLOCK = 2_000_000
 """Numbers in memory at once."""
 

@@ -20,14 +20,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.typing import RcKeyType
 
-INK, KEPT, LOST = "#7a7a7a", "#b8860b", "#d9483b"
-GAIN, HARM, HABIT, CONTENT, RESULTS = "#1a80bb", "#d55e00", "#cc79a7", "#009e73", "#56b4e9"
+INK = "#7a7a7a"
+KEPT = "#b8860b"
+LOST = "#d9483b"
+GAIN = "#1a80bb"
+HARM = "#d55e00"
+HABIT = "#cc79a7"
+CONTENT = "#009e73"
+RESULTS = "#56b4e9"
 """Colours that colour-blind people can tell apart (Okabe and Ito 2008, "Color Universal Design"), the blue lighter so
 that words in it are read on a dark page."""
 FAINT = 0.35
 """Opacity of what lies behind something else."""
-WIDTH, LINE = 9.0, 0.19
-"""Inches: of a picture, and of a line of text."""
+WIDTH = 9.0
+"""The width of a picture, in inches."""
+LINE = 0.19
+"""The height of a line of text, in inches."""
 SETTINGS: "dict[RcKeyType, Any]" = {
     "axes.edgecolor": INK, "axes.labelcolor": INK, "font.sans-serif": ["DejaVu Sans"], "font.size": 9,
     "grid.alpha": FAINT, "grid.color": INK, "legend.frameon": False, "path.simplify": False, "svg.fonttype": "none",

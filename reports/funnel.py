@@ -10,8 +10,12 @@ from reports.markdown import Markdown, markdown_table
 
 WIDTHS = (18, 28, 15, 39)
 """The relative widths of the columns: names, bars, what is left or taken, and reasons."""
-LABEL, LETTERS, MOST_LINES = 21, 52, 12
-"""Letters of a name and of a line of reasons, and lines of the reasons of a step."""
+LABEL = 21
+"""The most letters of a name."""
+LETTERS = 52
+"""The most letters of a line of reasons."""
+MOST_LINES = 12
+"""The most lines that the reasons of a step take."""
 SEEN = 0.004
 """Share of a bar's length that the smallest part takes."""
 PANELS = 5

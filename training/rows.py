@@ -109,7 +109,7 @@ def check_alternation(turns: Sequence[Turn], last: str) -> None:
         if not turn.text.strip():
             raise BadRow("empty_turn", f"turn {position}, a {turn.role} turn, is empty")
     if not rest or rest[-1].role != last:
-        raise BadRow("turns_not_alternating", f"the last turn is no {last} turn")
+        raise BadRow("turns_not_alternating", f"the last turn is not one of the role {last}")
 
 
 def _turns(dialect: Dialect, messages: Sequence[Message], images: ImageStore | None) -> tuple[Turn, ...]:

@@ -41,7 +41,7 @@ from rollouts.models.roles import Models
 from rollouts.waves import Waves
 
 QUESTIONS_A_ROLLOUT = 1 / 10.4
-"""So that every question gets its direct attempts and those in the band their tools attempts."""
+"""Sizes by which every question gets its direct attempts, and those in the band their tools attempts."""
 PLAN_SECONDS, PLAN_MB = 15, 3_000
 """What planning over 1,000,000 rollouts may take."""
 

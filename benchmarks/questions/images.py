@@ -245,7 +245,7 @@ def search_ours(n: int) -> dict:
 
 
 def search_imagededup(_: int) -> dict:
-    """As many rows as can be searched in about a minute, by doubling."""
+    """Rates at as many rows as can be searched in about a minute, found by doubling."""
     from imagededup.methods import PHash  # pyright: ignore[reportMissingImports]
 
     hasher, rows, done, spent = PHash(verbose=False), 4000, {}, 0.0

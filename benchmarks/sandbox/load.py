@@ -37,7 +37,7 @@ while True:
 """
 """The cell of a hostile session."""
 MEMORY_MB = 8
-"""By how many MB two measurements of memory may differ although nothing was lost."""
+"""MB by which two measurements of memory may differ although nothing was lost."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_the_bootstrap_is_as_wide_as_the_normal_interval_for_many_values():
 
 
 def test_the_percentiles_are_expanded_for_few_values():
-    """For ten values 0.86 % and 99.14 % instead of 2.5 % and 97.5 %."""
+    """The tails of ten values are 0.86 % and 99.14 % instead of 2.5 % and 97.5 %."""
     tail = norm.cdf(-math.sqrt(10 / 9) * t.ppf(0.975, 9))
     assert tail == pytest.approx(0.0086, abs=1e-4)
     values = [0.0] * 5 + [1.0] * 5

@@ -1,4 +1,4 @@
-"""From the ledger to the table of a stage: in order, each rollout once, with its current verdict."""
+"""A stage's table, written from the ledger: in order, each rollout once, with its current verdict."""
 
 import asyncio
 

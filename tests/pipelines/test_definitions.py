@@ -61,7 +61,7 @@ WRONG = [
         "the source 'a' comes from what 'vstar_bench' comes from",
     ),
     ({"cold_start": {"checks": ["nice"]}}, "there is no check 'nice'"),
-    ({"sft": {"formats": ["verl_parquet"]}}, "sft.formats: 'verl_parquet' is no format for sft"),
+    ({"sft": {"formats": ["verl_parquet"]}}, "sft.formats: 'verl_parquet' is not a format for sft"),
     ({"seeed": 1}, "seeed: no such key (did you mean 'seed'?)"),
 ]
 # Every recipe in a process of its own, forked from one that has imported all but the definitions.

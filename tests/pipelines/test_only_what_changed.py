@@ -18,7 +18,7 @@ from tests.support.whole_runs import SUMS, ModelStandIn, Place, Result, Sum, ass
 
 ATTEMPT = ["stage", "arm", "question_id", "sample_index"]
 ARMS = 8
-"""Of all stages: one decides about difficulty, four are compared, the teacher's, and two of the evaluation."""
+"""Arms of all stages: one decides about difficulty, four are compared, the teacher's, and two of the evaluation."""
 
 
 class Changed:

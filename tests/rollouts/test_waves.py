@@ -61,7 +61,7 @@ async def test_attempts_that_are_known_are_not_made_again(tmp_path):
 
 
 async def test_a_question_is_attempted_as_often_as_is_wanted_of_it(tmp_path):
-    """In one wave, whatever the arm's waves are and without asking whether it is still open."""
+    """They are made in one wave, whatever the arm's waves are, and nobody asks whether it is still open."""
 
     def is_open(attempts, right):
         raise AssertionError("asked whether it is open")

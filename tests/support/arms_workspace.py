@@ -64,7 +64,7 @@ class Place:
         return Recipe.model_validate(RECIPE | {"tool_benefit": RECIPE["tool_benefit"] | changes})
 
     def workspace(self, **changes):
-        """With a recipe of its own: these settings of the comparison differ from RECIPE's."""
+        """A workspace whose recipe differs from RECIPE in these settings of the comparison."""
         recipe = RECIPE | {"tool_benefit": RECIPE["tool_benefit"] | changes}
         recipe["models"] = {"policy": RECIPE["models"]["policy"] | {"url": self.server.url}}
         file = self.folder / f"recipe-{len(list(self.folder.glob('*.yaml')))}.yaml"

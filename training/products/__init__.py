@@ -113,7 +113,7 @@ class Product:
         listed: list[str] = getattr(recipe, self.section).formats
         for name in listed:
             if self.kind != get_format(name).KIND:
-                raise RecipeError(f"{self.section}.formats: {name!r} is no format for {self.kind}")
+                raise RecipeError(f"{self.section}.formats: {name!r} is not a format for {self.kind}")
         return listed
 
 

@@ -47,7 +47,7 @@ def stop(rule, sequence):
 
 
 def chance(sequence, a, b):
-    """Of a sequence, one attempt after the other, the pass rate being Beta(a, b)."""
+    """The probability of a sequence of attempts, the pass rate being Beta(a, b)."""
     result = 1.0
     for right in sequence:
         result *= (a if right else b) / (a + b)

@@ -53,7 +53,7 @@ def test_two_writers_poll_compact_and_read(root):
 
 @pytest.mark.parametrize("whole", [0, module._FETCH_WHOLE])
 def test_a_segment_merged_while_it_is_read_is_found_again(root, monkeypatch, whole):
-    """By requests for a part or for the whole: the first that finds the object gone ends in the merged one."""
+    """The first request, for a part or the whole, that finds the object gone ends in the merged one."""
     monkeypatch.setattr(module, "_FETCH_WHOLE", whole)
     for key in "abc":
         Segments(root, KIND).append(rows(key))

@@ -49,7 +49,7 @@ def messages(*images: bytes) -> list[dict]:
 
 
 def image_tokens(server: LocalServer, data: bytes) -> int:
-    """As the model's own image processor counts them, with the tokens before and after."""
+    """The tokens of an image as the model's own processor counts them, with those before and after."""
     from transformers import Qwen2VLImageProcessorPil
 
     processor = Qwen2VLImageProcessorPil.from_pretrained(server.files.path)

@@ -24,7 +24,7 @@ class Cell:
     notes: str = ""
     """A regular expression found in the notes."""
     images: tuple[int, int] | None = None
-    """At least and at most so many result images."""
+    """The least and the most result images."""
     neighbour: bool = False
     """Run in the other session, which stands for an innocent one."""
     pause_s: float = 0.0

@@ -37,7 +37,7 @@ class Host:
 
     def __init__(self) -> None:
         self.secret = "SECRET-" + secrets.token_hex(16)
-        """In the environment, in files, in the decoy's memory and in what the servers say."""
+        """The secret in the environment, in files, in the decoy's memory and in what the servers say."""
         self.word = secrets.token_hex(6)
         """Part of every name that is made for these attacks; attacks put their own number behind it."""
         self._signals = b""

@@ -44,7 +44,7 @@ TRIES = 6
 """How often something is tried where the short clock stops a cell that has hardly anything to do: the machine is busy
 with other things then. What really hangs is stopped every time."""
 MEMORY_SLACK_MB = {"processes": 350, "kernel": 1000}
-"""Beyond a session's limit, of all processes and of the kernel, where what else this machine does also counts."""
+"""MB beyond a session's limit, of all processes and of the kernel: what else this machine does counts too."""
 UNCOUNTED_SLACK_MB = 1000
 """The same of the processes without control groups: what several can write between two looks of the watch."""
 OWN_MEMORY_MB = 300
@@ -57,7 +57,7 @@ class Row:
 
     name: str
     outcomes: list[str] = field(default_factory=list)
-    """Of the attack's cells, the neighbour's left out."""
+    """The outcomes of the attack's cells, the neighbour's left out."""
     problems: list[str] = field(default_factory=list)
     """Nothing, if it was contained."""
     seconds: float = 0.0

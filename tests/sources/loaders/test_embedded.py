@@ -86,7 +86,7 @@ class TestReasoningGym:
 
     @pytest.mark.parametrize("name", reasoning_gym.TASKS)
     def test_the_verdict_agrees_with_the_tasks_own_scorer(self, name, gym, tmp_path):
-        """On the right answer, on other problems' answers and on answers changed in one place."""
+        """They agree on the right answer, other problems' answers and answers changed in one place."""
         rows = items(tmp_path, "reasoning_gym", tasks={name: {"count": 8}})
         questions, rejects = split(rows)
         assert len(questions) == 8 and not rejects

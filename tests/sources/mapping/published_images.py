@@ -40,7 +40,7 @@ class Case:
     rows: list[dict[str, Any]]
     made: list[Made | str]
     schema: pa.Schema | None = None
-    """Of the parquet file; without one, the rows are a JSON array, as the dataset is published."""
+    """Features of the parquet file; without them, the rows are a JSON array, as the dataset is published."""
     lines: bool = False
     """JSON lines instead of a JSON array."""
     files: dict[str, bytes] = field(default_factory=dict)

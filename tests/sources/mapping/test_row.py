@@ -1,4 +1,4 @@
-"""From rows to drafts: columns and expressions, images in every form, and answers."""
+"""Rows become drafts: columns and expressions, images in every form, and answers."""
 
 import base64
 import io

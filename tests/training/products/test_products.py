@@ -166,7 +166,7 @@ def test_every_format_has_the_kind_of_a_product() -> None:
 def test_a_format_of_another_kind_is_refused(workspace: Workspace) -> None:
     recipe = workspace.recipe
     wrong = recipe.model_copy(update={"sft": recipe.sft.model_copy(update={"formats": ["verl_parquet"]})})
-    with pytest.raises(RecipeError, match=r"sft.formats: 'verl_parquet' is no format for sft"):
+    with pytest.raises(RecipeError, match=r"sft.formats: 'verl_parquet' is not a format for sft"):
         get_product("sft").formats(wrong)
 
 
