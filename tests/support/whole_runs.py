@@ -251,7 +251,7 @@ def _processes() -> dict[int, tuple[int, str, str]]:
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has just ended
-            state, parent, *more = path.read_text().rpartition(")")[2].split()
+            state, parent, *more = path.read_text(errors="replace").rpartition(")")[2].split()
             found[int(path.parent.name)] = (int(parent), more[17], state)
     return found
 
