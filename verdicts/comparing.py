@@ -5,13 +5,15 @@ to as many digits as the smallest number among them needs.
 """
 
 import math
+import re
 import sys
 from functools import lru_cache
 from typing import Any
 
-from latex2sympy2_extended import NormalizationConfig
-from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Basic, Eq, Expr, Float, Integer, N, Rational, Symbol, Unequality, factorial, simplify
+from latex2sympy2_extended import NormalizationConfig, latex2sympy, normalize_latex
+from math_verify import verify
+from math_verify.grader import should_treat_as_complex
+from sympy import Basic, Eq, Expr, FiniteSet, Float, Integer, N, Rational, Symbol, Tuple, Unequality, factorial, simplify
 from sympy.core.numbers import Integer as IntegerNumber
 
 from verdicts.latex import canonical, to_latex
@@ -22,11 +24,8 @@ MAX_FACTORIAL = 30_000
 DIGITS = 50
 EXACT, DECIMAL = 1e-40, 2e-6
 # Units are taken off before (verdicts/latex.py); math-verify would take the c of \\frac{a}{b}c for one.
-_EXTRACTION = LatexExtractionConfig(
-    normalization_config=NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none"
-    )
-)
+_NORMALIZATION = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
+_IMAGINARY = re.compile(r"(?<![A-Za-z\\])i(?![A-Za-z])")
 
 
 class TooBigError(Exception):
@@ -60,18 +59,22 @@ def bound_arithmetic() -> None:
     factorial.eval = classmethod(bounded_factorial)
 
 
+def is_complex(latex: str) -> bool:
+    """Whether an expression has the imaginary unit, or speaks of matrices: then no letter is taken for a real number."""
+    return bool(_IMAGINARY.search(latex)) or should_treat_as_complex(latex)
+
+
 @lru_cache(maxsize=256)
-def read(latex: str) -> Any:
+def read(latex: str, real: bool) -> Any:
     """The expression that LaTeX in our form stands for; None if it stands for none."""
-    # No fallback: without it a text that is not an expression would still be compared as text.
-    found = parse(
-        f"${latex}$",
-        [_EXTRACTION],
-        fallback_mode="no_fallback",
-        parsing_timeout=None,  # pyright: ignore[reportArgumentType] - None is none, as in `verify`
-        raise_on_error=True,
-    )
-    return found[0] if found else None
+    try:
+        return latex2sympy(
+            normalize_latex(latex, _NORMALIZATION), is_real=real, convert_degrees=False, normalization_config=None
+        )
+    except (TooBigError, MemoryError):
+        raise
+    except Exception:  # whatever the grammar does not know
+        return None
 
 
 def _value(number: Any) -> Any:
@@ -122,6 +125,8 @@ def compare_parsed(answer: Any, gold: Any) -> bool:
         same = same_value(answer, gold)
         if same is not None:
             return same
+    if isinstance(answer, Tuple | FiniteSet) and type(answer) is type(gold) and len(answer.args) == len(gold.args):
+        return _same_elements(list(answer.args), list(gold.args), isinstance(gold, Tuple))
     if isinstance(answer, Unequality) and isinstance(gold, Unequality):
         return compare_parsed(Eq(answer.lhs, answer.rhs, evaluate=False), Eq(gold.lhs, gold.rhs, evaluate=False))
     if isinstance(gold, Symbol) and isinstance(answer, Expr) and not isinstance(answer, Symbol):
@@ -136,6 +141,18 @@ def compare_parsed(answer: Any, gold: Any) -> bool:
     )  # fmt: skip
 
 
+def _same_elements(answers: list[Any], golds: list[Any], ordered: bool) -> bool:
+    """Whether the elements of two tuples, or of two sets, are equal."""
+    if ordered:
+        return all(compare_parsed(answer, gold) for answer, gold in zip(answers, golds, strict=True))
+    for answer in answers:  # equality of expressions is transitive, up to rounding: the first that is equal will do
+        place = next((place for place, gold in enumerate(golds) if compare_parsed(answer, gold)), None)
+        if place is None:
+            return False
+        del golds[place]
+    return True
+
+
 def _operands(latex: str) -> list[str]:
     """The operands of one sort of commuting sign, in order, behind that sign."""
     for sign in ("\\cup", "\\cap"):
@@ -147,9 +164,11 @@ def _operands(latex: str) -> list[str]:
 
 def compare(answer: str, gold: str) -> tuple[bool, str]:
     """Whether two texts are equal as expressions, and how that was found."""
-    left, right = read(to_latex(answer)[0]), read(to_latex(gold)[0])
+    given, wanted = to_latex(answer)[0], to_latex(gold)[0]
+    real = not is_complex(given) and not is_complex(wanted)
+    left, right = read(given, real), read(wanted, real)
     if left is None or right is None:
         # What the parser does not know, such as unions of named sets, is the same text up to order.
-        same = _operands(to_latex(answer)[0]) == _operands(to_latex(gold)[0])
+        same = _operands(given) == _operands(wanted)
         return same, "same_text" if same else "not_an_expression"
     return compare_parsed(left, right), "expression"

@@ -180,6 +180,11 @@ def _units_differ(one: str, other: str) -> bool:
     return ways is None or all(way != (1, 0) for way in ways)
 
 
+def _readable(latex: str) -> bool:
+    """Whether the parser is asked at all: it would take "1 2" for a mixed number."""
+    return bool(_ALLOWED.fullmatch(latex)) and not re.search(r"\d\s+\d", latex)
+
+
 @functools.lru_cache(maxsize=16384)
 def equal(answer: str, gold: str) -> tuple[bool, str]:
     """Whether two expressions are equal, and how that was found: `same_text`, `number`, `name` (of a figure), `words`,
@@ -203,7 +208,7 @@ def equal(answer: str, gold: str) -> tuple[bool, str]:
         return False, "units"
     if canonical(given) == canonical(right):
         return True, "same_text"
-    if not _ALLOWED.fullmatch(given) or not _ALLOWED.fullmatch(right):
+    if not _readable(given) or not _readable(right):
         return False, "not_an_expression"
     correct, how, _ = _worker.ask(answer, gold)
     return correct, how
@@ -212,7 +217,7 @@ def equal(answer: str, gold: str) -> tuple[bool, str]:
 @functools.lru_cache(maxsize=16384)
 def writings(gold: str) -> tuple[str, ...]:
     """Other ways of writing an expression that differ from it in structure; none for what is no expression."""
-    if not _ALLOWED.fullmatch(to_latex(gold)[0]):
+    if not _readable(to_latex(gold)[0]):
         return ()
     return tuple(_worker.ask(gold)[2])
 

@@ -77,6 +77,8 @@ _PERMILLE = re.compile(r"(?i)(?:‰|per mille\b|per mil\b|permille\b)\s*")
 def _cleaned(text: str) -> str:
     """The text without typesetting, signs of other scripts, and what is said before a number."""
     text = plain(text).strip()
+    if text.count("$") == 2:  # mathematics within a text, not money
+        text = re.sub(r"\$([^$]+)\$", r"\1", text)
     text = re.sub(r"\\!|(?<=\d)\\[,;: ](?=\d{3})", "", text)
     text = re.sub(r"\\[,;:> ]|\\q?quad\b|\\left\b|\\right\b|\\displaystyle\b|(?<!\\)~(?=.)(?<!^~)", " ", text)
     text = text.replace("\\$", "$").replace("{,}", ",").replace("\\#", "#")

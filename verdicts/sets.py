@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from verdicts.expressions import equal
+from verdicts.latex import canonical, to_latex
 from verdicts.notation import plain
 from verdicts.numbers import Number, parse_number, same_number
 from verdicts.texts import normalise, same_text
@@ -126,6 +127,8 @@ def _same(one: object, other: object) -> bool:
     if isinstance(one, Number) and isinstance(other, Number):
         return same_number(one, other)
     if isinstance(one, str) and isinstance(other, str):
+        if _mathematics(one) or _mathematics(other):  # signs count, which texts do without
+            return canonical(to_latex(one)[0]) == canonical(to_latex(other)[0])
         return same_text(one, other) or (not normalise(one) and one.strip() == other.strip())
     if isinstance(one, Unordered) and isinstance(other, Unordered):
         return _matched(one, other, _same)

@@ -23,7 +23,7 @@ from sympy.core.relational import Relational
 from sympy.matrices import MatrixBase
 from sympy.printing import sstr
 
-from verdicts.comparing import read
+from verdicts.comparing import is_complex, read
 from verdicts.latex import canonical, to_latex
 
 ENOUGH = 6
@@ -36,7 +36,7 @@ def writings(gold: str, found: list[str]) -> list[str]:
     """Append ways of writing `gold` to `found`, cheap ones first, and return it; none if it is not read at all."""
     ours = to_latex(gold)[0]
     seen = {canonical(ours)}
-    value = read(ours)
+    value = read(ours, not is_complex(ours))
     if value is None:
         return found
     for text in _ways(value, ours):
