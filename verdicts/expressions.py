@@ -214,6 +214,21 @@ def equal(answer: str, gold: str) -> tuple[bool, str]:
     return correct, how
 
 
+_NAMED = re.compile(r"\\(?:emptyset|infty|mathbb\{[A-Z]\})\s*")
+
+
+def readable(text: str) -> bool:
+    """Whether an expression has no sign that the parser does not know."""
+    return bool(figure(text)) or is_words(text) or _readable(to_latex(text)[0])
+
+
+def is_plain(text: str) -> bool:
+    """Whether an expression is a number, a name of a figure or a set, or words: the parser is not asked about it."""
+    if figure(text) or is_words(text) or _NAMED.fullmatch(to_latex(text)[0]):
+        return True
+    return _number(text) is not None
+
+
 @functools.lru_cache(maxsize=16384)
 def writings(gold: str) -> tuple[str, ...]:
     """Other ways of writing an expression that differ from it in structure; none for what is no expression."""

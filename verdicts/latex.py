@@ -205,13 +205,19 @@ def to_latex(text: str) -> tuple[str, str]:
         text = pattern.sub(new, text)
     text = "".join(_SIGNS.get(c, c) if c in _SIGNS else c if c.isascii() else _greek(c) for c in text)
     text = _functions(_powers(_roots(text)))
-    text = text.replace("*", r" \cdot ")
+    text = re.sub(r"_\s*(\d+)", r"_{\1}", text).replace("*", r" \cdot ")
     text, unit = _without_unit(re.sub(r"[.,;:]+$", "", text).strip())
     text = _degrees(_forms(text))
     text = re.sub(r"(?<![a-zA-Z])oo(?![a-zA-Z])", r"\\infty ", text)
     text = re.sub(r"\\(frac|sqrt)\s*(\d)\s*(\d)?", _braced, text)
     text = re.sub(r"\\frac\s*(\{[^{}]*\})\s*(\d)", r"\\frac\1{\2}", text)
     return " ".join(text.split()), unit
+
+
+def in_one_form(text: str) -> str:
+    """LaTeX of an expression in one form, with its unit."""
+    latex, unit = to_latex(text)
+    return f"{latex}\\text{{ {unit}}}" if unit else latex
 
 
 def _braced(match: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ quotes and "the answer is" are taken off first; an answer of 300 characters or m
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 
 from records.identity import content_hash
@@ -85,7 +85,8 @@ _PAIRS = [
 ]
 
 
-def _unwrap(text: str) -> str:
+@lru_cache(maxsize=65536)
+def unwrap(text: str) -> str:
     """The answer without what models like to put around it."""
     for _ in range(6):
         before, text = text, text.strip()
@@ -115,10 +116,11 @@ def _balanced(text: str) -> bool:
 
 def _judge_number(answer: str, golds: list[str]) -> Verdict:
     number = parse_number(answer)
-    if number is None:
-        same = any(same_text(answer, gold) for gold in golds)
-        return Verdict(same, "same_text" if same else "not_a_number")
     parsed = [parse_number(gold) for gold in golds]
+    if number is None:  # "three mice" is 3 mice as a text; "three" alone is no number, by design
+        worded = re.fullmatch(r"[^\W\d]+(?: [^\W\d]+)+", answer) is not None
+        same = any(same_text(answer, g) for g, p in zip(golds, parsed, strict=True) if p is None or worded)
+        return Verdict(same, "same_text" if same else "not_a_number")
     return Verdict(any(p is not None and same_number(number, p) for p in parsed), "number")
 
 
@@ -195,8 +197,8 @@ def judge(answer: str | None, question: Question) -> Verdict:
         return Verdict(False, "no_answer")
     if len(answer) >= MAX_CHARS:
         return Verdict(False, "too_long")
-    given = _unwrap(answer)
-    golds = [_unwrap(gold) for gold in (question.answer, *question.aliases) if gold.strip()]
+    given = unwrap(answer)
+    golds = [unwrap(gold) for gold in (question.answer, *question.aliases) if gold.strip()]
     if not given:
         return Verdict(False, "no_answer")
     if question.answer_type == "number":

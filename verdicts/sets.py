@@ -112,6 +112,15 @@ def readings(text: str, products: bool = False, inside: bool = True) -> tuple[Un
     return tuple(found)
 
 
+def parts(text: str, whole: bool = False) -> list[str]:
+    """The elements of a set as they are written; with `whole`, an ordered element in brackets is one."""
+    text = _tidy(plain(text)).removesuffix(".").strip()
+    bracket = _whole(text)
+    if bracket and whole and _one(text, bracket):
+        return [text]
+    return _split(text[1:-1] if bracket else text, _SEPARATOR)
+
+
 def _one(text: str, bracket: str) -> bool:
     """Whether brackets around a whole gold make it one element of which the order counts."""
     if bracket == "{":
