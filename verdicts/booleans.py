@@ -17,7 +17,9 @@ _STATEMENT = re.compile(
 _CONTINUES = re.compile(
     r"(?i)\s*(?:$|[^\w\s]|\n|(?:it|he|she|they|there|this|that|these|those|i|we|you|the|because|since|as|not|sir)\b)"
 )
-_CLAUSES = re.compile(r"[,;:.!?\n()—–/|，。；：！？、]|\s-\s|\b(?:and|or|but|however|although|though|while|wait)\b", re.I)
+_CLAUSES = re.compile(
+    r"[,;:.!?\n()—–/|，。；：！？、]|\s-\s|\b(?:and|or|but|however|although|though|while|wait)\b", re.I
+)
 _FILLER = re.compile(
     r"(?i)^(?:(?:actually|well|then|so|rather|perhaps|maybe|also|hmm|sorry|in fact|i mean|i think|therefore|thus|"
     r"(?:the )?(?:final |correct |right )?answer(?: is)?|it is|it's|it’s|that is|that's)\s+)*"

@@ -13,7 +13,21 @@ from typing import Any
 from latex2sympy2_extended import NormalizationConfig, latex2sympy, normalize_latex
 from math_verify import verify
 from math_verify.grader import should_treat_as_complex
-from sympy import Basic, Eq, Expr, FiniteSet, Float, Integer, N, Rational, Symbol, Tuple, Unequality, factorial, simplify
+from sympy import (
+    Basic,
+    Eq,
+    Expr,
+    FiniteSet,
+    Float,
+    Integer,
+    N,
+    Rational,
+    Symbol,
+    Tuple,
+    Unequality,
+    factorial,
+    simplify,
+)
 from sympy.core.numbers import Integer as IntegerNumber
 
 from verdicts.latex import canonical, to_latex
@@ -40,7 +54,8 @@ def bound_arithmetic() -> None:
     def guarded(power: Any) -> Any:
         def bounded(self: Any, exponent: Any) -> Any:
             if isinstance(exponent, Rational):
-                bits = max(abs(int(self.p)).bit_length(), int(self.q).bit_length()) if abs(self.p) > 1 or self.q > 1 else 0
+                bits = max(abs(int(self.p)).bit_length(), int(self.q).bit_length())
+                bits = bits if abs(self.p) > 1 or self.q > 1 else 0
                 if abs(exponent) * bits > MAX_BITS:
                     raise TooBigError
             return power(self, exponent)
@@ -56,11 +71,11 @@ def bound_arithmetic() -> None:
             raise TooBigError
         return work_out(cls, n)
 
-    factorial.eval = classmethod(bounded_factorial)
+    factorial.eval = classmethod(bounded_factorial)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def is_complex(latex: str) -> bool:
-    """Whether an expression has the imaginary unit, or speaks of matrices: then no letter is taken for a real number."""
+    """Whether an expression has the imaginary unit, or speaks of matrices: then no letter is a real number."""
     return bool(_IMAGINARY.search(latex)) or should_treat_as_complex(latex)
 
 

@@ -11,8 +11,6 @@ Only LaTeX is parsed (by a grammar, never by eval); other notations are turned i
 numbers, names of figures and words are compared without the worker.
 """
 
-# ruff: noqa: RUF001 - signs that look alike are what this module is about
-
 import atexit
 import contextlib
 import functools
@@ -49,7 +47,7 @@ class _TooLong(BaseException):
 
 
 def _serve() -> None:
-    """The worker's loop: one JSON line in, one JSON line out: [answer, gold] gives [equal, how], [gold] its writings."""
+    """The worker's loop, a JSON line in and one out: [answer, gold] gives [equal, how, []], [gold] its writings."""
     import logging
     import resource
 
@@ -74,10 +72,7 @@ def _serve() -> None:
         texts, found = json.loads(line), []
         try:
             signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-            if len(texts) == 1:
-                result = (bool(writings(texts[0], found)), "writings")
-            else:
-                result = compare(*texts)
+            result = (bool(writings(texts[0], found)), "") if len(texts) == 1 else compare(*texts)
         except _TooLong:
             result = (False, "timed_out")
         except TooBigError:

@@ -1,4 +1,4 @@
-"""LaTeX, in one form, for expressions in LaTeX, in Unicode and in the usual plain notation (2*x**3, sqrt(2), 3×4, √2)."""
+"""LaTeX, in one form, for expressions in LaTeX, in Unicode and in plain notation (2*x**3, sqrt(2), 3×4, √2)."""
 
 # ruff: noqa: RUF001 - signs that look alike are what this module is about
 
@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from verdicts.notation import group_end, plain
+from verdicts.notation import group_end, plain, words
 from verdicts.units import measures, unit_of
 
 _SIGNS = {
@@ -21,10 +21,12 @@ _SIGNS = {
     "⟩": r"\rangle ",
 }  # fmt: skip
 _GREEK_NAMES = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
-    "omega".split()
+    words(
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+        "omega"
+    )
 )
-_GREEK_CAPITALS = frozenset("Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split())
+_GREEK_CAPITALS = frozenset(words("Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"))
 _ROOTS = {"√": "", "∛": "[3]", "∜": "[4]"}
 _SAME_COMMANDS = [
     (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -50,7 +52,9 @@ _DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|°|\\degree(?![a-zA-Z])|\\text\{\
 _TEXT_UNIT = re.compile(
     r"(?<=[\w})\]°!%])\s*\\(?:text|mathrm|textrm|mbox|rm)\s*\{([^{}]*)\}((?:\s*\^\s*\{?\s*[23]\s*\}?)?)$"
 )
-_PLAIN_UNIT = re.compile(r"(?<=[\d})\]])\s+((?:[A-Za-z]{2,}|[mgs])\.?(?:[ /][A-Za-z]{1,}){0,3}(?:\s*\^\s*\{?[23]\}?)?)$")
+_PLAIN_UNIT = re.compile(
+    r"(?<=[\d})\]])\s+((?:[A-Za-z]{2,}|[mgs])\.?(?:[ /][A-Za-z]{1,}){0,3}(?:\s*\^\s*\{?[23]\}?)?)$"
+)
 
 
 def _greek(c: str) -> str:
@@ -126,9 +130,7 @@ def _functions(text: str) -> str:
                 "exp": f"e^{{{inner}}}", "factorial": f"({inner})!",
             }[name]  # fmt: skip
         text = text[: match.start()] + new + text[end:]
-    return re.sub(
-        rf"(?<![\\a-zA-Z])({_FUNCTIONS})(?![a-zA-Z])", lambda m: f"\\{_LONG.get(m[1], m[1])} ", text
-    )
+    return re.sub(rf"(?<![\\a-zA-Z])({_FUNCTIONS})(?![a-zA-Z])", lambda m: f"\\{_LONG.get(m[1], m[1])} ", text)
 
 
 def _top_level(text: str) -> list[str]:
@@ -190,7 +192,9 @@ def _forms(text: str) -> str:
     text = re.sub(r"\\ldots(?![a-zA-Z])\s*", "d_{ots}", text)
     text = re.sub(r"([A-Za-z])('+)", lambda m: f"{m[1]}_{{prime{len(m[2])}}}", text)
     text = re.sub(r"(\w|\([^()]*\))(!+)\s*\^", r"(\1\2)^", text)
-    congruence = re.fullmatch(r"(.*)\\equiv(?![a-zA-Z])(.*?)\s*\(?\s*\\(?:p?mod|bmod)\s*\{?\s*([^{}]*?)\s*\}?\s*\)?", text)
+    congruence = re.fullmatch(
+        r"(.*)\\equiv(?![a-zA-Z])(.*?)\s*\(?\s*\\(?:p?mod|bmod)\s*\{?\s*([^{}]*?)\s*\}?\s*\)?", text
+    )
     return "({}, {}, {})".format(*congruence.groups()) if congruence else text
 
 
@@ -210,7 +214,7 @@ def to_latex(text: str) -> tuple[str, str]:
     text = _degrees(_forms(text))
     text = re.sub(r"(?<![a-zA-Z])oo(?![a-zA-Z])", r"\\infty ", text)
     text = re.sub(r"\\(frac|sqrt)\s*(\d)\s*(\d)?", _braced, text)
-    text = re.sub(r"\\frac\s*(\{[^{}]*\})\s*(\d)", r"\\frac\1{\2}", text)
+    text = re.sub(r"\\frac\s*(\{[^{}]*\})\s*([A-Za-z\d])", r"\\frac\1{\2}", text)
     return " ".join(text.split()), unit
 
 
@@ -270,7 +274,10 @@ def same_figure(one: tuple[str, str], other: tuple[str, str]) -> bool:
 def is_words(text: str) -> bool:
     """Whether a text is words ("even", "no solution") and no product of letters."""
     return bool(_WORDS.fullmatch(text.strip(" ."))) and any(
-        len(word) > 3 and word.lower() not in _GREEK_NAMES and re.search("[aeiou]", word.lower()) and not word.isupper()
+        len(word) > 3
+        and word.lower() not in _GREEK_NAMES
+        and re.search("[aeiou]", word.lower())
+        and not word.isupper()
         and (word.islower() or word[1:].islower())
         for word in re.split("[ -]", text.strip(" ."))
     )

@@ -13,7 +13,8 @@ _FRACTION_SIGN = re.compile(r"(?<=\d)\s*([¼-¾⅐-⅞↉])|([¼-¾⅐-⅞↉])"
 _SIGNS = str.maketrans(
     {
         "−": "-", "‐": "-", "‑": "-", "–": "-", "⁄": "/", "∕": "/", "÷": "/", "º": "°", "˚": "°", "℃": "°C",
-        "℉": "°F", "٫": ".", "٬": ",", "．": ".", "。": ".", "｡": ".", "∶": ":", "　": " ", "⋅": "·", "∙": "·", "•": "·",
+        "℉": "°F", "٫": ".", "٬": ",", "．": ".", "。": ".", "｡": ".", "∶": ":", "　": " ", "⋅": "·", "∙": "·",
+        "•": "·",
         "✕": "×", "✖": "×", "➗": "/", "﹣": "-", "＄": "$", "￥": "¥", "￡": "£", "µ": "μ", "′": "'", "’": "'",
     }
 )  # fmt: skip
@@ -47,6 +48,11 @@ def _plain_sign(c: str) -> str:
     if 0xFF01 <= code <= 0xFF5E or 0x1D400 <= code <= 0x1D7FF:
         return unicodedata.normalize("NFKC", c)
     return c
+
+
+def words(text: str) -> list[str]:
+    """The words of a vocabulary that is written as a text."""
+    return text.split()
 
 
 def group_end(text: str, start: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from verdicts.notation import plain
+from verdicts.notation import plain, words
 from verdicts.units import conversions, money, unit_of
 
 MAX_CHARS = 300
@@ -42,32 +42,41 @@ _LETTER_SCALES = {"K": 3, "M": 6, "B": 9}
 _MONEY_SCALES = {"K": 3, "M": 6, "m": 6, "MM": 6, "mm": 6, "B": 9, "b": 9, "T": 12, "t": 12, "tn": 12}
 """Scales behind an amount of money."""
 _SIGN_SCALES = {
-    "十": 1, "百": 2, "千": 3, "仟": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "兆": 12, "백": 2, "천": 3, "만": 4, "억": 8,
+    "十": 1, "百": 2, "千": 3, "仟": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "兆": 12, "백": 2, "천": 3, "만": 4,
+    "억": 8,
     "조": 12,
 }  # fmt: skip
-_SMALL = (
+_SMALL = words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_TENS = words("twenty thirty forty fifty sixty seventy eighty ninety")
 WORDS = {word: value for value, word in enumerate(_SMALL)} | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
 """Small numbers in words."""
 _ABOUT = (
-    r"about|approximately|approx\.?|roughly|around|circa|ca\.|exactly|only|just|nearly|almost|a total of|\\approx|\\sim|"
+    r"about|approximately|approx\.?|roughly|around|circa|ca\.|exactly|only|just|nearly|almost|a total of|\\approx|"
+    r"\\sim|"
     r"≈|~|约为|大约|约|共|一共|总共|正好|等于"
 )
 _PREFIX = re.compile(rf"(?i)^(?:(?:{_ABOUT})\s*|(?:no\.|number|#|№|\\#)\s*(?=\d))")
 _NEGATIVE = re.compile(r"(?i)^(?:minus|negative|负|負)\s*(?=[\d.$\\])")
 _EQUALS = re.compile(r"(.{0,60}?[^\s<>!≠≤≥:±])\s*(?:=|≈|≃|\\approx(?![a-z])|\\simeq)\s*([^=≈].*)", re.S)
-_MONEY_BEFORE = re.compile(r"(?i)^([-+]?)\s*((?:US|HK|NT|[ACS])?\\?[$]|\\text\{\\?\$\}|[€£¥₹₩₽₫₺₪₱฿₦¢]|Rs\.?|[A-Z]{3})\s*(?=[-+.\d])")
+_MONEY_BEFORE = re.compile(r"(?i)^([-+]?)\s*((?:US|HK|NT|[ACS])?\\?[$]|[€£¥₹₩₽₫₺₪₱฿₦¢]|Rs\.?|[A-Z]{3})\s*(?=[-+.\d])")
 _DIGITS = r"(?:\d{1,3}(?:[,'\u202f\u00a0\u2009 ]\d{3})+|\d{1,2}(?:,\d{2})+,\d{3}|\d+)"
 _EXPONENT = r"\s*(?:[eE]|(?:[x×*·]|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*[{(]?)\s*(?P<exponent>[+-]?\d{1,6})[)}]?"
-_FRAC = r"\\[dtc]?frac\s*(?:\{{\s*(?P<top_{0}>-?\d+)\s*\}}|(?P<top1_{0}>\d))\s*(?:\{{\s*(?P<bottom_{0}>-?\d+)\s*\}}|(?P<bottom1_{0}>\d))"
+_FRAC = (
+    r"\\[dtc]?frac\s*(?:\{\s*(?P<top_tex>-?\d+)\s*\}|(?P<top1_tex>\d))\s*"
+    r"(?:\{\s*(?P<bottom_tex>-?\d+)\s*\}|(?P<bottom1_tex>\d))"
+)
+_POWER = (
+    r"(?P<base>\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*"
+    r"(?:\{\s*(?P<power>[+-]?\d{1,4})\s*\}|\(\s*(?P<power2>[+-]?\d{1,4})\s*\)|(?P<power1>[+-]?\d{1,4}))"
+)
 _VALUE = re.compile(
     r"(?P<sign>[+-])?\s*(?:"
     r"(?:(?P<mixed>\d+)\s+)?(?P<top>\d+)\s*/\s*(?P<bottom>\d+)(?![\d.,]*\d)"
-    rf"|(?:(?P<mixed_tex>\d+)\s*)?{_FRAC.format('tex')}"
-    r"|(?P<base>\d+(?:\.\d+)?)\s*(?:\^|\*\*)\s*(?:\{\s*(?P<power>[+-]?\d{1,4})\s*\}|\(\s*(?P<power2>[+-]?\d{1,4})\s*\)|(?P<power1>[+-]?\d{1,4}))"
+    rf"|(?:(?P<mixed_tex>\d+)\s*)?{_FRAC}"
+    rf"|{_POWER}"
     rf"|(?P<whole>{_DIGITS})?(?:\.(?P<decimals>\d+)|\.(?!\d))?(?:{_EXPONENT})?)"
 )
 _PERCENT = re.compile(r"(?i)(?:\\?%|percentage points?\b|percentage\b|percent\b|per cent\b|pct\b|٪|％)\s*")
@@ -108,7 +117,8 @@ def _value(match: re.Match[str]) -> tuple[Fraction, int | None] | None:
     top = part["top"] or part["top_tex"] or part["top1_tex"]
     if top is not None:
         bottom = int(part["bottom"] or part["bottom_tex"] or part["bottom1_tex"])
-        return None if bottom == 0 else (Fraction(int(top), bottom) + int(part["mixed"] or part["mixed_tex"] or 0), None)
+        whole = int(part["mixed"] or part["mixed_tex"] or 0)
+        return None if bottom == 0 else (Fraction(int(top), bottom) + whole, None)
     if part["base"] is not None:
         base, power = Fraction(part["base"]), int(part["power"] or part["power1"] or part["power2"])
         size = max(base.numerator.bit_length(), base.denominator.bit_length()) * abs(power)
@@ -125,12 +135,12 @@ def _value(match: re.Match[str]) -> tuple[Fraction, int | None] | None:
 
 def _in_words(text: str) -> int | None:
     """A small number in words: "five", "forty-two"."""
-    words = text.lower().replace("-", " ").split()
-    values = [WORDS.get(word) for word in words]
-    if len(values) == 1:
+    said = text.lower().replace("-", " ").split()
+    values = [WORDS.get(word, -1) for word in said]
+    if len(values) == 1 and values[0] >= 0:
         return values[0]
-    if len(values) == 2 and None not in values and values[0] >= 20 and 0 < values[1] < 10:  # pyright: ignore[reportOptionalOperand]
-        return values[0] + values[1]  # pyright: ignore[reportOptionalOperand]
+    if len(values) == 2 and values[0] >= 20 and 0 < values[1] < 10:
+        return values[0] + values[1]
     return None
 
 
@@ -160,11 +170,11 @@ def _scaled(rest: str, attached: bool, amount: bool) -> tuple[str, int, Fraction
 
 def _currency(rest: str) -> tuple[str, str]:
     """The currency behind a number, and the text behind it."""
-    words = rest.split()
+    behind = rest.split()
     for count in (2, 1):
-        name = " ".join(words[:count]).rstrip(",")
-        if name and len(words) >= count and money(name) and not name.lower().startswith("pound"):
-            return name, " ".join(words[count:])
+        name = " ".join(behind[:count]).rstrip(",")
+        if len(behind) >= count and money(name) and not name.lower().startswith("pound"):
+            return name, " ".join(behind[count:])
     sign = re.match(r"[$€£¥₹₩₽¢元円원]", rest)
     return (sign[0], rest[1:].strip()) if sign else ("", rest)
 
@@ -172,9 +182,7 @@ def _currency(rest: str) -> tuple[str, str]:
 def _unit(rest: str, attached: bool) -> str | None:
     if match := re.fullmatch(r"([^()]*)\(([^()\d]*)\)", rest):  # a unit in brackets, or said twice
         outer, inner = match[1].strip(), match[2].strip()
-        if re.fullmatch(rf"(?i)(?:{_ABOUT})", inner):
-            rest = outer
-        elif outer and unit_of(inner) is not None:
+        if re.fullmatch(rf"(?i)(?:{_ABOUT})", inner) or (outer and unit_of(inner) is not None):
             rest = outer
         elif not outer:
             return unit_of(re.sub(r"^in ", "", inner))
@@ -189,8 +197,8 @@ def _read_number(text: str) -> Number | None:
         text = said[1]
     currency = ""
     before = _MONEY_BEFORE.match(text)
-    if before and money(re.sub(r"\\text|[{}\\]", "", before[2])):
-        currency, text = re.sub(r"\\text|[{}\\]", "", before[2]), before[1] + text[before.end() :]
+    if before and money(before[2].replace("\\", "")):
+        currency, text = before[2].replace("\\", ""), before[1] + text[before.end() :]
     match = _VALUE.match(text)
     read = _value(match) if match else None
     if match is None or read is None:

@@ -12,6 +12,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from verdicts.notation import words
+
 _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "&": " and ", "ё": "е"}
 )
@@ -22,18 +24,15 @@ _UNWRITTEN = re.compile("[™®©℠\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\
 """Signs of trade, and points of Hebrew and Arabic, which are mostly not written."""
 _ARTICLE = re.compile(r"(?:^\W*(?:a|an|the)|(?<!\w)(?:a|an|the|The|THE))(?=\s+\w)", re.UNICODE)
 _FIRST_ARTICLE = re.compile(r"^\W*(?:a|an|the)(?=\s+\w)", re.I)
-_NUMBERS = {word: str(value) for value, word in enumerate(
-    "zero one two three four five six seven eight nine ten".split())}  # fmt: skip
+_NUMBERS = {word: str(n) for n, word in enumerate(words("zero one two three four five six seven eight nine ten"))}
 _ORDINALS = dict(
     zip(
-        "first second third fourth fifth sixth seventh eighth ninth tenth".split(),
-        "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th".split(),
+        words("first second third fourth fifth sixth seventh eighth ninth tenth"),
+        words("1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th"),
         strict=True,
     )
 )
-_MONTHS = (
-    "january february march april may june july august september october november december".split()
-)
+_MONTHS = words("january february march april may june july august september october november december")
 _MONTH = {name[:length]: name for name in _MONTHS for length in (3, len(name))} | {"sept": "september"}
 _NAMES = "|".join(sorted(_MONTH, key=len, reverse=True))
 _DATE = re.compile(
@@ -41,7 +40,9 @@ _DATE = re.compile(
     rf"|(?:the\s+)?(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_NAMES})\.?,?\s+(\d{{4}})"
     r"|(\d{4})-(\d\d)-(\d\d))\b"
 )
-_DAY = re.compile(rf"^(?:({_NAMES})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?|(?:the\s+)?(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_NAMES})\.?)$")
+_DAY = re.compile(
+    rf"^(?:({_NAMES})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?|(?:the\s+)?(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({_NAMES})\.?)$"
+)
 SHORT_WORD = 3
 """In a word of as many letters or fewer an accent tells two words apart."""
 
@@ -117,8 +118,7 @@ def _folded(text: str, accents: bool) -> str:
     text = _DATE.sub(_date, text)
     text = " ".join(_signs(text).replace("\0", "-").split())
     text = _DAY.sub(_day, text)
-    words = text.split()
-    return " ".join(_NUMBERS.get(word, _ORDINALS.get(word, word)) for word in words)
+    return " ".join(_NUMBERS.get(word, _ORDINALS.get(word, word)) for word in text.split())
 
 
 @lru_cache(maxsize=65536)

@@ -30,6 +30,7 @@ ENOUGH = 6
 """So many writings are made at most."""
 MAX_TERMS = 12
 """An expression with more parts is not multiplied out or factored."""
+_BOUNDS, _TURNED_BOUNDS = (r"\leq", "<"), (r"\geq", ">")
 
 
 def writings(gold: str, found: list[str]) -> list[str]:
@@ -116,7 +117,7 @@ def _of_relation(value: Any) -> Any:
 
 def _of_interval(value: Any) -> Any:
     opening, closing = "[("[bool(value.left_open)], "])"[bool(value.right_open)]
-    below, above = r"\leq <".split()[bool(value.left_open)], r"\leq <".split()[bool(value.right_open)]
+    below, above = _BOUNDS[bool(value.left_open)], _BOUNDS[bool(value.right_open)]
     for start, end in _terms([value.start, value.end]):
         yield f"{opening}{start}, {end}{closing}"
         left = "" if value.start.is_infinite else f"{start} {below} "
@@ -170,6 +171,6 @@ def _of_interval_if_one(value: Any) -> Any:
     if isinstance(interval, Interval):
         yield from _of_interval(interval)
         if interval.start.is_finite and interval.end.is_finite:
-            signs = [r"\geq >".split()[bool(open_)] for open_ in (interval.right_open, interval.left_open)]
+            signs = [_TURNED_BOUNDS[bool(open_)] for open_ in (interval.right_open, interval.left_open)]
             name = next(iter(value.free_symbols))
             yield f"{_printed(interval.end)} {signs[0]} {_printed(name)} {signs[1]} {_printed(interval.start)}"

@@ -1,8 +1,8 @@
 """Questions whose answer can be checked; those about which no verdict could be sure are rejected, with a reason.
 
-A pure function over a table of questions. What an answer is read as, and whether it can be met at all, the verdict itself
-is asked (verdicts/rules.py); every other rule is a polars expression. A question that breaks several rules is rejected
-once, for the first in this order:
+A pure function over a table of questions. What an answer is read as, and whether it can be met at all, the verdict
+itself is asked (verdicts/rules.py); every other rule is a polars expression. A question that breaks several rules is
+rejected once, for the first in this order:
 
     empty_text, empty_answer
     answer_says_nothing    "see solution", "N/A", "unknown", "cannot be determined" (not where a choice says so)
@@ -20,12 +20,10 @@ once, for the first in this order:
 The rules about the text itself are in filters/questions/wording.py.
 """
 
-# ruff: noqa: RUF001 - signs that look alike are meant
-
 import polars as pl
 
 from filters.rejects import reject_rows
-from records.question import Question
+from records.question import AnswerType, Question
 from verdicts.booleans import boolean
 from verdicts.expressions import is_plain, readable
 from verdicts.numbers import parse_number
@@ -111,7 +109,7 @@ def _not_checkable(questions: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(found, schema=_ANSWER | {"says": pl.String}, orient="row")
 
 
-def _unmet(gold: str, kind: str) -> str | None:
+def _unmet(gold: str, kind: AnswerType) -> str | None:
     """What is wrong with a gold that too few other ways of writing it meet; None for one that can be met."""
     ways = rewritten(gold, kind)
     if ways is None:
@@ -138,7 +136,7 @@ def _expression_unreadable(answer: pl.Expr) -> pl.Expr:
     unbalanced = unbalanced | (count(r"\\begin\b") != count(r"\\end\b"))
     bare = answer.str.replace_all(_COMMANDS, " ")
     empty = ~answer.str.contains(r"[\p{L}\p{N}∞∅]") | answer.str.contains(r"[+*/=^_\\]$")
-    return unbalanced | empty | bare.str.contains(_PROSE)
+    return unbalanced | empty | bare.str.contains(_PROSE) | (pl.col("unread") & answer.is_not_null())
 
 
 def _aliases_contradict(answer: pl.Expr, place: pl.Expr, names: pl.Expr) -> pl.Expr:
@@ -210,11 +208,7 @@ def _rules() -> list[tuple[str, pl.Expr, pl.Expr]]:
         ("number_unreadable", unread.is_not_null(), shown),
         ("boolean_unreadable", (kind == "boolean") & pl.col("unread"), shown),
         ("set_empty", ~of("set").str.contains(r"[\p{L}\p{N}]"), shown),
-        (
-            "expression_unreadable",
-            _expression_unreadable(of("expression")) | ((kind == "expression") & pl.col("unread")),
-            shown,
-        ),
+        ("expression_unreadable", _expression_unreadable(of("expression")), shown),
         ("choices_too_few", choices.list.len() < 2, pl.format("{} choices", choices.list.len())),
         (
             "choices_repeat",
