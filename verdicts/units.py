@@ -167,7 +167,7 @@ def unit_of(text: str, attached: bool = False) -> str | None:
 
 def _name(words: list[str], text: str, attached: bool) -> str | None:
     letters = text.replace(" ", "").replace("-", "").replace("'", "")
-    if not letters or not letters.isalpha() and not all(unicodedata.category(c)[0] in "LM" for c in letters):
+    if not letters or (not letters.isalpha() and not all(unicodedata.category(c)[0] in "LM" for c in letters)):
         return None
     spaced = any(unicodedata.name(c, "").startswith(("LATIN", "CYRILLIC", "GREEK")) for c in letters)
     if not spaced:  # scripts that write what is counted at the number
