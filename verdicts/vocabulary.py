@@ -38,7 +38,8 @@ PREFIXED = frozenset(words("m g l L s W V A J N Pa Hz eV B mol Ω ohm cal Wh F H
 PREFIXES = frozenset({"k", "c", "m", "d", "n", "μ", "u", "M", "G", "T", "h", "p"})
 SPELLED = {
     "℃": "degC", "celsius": "degC", "centigrade": "degC", "fahrenheit": "degF", "kelvins": "kelvin", "kms": "km",
-    "kilos": "kg", "kgs": "kg", "cms": "cm", "mms": "mm", "mls": "ml", "kmh": "kph", "kmph": "kph", "mtr": "meter", "tonnes": "tonne",
+    "kilos": "kg", "kgs": "kg", "cms": "cm", "mms": "mm", "mls": "ml", "kmh": "kph", "kmph": "kph",
+    "mtr": "meter", "tonnes": "tonne",
     "米": "m", "厘米": "cm", "公分": "cm", "毫米": "mm", "分米": "dm", "千米": "km", "公里": "km", "千克": "kg",
     "公斤": "kg", "克": "g", "毫克": "mg", "吨": "tonne", "升": "l", "毫升": "ml", "小时": "hour", "時間": "hour",
     "分钟": "minute", "秒": "second", "秒钟": "second", "天": "day", "周": "week", "年": "year", "岁": "year",
