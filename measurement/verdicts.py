@@ -5,6 +5,7 @@ makes a stored verdict stale; the new one is kept beside the rollouts, so that i
 """
 
 import asyncio
+import logging
 
 import polars as pl
 
@@ -17,6 +18,7 @@ from rollouts.waves import NOT_AN_ATTEMPT
 
 _COLUMNS = ["rollout_id", "question_id", "stop_reason", "correct", "verdict", "judged_with"]
 
+_log = logging.getLogger(__name__)
 AT_ONCE = 64
 """Answers that the verifier is asked about at the same time."""
 
@@ -52,6 +54,8 @@ def with_current_verdicts(
         reached = asyncio.run(_judge(ledger, missing, questions, verifier))
         ledger.verdicts.append(reached)
         stored = pl.concat([stored, reached])
+        for line in changes(rows, missing.join(reached, on="key"), questions):
+            _log.warning(line)
     renewed = stale.join(stored, on="key").select(
         "rollout_id", new_correct="correct", new_verdict="verdict", new_judged_with="current"
     )
@@ -64,6 +68,30 @@ def with_current_verdicts(
         )
         .drop("new_correct", "new_verdict", "new_judged_with")
     )
+
+
+def changes(rows: pl.DataFrame, reached: pl.DataFrame, questions: pl.DataFrame) -> list[str]:
+    """How many verdicts changed, in which direction and by which rule, in sentences.
+
+    Args:
+        rows: rollouts as they were judged before: rollout_id, correct and verdict.
+        reached: the verdicts that were reached anew: rollout_id, question_id, correct and verdict.
+        questions: a table of questions.
+    """
+    before = rows.select("rollout_id", was="correct", rule="verdict")
+    both = reached.join(before, on="rollout_id").join(questions.select("question_id", "answer_type"), on="question_id")
+    moved = both.filter(pl.col("was").is_not_null() & (pl.col("was") != pl.col("correct")))
+    towards = {True: "wrong to right", False: "right to wrong"}
+    counts = [(towards[right], moved.filter(pl.col("correct") == right).height) for right in (False, True)]
+    head = f"{both.height} stored answers judged again without a model call: " + ", ".join(
+        f"{count} {name}" for name, count in counts
+    )
+    groups = moved.group_by("correct", "answer_type", "rule", "verdict").agg(count=pl.len())
+    groups = groups.sort("correct", "answer_type", "rule", "verdict", nulls_last=True)
+    return [head] + [
+        f"  {count} {towards[right]}: {answer_type}, by {rule} before, by {verdict} now"
+        for right, answer_type, rule, verdict, count in groups.iter_rows()
+    ]
 
 
 def _fingerprint(verifier: Verifier, answer_type: AnswerType, aliases: list[str] | None) -> str:

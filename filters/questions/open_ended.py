@@ -28,7 +28,7 @@ from typing import cast
 
 import polars as pl
 
-from filters.questions.verifiable import is_number, unwrapped
+from filters.questions.verifiable import are_numbers
 from filters.questions.wording_rules import normalised
 from records.identity import content_hash
 
@@ -138,6 +138,7 @@ def _overlapping(table: pl.DataFrame) -> pl.Series:
 def _opened(choices: pl.DataFrame) -> pl.DataFrame:
     """Row, and the open form's text, answer and answer_type, of those in a chunk of choice questions that have one."""
     table = _prepared(choices).filter(pl.col("chosen").is_not_null() & (pl.col("options").list.len() > 1))
+    table = table.with_columns(is_number=are_numbers(table["chosen"]))
     stem, chosen, options = pl.col("stem"), pl.col("chosen"), pl.col("options")
 
     def any_option(holds: pl.Expr) -> pl.Expr:
@@ -147,7 +148,7 @@ def _opened(choices: pl.DataFrame) -> pl.DataFrame:
     lower = options.list.eval(element.str.to_lowercase().str.strip_chars(" .").str.strip_chars())
     truth = (options.list.len() == 2) & (lower.list.set_difference(_TRUTH).list.len() == 0)
     asks = (normalised(stem).str.count_matches(" ") >= 2) | stem.str.contains(r"[\p{Han}\p{Hiragana}\p{Thai}]{3}")
-    inferred = chosen.str.contains(_PLAIN_NUMBER) & is_number(unwrapped(chosen))
+    inferred = chosen.str.contains(_PLAIN_NUMBER) & pl.col("is_number")
     values = pl.format("|{}|", options.list.eval(element.str.extract(_VALUE)).list.join("||", ignore_nulls=True))
     often = values.str.count_matches(pl.format("|{}|", chosen.str.extract(_VALUE)), literal=True)
     apart = often < 2  # "5 AM", "5 PM": 5 would be right for both

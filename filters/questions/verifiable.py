@@ -1,48 +1,45 @@
 """Questions whose answer can be checked; those about which no verdict could be sure are rejected, with a reason.
 
-A pure function over a table of questions; every rule is a polars expression. A question that breaks several rules is
+A pure function over a table of questions. What an answer is read as, and whether it can be met at all, the verdict
+itself is asked (verdicts/rules.py); every other rule is a polars expression. A question that breaks several rules is
 rejected once, for the first in this order:
 
     empty_text, empty_answer
     answer_says_nothing    "see solution", "N/A", "unknown", "cannot be determined" (not where a choice says so)
     answer_too_long        not a short answer
     several_answers        "3 or 4", "(a) 3 (b) 4", "A and C": any one of them would be judged wrong
-    number_unreadable      not a number as verdicts/numbers.py reads it
-    boolean_unreadable     not yes, no, true or false
+    number_unreadable      not a number as the verdict reads it
+    boolean_unreadable     neither yes nor no
     set_empty              no element
-    expression_unreadable  unbalanced brackets, prose, signs that verdicts/expressions.py refuses
+    expression_unreadable  unbalanced brackets, prose, signs that the verdict does not know
     choices_too_few, choices_repeat, answer_not_a_choice
     aliases_contradict     an alias says no where the answer says yes, names another choice, or is another number
+    gold_not_checkable     fewer than NEEDED other ways of writing the answer, such as a computer algebra system's, are
+                           judged right: nothing but its own text might be
 
 The rules about the text itself are in filters/questions/wording.py.
 """
 
-# ruff: noqa: RUF001 - signs that look alike are meant
-
 import polars as pl
 
 from filters.rejects import reject_rows
+from records.question import AnswerType, Question
+from verdicts.booleans import boolean
+from verdicts.expressions import is_plain, readable
+from verdicts.numbers import parse_number
+from verdicts.rewriting import rewritten, shape
+from verdicts.rules import judge, unwrap
 
 STAGE = "verifiable"
 MAX_ANSWER_CHARS = {"number": 64, "boolean": 8, "short_text": 100, "choice": 299, "expression": 299, "set": 299}
 """Longest answer by type. The verdict takes no answer of 300 characters or more."""
+NEEDED = 3
+"""Ways of writing an answer, other than its own, that must be judged right."""
 ALIAS_TOLERANCE = 0.1
 """Relative difference from which an alias is another number; InfoSeek (Chen et al. 2023) accepts 10 %."""
 
-# A number as verdicts/numbers.py reads it: sign, currency, separators, decimals, exponent or fraction, percent, unit.
-_DIGITS = r"(?:\d{1,3}(?:[,' \x{a0}\x{202f}]\d{3})+|\d+)"
-_EXPONENT = r"(?:\s*(?:[eE]|(?:[x×*·]|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?)\s*[+-]?0*(?:[0-3]?\d{1,2}|400)\}?)?"
-_BELOW = r"0*[1-9]\d*"
-_UNIT = r"[^\d+*/=<>^_\\(){}\[\],;:!?%]*[²³2]?"
-_NUMBER = (
-    r"^[+-]?\s*[$€£¥]?\s*(?:"
-    rf"(?:\d+\s+)?\d+\s*/\s*{_BELOW}"
-    rf"|(?:\d+\s*)?\\[dt]?frac\s*\{{\s*-?\d+\s*\}}\s*\{{\s*{_BELOW}\s*\}}"
-    rf"|(?:{_DIGITS}(?:\.\d*)?|\.\d+){_EXPONENT})"
-    rf"\s*(?:\\?%|percent\b|per cent\b)?\s*(?P<unit>{_UNIT})\s*\.?$"
-)
-_NO_UNIT = r"(?i)(?:^|\s)(?:or|and|to|of|not|x|vs|minus|plus|times|over|by|than)(?:\s|$)|\S+\s+\S+\s+\S+\s+\S"
-_BOOLEAN = r"(?i)^(yes|no|true|false)$"
+_ANSWER = {"answer_type": pl.String, "answer": pl.String}
+_PLAIN = r"^-?[0-9]+(?:\.[0-9]+)?$"
 _SAYS_NOTHING = (
     r"(?i)^[(\[\s]*(?:n/a|n\.a\.|none|null|nan|unknown|unclear|uncertain|unanswerable|not (?:available|applicable|"
     r"provided|given|sure|specified|known|mentioned|stated)|no answer|not enough (?:information|data)|insufficient "
@@ -57,8 +54,6 @@ _SEVERAL_NUMBERS = r"(?i)\d.*(?:\b(?:or|and)\b|[;&]|,\s).*\d|±|\\pm\b"
 _SEVERAL_LETTERS = r"^\(?[A-Z]\)?(?:\s*(?:,|;|&|/|\band\b|\bor\b)\s*(?:and\s+|or\s+)?\(?[A-Z]\)?)+\.?$"
 # In a title ("Sink or Swim") the second word has a capital.
 _SEVERAL_WORDS = r"^.[^A-Z,]{0,40}\s(?:or|/)\s[^A-Z,]{1,40}$"
-# What may stand in an expression, once the commands of LaTeX are taken out (verdicts/expressions.py, _ALLOWED).
-_REFUSED = r"[^A-Za-z0-9\s+\-*/^(){}\[\]=.,\\_|<>!°%'π√×·÷−∞≤≥±:;]"
 _PROSE = r"(?i)\b[a-z]{3,}\s+[a-z]{2,}\s+[a-z]{2,}\b|\b(?:the|where|because|which|that|with|for all|answer)\b"
 _COMMANDS = r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+|\b(?:sin|cos|tan|log|ln|exp|sqrt|pi)\b"
 
@@ -71,15 +66,65 @@ def unwrapped(answer: pl.Expr) -> pl.Expr:
     return inner
 
 
-def is_number(answer: pl.Expr) -> pl.Expr:
-    """Whether verdicts/numbers.py reads an (unwrapped) answer as a number."""
-    plain = answer.str.replace_all("[−–]", "-").str.replace_all(r"\\,", "").str.replace_all("{,}", ",", literal=True)
-    plain = plain.str.replace_all(r"\\(?:text|mathrm)\s*\{([^{}]*)\}", " $1").str.strip_chars()
-    plain = plain.str.replace(r"^\\?[A-Za-z]\s*(?:=|≈|\\approx)\s*|^[=≈~]\s*", "").str.strip_suffix("\\")
-    plain = plain.str.replace_all(r"\^\s*\{?\\circ\}?", "°").str.replace(r"^([$€£¥])\s*-", r"-${1}").str.strip_chars()
-    unit = plain.str.extract(f"{_NUMBER}").str.to_lowercase().str.replace_all("square ", "square_")
-    unit = unit.str.strip_chars().str.replace(r"^(?:thousand|million|billion|trillion)(?:\s+|$)", "")
-    return plain.str.contains(_NUMBER) & ~unit.str.contains(_NO_UNIT).fill_null(False)
+def are_numbers(answers: pl.Series) -> pl.Series:
+    """Whether the verdict reads each of these answers as a number; false for null."""
+    known = {text: parse_number(unwrap(text)) is not None for text in answers.unique().drop_nulls()}
+    return pl.Series([known.get(text, False) for text in answers], dtype=pl.Boolean)
+
+
+def _unread(questions: pl.DataFrame) -> pl.DataFrame:
+    """The answers that the verdict cannot read as what they should be: answer_type, answer."""
+    readers = {
+        "number": lambda text: parse_number(text) is not None,
+        "boolean": lambda text: boolean(text) is not None,
+        "expression": readable,
+    }
+    rows = _answers(questions, list(readers)).iter_rows()
+    unread = [(kind, answer) for kind, answer in rows if not readers[kind](unwrap(answer))]
+    return pl.DataFrame(unread, schema=_ANSWER, orient="row")
+
+
+def _answers(questions: pl.DataFrame, kinds: list[str]) -> pl.DataFrame:
+    """Every answer of these types once, without those that are plain whole numbers."""
+    answers = questions.select("answer_type", pl.col("answer").fill_null("").str.strip_chars())
+    wanted = pl.col("answer_type").is_in(kinds) & ~pl.col("answer").str.contains(_PLAIN)
+    return answers.filter(wanted).unique(maintain_order=True)
+
+
+def _not_checkable(questions: pl.DataFrame) -> pl.DataFrame:
+    """The answers that too few other ways of writing them meet: answer_type, answer, says."""
+    checked: dict[str, str | None] = {}
+    found = []
+    for kind, answer in _answers(questions, ["number", "expression", "set"]).iter_rows():
+        gold = unwrap(answer)
+        if kind == "expression" and not is_plain(gold):
+            form = shape(gold)
+            if form not in checked:
+                checked[form] = _unmet(form, kind)
+            if checked[form] is None:
+                continue
+        says = _unmet(gold, kind)
+        if says is not None:
+            found.append((kind, answer, says))
+    return pl.DataFrame(found, schema=_ANSWER | {"says": pl.String}, orient="row")
+
+
+def _unmet(gold: str, kind: AnswerType) -> str | None:
+    """What is wrong with a gold that too few other ways of writing it meet; None for one that can be met."""
+    ways = rewritten(gold, kind)
+    if ways is None:
+        return None
+    question = Question(source="", source_row="", task="math", text="", answer=gold, answer_type=kind)
+    missed, met = [], 0
+    for way in ways:
+        if judge(way, question).correct:
+            met += 1
+        else:
+            missed.append(way)
+        if met == NEEDED:
+            return None
+    wrong = f"; judged wrong: {' | '.join(missed)[:200]}" if missed else ""
+    return f"answer: {gold[:200]}; {met} of {len(ways)} other ways of writing it are right, {NEEDED} are needed{wrong}"
 
 
 def _expression_unreadable(answer: pl.Expr) -> pl.Expr:
@@ -90,8 +135,8 @@ def _expression_unreadable(answer: pl.Expr) -> pl.Expr:
     unbalanced = (count(r"\{") != count(r"\}")) | (count(r"[(\[]") != count(r"[)\]]"))
     unbalanced = unbalanced | (count(r"\\begin\b") != count(r"\\end\b"))
     bare = answer.str.replace_all(_COMMANDS, " ")
-    empty = ~answer.str.contains(r"[A-Za-z0-9π∞]") | answer.str.contains(r"[+*/=^_\\]$")
-    return unbalanced | empty | bare.str.contains(_PROSE) | answer.str.contains(_REFUSED)
+    empty = ~answer.str.contains(r"[\p{L}\p{N}∞∅]") | answer.str.contains(r"[+*/=^_\\]$")
+    return unbalanced | empty | bare.str.contains(_PROSE) | (pl.col("unread") & answer.is_not_null())
 
 
 def _aliases_contradict(answer: pl.Expr, place: pl.Expr, names: pl.Expr) -> pl.Expr:
@@ -139,7 +184,7 @@ def _rules() -> list[tuple[str, pl.Expr, pl.Expr]]:
     limit = kind.replace_strict(MAX_ANSWER_CHARS, default=299, return_dtype=pl.Int64)
     shown = pl.format("answer: {}", answer.str.slice(0, 200))
     named = names.list.contains(answer.str.to_lowercase()) | (place < choices.list.len()).fill_null(False)
-    unread = pl.when((kind == "number") & ~is_number(of("number"))).then(bare)
+    unread = pl.when((kind == "number") & pl.col("unread")).then(bare)
     alone = pl.when(pl.col("aliases").list.len().fill_null(0) == 0).then(of("short_text"))
     unnamed = pl.when(~named).then(answer)
     several = pl.any_horizontal(
@@ -161,7 +206,7 @@ def _rules() -> list[tuple[str, pl.Expr, pl.Expr]]:
         ),
         ("several_answers", several, shown),
         ("number_unreadable", unread.is_not_null(), shown),
-        ("boolean_unreadable", ~of("boolean").str.contains(_BOOLEAN), shown),
+        ("boolean_unreadable", (kind == "boolean") & pl.col("unread"), shown),
         ("set_empty", ~of("set").str.contains(r"[\p{L}\p{N}]"), shown),
         ("expression_unreadable", _expression_unreadable(of("expression")), shown),
         ("choices_too_few", choices.list.len() < 2, pl.format("{} choices", choices.list.len())),
@@ -187,9 +232,20 @@ def apply(questions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split a table of questions into (kept, rejects); both keep the order, and no row is lost."""
     rules = _rules()
     reason = pl.coalesce(pl.when(holds).then(pl.lit(code)) for code, holds, _ in rules)
+    keys = {"left_on": ["answer_type", pl.col("answer").fill_null("").str.strip_chars()], "maintain_order": "left"}
+    unread = _unread(questions).with_columns(unread=pl.lit(True))
     # In one piece: polars 2.1 panics in `format` of a sliced text whose column has empty chunks.
-    judged = questions.rechunk().with_columns(reason=reason)
-    kept = judged.filter(pl.col("reason").is_null()).drop("reason")
-    lost = judged.filter(pl.col("reason").is_not_null())
+    judged = questions.rechunk().join(unread, **keys, right_on=["answer_type", "answer"], how="left", coalesce=False)
+    judged = judged.with_columns(pl.col("unread").fill_null(False)).with_columns(reason=reason).rechunk()
     detail = pl.coalesce(pl.when(pl.col("reason") == code).then(says.fill_null("")) for code, _, says in rules)
-    return kept, reject_rows(lost, STAGE, pl.col("reason"), detail)
+    judged = judged.with_columns(detail=detail)
+    unmet = _not_checkable(judged.filter(pl.col("reason").is_null()))
+    judged = judged.join(unmet, **keys, right_on=["answer_type", "answer"], how="left", coalesce=False, suffix="_unmet")
+    late = pl.col("reason").is_null() & pl.col("says").is_not_null()
+    judged = judged.with_columns(
+        reason=pl.when(late).then(pl.lit("gold_not_checkable")).otherwise("reason"),
+        detail=pl.when(late).then("says").otherwise("detail"),
+    )
+    kept = judged.filter(pl.col("reason").is_null()).select(questions.columns)
+    lost = judged.filter(pl.col("reason").is_not_null())
+    return kept, reject_rows(lost, STAGE, pl.col("reason"), pl.col("detail"))

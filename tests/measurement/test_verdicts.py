@@ -52,6 +52,16 @@ def test_a_new_alias_is_judged_once(ledger, monkeypatch):
     assert verdicts(ledger, QUESTION) == {"a": True, "b": False, "c": None}
 
 
+def test_the_run_says_which_verdicts_changed_and_by_which_rule(ledger, caplog):
+    verdicts(ledger, QUESTION)
+    assert caplog.messages == []
+    verdicts(ledger, QUESTION.model_copy(update={"aliases": ["Kiev"]}))
+    assert caplog.messages == [
+        "2 stored answers judged again without a model call: 0 right to wrong, 1 wrong to right",
+        "  1 wrong to right: short_text, by short_text before, by short_text now",
+    ]
+
+
 def test_another_verifier_judges_anew(ledger, monkeypatch):
     reached = []
     monkeypatch.setattr(answers, "_verifier", lambda: "another")

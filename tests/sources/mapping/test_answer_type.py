@@ -47,6 +47,19 @@ NOTATIONS = [
     ("5-10", "short_text", ["5–10"]),  # noqa: RUF001
     ("2020-05-01", "short_text", ["2020-05-01"]),
     ("Yes", "boolean", ["true"]),
+    ("5 feet", "number", ["5", "5 ft", "5 foot"]),
+    ("5 apples", "number", ["5", "five apples", "5.0"]),
+    ("3/4 cup", "number", ["0.75", "3/4", "0.75 cups"]),
+    ("60 miles per hour", "number", ["60 mph", "60"]),
+    ("12 square units", "number", ["12"]),
+    ("25 cm²", "number", ["25", "25 square centimeters"]),
+    ("5万", "number", ["50000"]),
+    ("2.5M", "number", ["2,500,000"]),
+    ("3个", "number", ["3"]),
+    ("½", "number", ["0.5"]),
+    ("12 Angry Men", "short_text", ["12 angry men"]),
+    ("5 or 6", "short_text", ["5 or 6"]),
+    ("4 July", "short_text", ["July 4"]),
 ]
 
 
