@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 
 from filters.contamination import STAGE
-from filters.duplicates.exact import accepted_answers
+from filters.duplicates.answers import answer_keys
 from filters.duplicates.near import number_key
 from filters.duplicates.semantic import nearest
 from filters.rejects import reject_rows
@@ -241,7 +241,7 @@ def _asked(rows: pl.DataFrame) -> pl.DataFrame:
     )
     return rows.select(
         numbers=number_key(pl.col("text")).str.split(" ").list.sort().list.join(" "),
-        accepted=accepted_answers(rows).list.filter(pl.element().str.contains(r"\d|..")),
+        accepted=answer_keys(rows).list.filter(pl.element().str.contains(r"\d|..")),
     )
 
 
