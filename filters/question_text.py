@@ -185,5 +185,5 @@ same."""
 def without_particles(text: pl.Expr) -> pl.Expr:
     """A text without the particles of Chinese, Japanese and Thai."""
     for words in _PARTICLES.values():
-        text = text.str.replace_many(words.split(), [""] * len(words.split()))
+        text = text.str.replace_many(words.split(), [""] * len(words.split()), leftmost=True)
     return text

@@ -6,7 +6,6 @@ stand in for words: each with the marks that belong to it.
 
 import sys
 import unicodedata
-from functools import lru_cache
 
 import polars as pl
 import regex
@@ -38,7 +37,6 @@ _ACCENTS = (
 _PATTERNS = [(regex.compile(pattern), rf"\{group}" if group else "") for pattern, group in _ACCENTS]
 
 
-@lru_cache(maxsize=1 << 18)
 def folded(text: str) -> str:
     """A text without case, accents and invisible characters, its digits as 0 to 9; what tells words apart stays."""
     if text.isascii():

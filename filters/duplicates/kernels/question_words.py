@@ -2,7 +2,7 @@
 `filters.duplicates.near.normalised`.
 
 Works on UTF-8 that is NFKC and lower case wherever it is not ASCII. What it writes is tokens with single spaces: words
-of letters and digits, numbers in one form, signs of mathematics, one token for each Chinese or Japanese character.
+of letters and digits, numbers in one form, signs of mathematics, and BORDER where a clause may end.
 """
 
 # ruff: noqa: SIM109, SIM110, SIM905 - plain loops and comparisons compile best
@@ -10,13 +10,17 @@ of letters and digits, numbers in one form, signs of mathematics, one token for 
 import numpy as np
 from numba import prange
 
+from filters.duplicates.function_words import CLAUSE_WORDS, FUNCTION_WORDS
 from filters.duplicates.kernels.compiled import compiled
 
-VOID, REPLACE, OPENER, MODAL, ARTICLE = 1, 2, 3, 4, 5
+VOID, REPLACE, OPENER, MODAL, ARTICLE, CLAUSE, WHEN = 1, 2, 3, 4, 5, 6, 7
 """What a word of the lists is: nothing anywhere; another word; nothing while the question has not begun; nothing
-before "you", "I" or "we" while it has not begun; nothing before a word."""
+before "you", "I" or "we" while it has not begun; nothing before a word; the beginning of a clause; the same, and a word
+too."""
+BORDER = 30
+"""The byte that stands as a token where a clause ends."""
 
-_VOID = "an the please kindly just exactly actually really thanks shown given displayed depicted provided attached"
+_VOID = "an the please kindly just exactly actually really thanks shown displayed depicted provided attached"
 _OPENER = (
     "hi hello hey ok okay so well tell me us you u i we im am want wanna need like to know let lets wonder wondering "
     "curious help answer question questions q following"
@@ -34,7 +38,9 @@ _REPLACE = {
 }  # fmt: skip
 
 _LETTER, _DIGIT, _SPACE, _OTHER = 1, 2, 3, 4
-_SLOTS = 1024
+_SLOTS = 4096
+_LONGEST = 16
+"""Bytes of the longest word of the lists."""
 _OFFSET, _PRIME = 0xCBF29CE484222325, 0x100000001B3
 """FNV-1a, 64 bits."""
 
@@ -64,8 +70,10 @@ def _lists() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     it is replaced by, ended by a zero byte."""
     keys, what = np.zeros(_SLOTS, np.uint64), np.zeros(_SLOTS, np.uint8)
     instead = np.zeros((_SLOTS, 9), np.uint8)
-    words = dict.fromkeys(_VOID.split(), VOID) | dict.fromkeys(_MODAL.split(), MODAL) | {"a": ARTICLE}
-    words |= dict.fromkeys(_OPENER.split(), OPENER) | dict.fromkeys(_REPLACE, REPLACE)
+    words = dict.fromkeys(_OPENER.split(), OPENER) | dict.fromkeys(_MODAL.split(), MODAL) | {"a": ARTICLE}
+    words |= dict.fromkeys([*_VOID.split(), *FUNCTION_WORDS], VOID) | dict.fromkeys(_REPLACE, REPLACE)
+    words |= dict.fromkeys(CLAUSE_WORDS, CLAUSE) | {"when": WHEN}
+    words = {word: kind for word, kind in words.items() if len(word.encode()) <= _LONGEST}
     for word, kind in words.items():
         slot = _hash(word) % _SLOTS
         while keys[slot]:
@@ -77,7 +85,8 @@ def _lists() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 KINDS = _kinds()
-KEYS, WHAT, INSTEAD = _lists()
+LISTS = _lists()
+"""Given to the compiled code as an argument: what it knows from elsewhere would stay in its cache when a list changes."""
 _OPERATORS = np.array([chr(code) in "+*/^=<>" for code in range(256)])
 
 
@@ -186,30 +195,40 @@ def _is_image_tag(text, at, end):
 
 
 @compiled
-def _is_ideograph(byte):
-    """First of the three bytes of U+3000 to U+9FFF: kana and Chinese characters, written without spaces."""
-    return 0xE3 <= byte <= 0xE9
+def _is_border(text, at, start, end):
+    """Whether this sign of punctuation ends a clause: one with a blank behind it, but no comma between numbers."""
+    char = text[at]
+    if at + 1 < end and KINDS[text[at + 1]] != _SPACE:
+        return False
+    if char == ord(","):
+        following = at + 1
+        while following < end and KINDS[text[following]] == _SPACE:
+            following += 1
+        numbers = at > start and KINDS[text[at - 1]] == _DIGIT and following < end and KINDS[text[following]] == _DIGIT
+        return not numbers
+    return char == ord(".") or char == ord("!") or char == ord("?") or char == ord(";") or char == ord(":")
 
 
 @compiled
-def _listed(out, begin, put):
+def _listed(out, begin, put, keys):
     """The slot of the word in the lists, or -1."""
-    if put - begin > 10:
+    if put - begin > _LONGEST:
         return -1
     value = np.uint64(_OFFSET)
     for i in range(begin, put):
         value = (value ^ np.uint64(out[i])) * np.uint64(_PRIME)
     slot = np.int64(value % np.uint64(_SLOTS))
-    while KEYS[slot] != 0:
-        if KEYS[slot] == value:
+    while keys[slot] != 0:
+        if keys[slot] == value:
             return slot
         slot = (slot + 1) % _SLOTS
     return -1
 
 
 @compiled
-def write_words(text, start, end, out, put):
-    """Write the tokens of text[start:end] to `out` from `put` on; where they end. Takes at most twice the bytes."""
+def write_words(text, start, end, out, put, lists):
+    """Write the tokens of text[start:end] to `out` from `put` on; where they end. Takes at most thrice the bytes."""
+    keys, kinds_of_words, instead = lists
     first = put
     opening = True
     modal = -1  # where the output ended before a modal verb that may turn out to be politeness
@@ -234,23 +253,18 @@ def write_words(text, start, end, out, put):
                 put += 1
                 at += 1
                 opening = False
+            elif put > first and out[put - 2] != BORDER and _is_border(text, at, start, end):
+                out[put] = BORDER
+                put += 1
+                at += 1
             else:
                 put = before
                 at += 1
-            continue
-        if _is_ideograph(char) and at + 2 < end:
-            for _ in range(3):
-                out[put] = text[at]
-                put += 1
-                at += 1
-            opening = False
             continue
         while at < end:
             char = text[at]
             kind = KINDS[char]
             if kind == _LETTER:
-                if _is_ideograph(char):
-                    break
                 out[put] = char + 32 if 65 <= char <= 90 else char
                 put += 1
                 at += 1
@@ -262,8 +276,8 @@ def write_words(text, start, end, out, put):
                 at += 1
             else:
                 break
-        slot = _listed(out, begin, put)
-        what = WHAT[slot] if slot >= 0 else 0
+        slot = _listed(out, begin, put, keys)
+        what = kinds_of_words[slot] if slot >= 0 else 0
         if opening and modal >= 0 and what & 8:
             before = modal
         modal = -1
@@ -285,13 +299,25 @@ def write_words(text, start, end, out, put):
                 put = before
         elif opening and what == MODAL and before == first:
             modal = before
+        elif what == CLAUSE or (what == WHEN and before > first and out[before - 1] != BORDER):
+            put = before
+            if before > first and out[before - 1] != BORDER:
+                out[put] = ord(" ")
+                out[put + 1] = BORDER
+                put += 2
+            if what == WHEN:
+                out[put] = ord(" ")
+                put += 1
+                for letter in b"when":
+                    out[put] = letter
+                    put += 1
         else:
             opening = False
             if what == REPLACE:
                 put = begin
                 i = 0
-                while INSTEAD[slot, i] != 0:
-                    out[put] = INSTEAD[slot, i]
+                while instead[slot, i] != 0:
+                    out[put] = instead[slot, i]
                     put += 1
                     i += 1
     return put
@@ -302,13 +328,14 @@ BLOCK = 4096
 
 
 @compiled(parallel=True)
-def all_words(text, offsets, out, starts, ends):
-    """Write the tokens of every row: text (bytes,), offsets (n + 1,), out (2 * bytes + n,), starts and ends (n,)."""
+def all_words(text, offsets, out, starts, ends, lists):
+    """Write the tokens of every row: text (bytes,), offsets (n + 1,), out (3 * bytes + n,), starts and ends (n,);
+    lists: LISTS."""
     rows = len(starts)
     for block in prange((rows + BLOCK - 1) // BLOCK):
         row = block * BLOCK
-        put = 2 * offsets[row] + row
+        put = 3 * offsets[row] + row
         for i in range(row, min(row + BLOCK, rows)):
             starts[i] = put
-            put = write_words(text, offsets[i], offsets[i + 1], out, put)
+            put = write_words(text, offsets[i], offsets[i + 1], out, put, lists)
             ends[i] = put
