@@ -83,8 +83,8 @@ def _plain_marks(text: pl.Expr) -> pl.Expr:
     text = text.str.replace_all(r"\$|\*\*+", " ")
     text = text.str.replace_all(r"(\p{L})_\((\w+)\)|(\p{L})_(\d+|\p{L}\b)", "$1$2$3$4")
     text = text.str.replace_all(r"\^\((\w+)\)", "^$1")
-    text = text.str.replace_all(r"(^|[^\w)])\(\s*([\w.]+)\s*\)\s*/", "$1$2/")
-    return text.str.replace_all(r"/\s*\(\s*([\w.]+)\s*\)", "/$1")
+    text = text.str.replace_all(r"(^|[^\w)])\(\s*([\w.^]+)\s*\)\s*/", "$1$2/")
+    return text.str.replace_all(r"/\s*\(\s*([\w.^]+)\s*\)", "/$1")
 
 
 def plain(texts: pl.Series) -> pl.Series:

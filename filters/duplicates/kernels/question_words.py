@@ -20,7 +20,7 @@ too."""
 BORDER = 30
 """The byte that stands as a token where a clause ends."""
 
-_VOID = "an the please kindly just exactly actually really thanks shown displayed depicted provided attached"
+_VOID = "an the please kindly just exactly actually really thanks shown displayed depicted provided attached theres"
 _OPENER = (
     "hi hello hey ok okay so well tell me us you u i we im am want wanna need like to know let lets wonder wondering "
     "curious help answer question questions q following"
@@ -30,9 +30,9 @@ _SPOKEN_TO = "you u i we please kindly"
 _REPLACE = {
     "picture": "image", "pictures": "images", "photo": "image", "photos": "images", "photograph": "image",
     "colour": "color", "colours": "colors", "grey": "gray", "centre": "center", "metre": "meter", "metres": "meters",
-    "which": "what", "whats": "what is", "wheres": "where is", "whos": "who is", "hows": "how is", "theres": "there is",
-    "isnt": "is not", "arent": "are not", "wasnt": "was not", "werent": "were not", "doesnt": "does not",
-    "dont": "do not", "didnt": "did not", "cant": "can not", "cannot": "can not", "wont": "will not", "never": "not",
+    "which": "what", "whats": "what", "wheres": "where", "whos": "who", "hows": "how", "isnt": "not", "arent": "not", "wasnt": "not",
+    "werent": "not", "doesnt": "not", "dont": "not", "didnt": "not", "cant": "can not", "cannot": "can not",
+    "wont": "not", "never": "not",
     **{word: str(number) for number, word in enumerate(
         "zero one two three four five six seven eight nine ten eleven twelve".split())},
 }  # fmt: skip
