@@ -42,14 +42,16 @@ _COMMANDS = {f"{name} ": f" {sign} " if sign != r"\frac" else r"\frac " for name
 _LOOK_ALIKES = dict(
     [*zip("‘’‛ʼ´", "'" * 5, strict=True), *zip("–—‒―−‐‑", "-" * 7, strict=True), *zip("×·⋅∗✕", "*" * 5, strict=True)]
     + [("÷", "/"), ("∶", ":"), ("≤", "<="), ("≦", "<="), ("⩽", "<="), ("≥", ">="), ("≧", ">="), ("⩾", ">="), ("≠", " ^= ")]
-    + [(sign, f"{plain_sign} ") for sign, plain_sign in zip("，；：？！؟؛،、", ",;:?!?;,,", strict=True)]
+    + [(sign, f" {sign} ") for sign in "∠△⊥∥∈∪∩∞±≈≡→∑∏∫⊂⊆"]
+    + [(sign, f"{plain_sign} ") for sign, plain_sign in zip("，；：？！؟؛،", ",;:?!?;,", strict=True)]
     + [(sign, ". ") for sign in "。．｡।॥۔።។၊။…"]
-    + [(sign, " ") for sign in "“”„‟«»‹›「」『』【】《》〈〉・¿¡•●■◆★☆"]
+    + [(sign, " ") for sign in "“”„‟«»‹›「」『』【】《》〈〉、・¿¡•●■◆★☆"]
 )  # fmt: skip
 """Signs beyond ASCII and how they are read."""
 _INNERMOST = (
     # What may stand in the braces of a fraction, from the inside to the outside.
     (r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mathbb|mathcal|boldsymbol|mbox|operatorname)\s*\{([^{}]*)\}", " $1 "),
+    (r"\\(?:mathbb|mathrm|mathbf|mathcal)\s+(\w)", " $1 "),
     (r"\\sqrt\s*\{([^{}]*)\}|\\sqrt\s*(\w)", " √($1$2)"),
     (r"\^\s*\{\s*([^{}]*?)\s*\}", "^($1)"),
     (r"_\s*\{\s*([^{}]*?)\s*\}", "_($1)"),
@@ -93,7 +95,7 @@ def plain(texts: pl.Series) -> pl.Series:
     Marks of punctuation of other scripts become those of ASCII, with a blank behind them.
     """
     texts = texts.cast(pl.String).fill_null("")
-    texts = where(texts, texts.str.contains(r"\\[A-Za-z,!;(\[]"), _plain_latex)
+    texts = where(texts, texts.str.contains(r"\\[A-Za-z,!;(\[]|[\^_]\s*\{"), _plain_latex)
     texts = where(texts, is_foreign(texts), _plain_foreign)
     return where(texts, texts.str.contains(r"[$^_/]|\*\*"), _plain_marks)
 

@@ -41,6 +41,8 @@ _LETTER, _DIGIT, _SPACE, _OTHER = 1, 2, 3, 4
 _SLOTS = 4096
 _LONGEST = 16
 """Bytes of the longest word of the lists."""
+_THREE_BYTES = 0xE0
+"""First byte of a character of three bytes: of those written before a comma, nearly all are of Asian scripts."""
 _OFFSET, _PRIME = 0xCBF29CE484222325, 0x100000001B3
 """FNV-1a, 64 bits."""
 
@@ -195,18 +197,18 @@ def _is_image_tag(text, at, end):
 
 
 @compiled
-def _is_border(text, at, start, end):
-    """Whether this sign of punctuation ends a clause: one with a blank behind it, but no comma between numbers."""
+def _is_border(text, at, start, end, subordinate):
+    """Whether this sign of punctuation ends a clause: the end of a sentence, or a comma behind a subordinate clause or a
+    character of a script whose commas do."""
     char = text[at]
     if at + 1 < end and KINDS[text[at + 1]] != _SPACE:
         return False
     if char == ord(","):
-        following = at + 1
-        while following < end and KINDS[text[following]] == _SPACE:
-            following += 1
-        numbers = at > start and KINDS[text[at - 1]] == _DIGIT and following < end and KINDS[text[following]] == _DIGIT
-        return not numbers
-    return char == ord(".") or char == ord("!") or char == ord("?") or char == ord(";") or char == ord(":")
+        before = at - 1
+        while before > start and KINDS[text[before]] == _SPACE:
+            before -= 1
+        return subordinate or (before - 2 >= start and text[before - 2] >= _THREE_BYTES)
+    return char == ord(".") or char == ord("!") or char == ord("?") or char == ord(";")
 
 
 @compiled
@@ -231,6 +233,7 @@ def write_words(text, start, end, out, put, lists):
     keys, kinds_of_words, instead = lists
     first = put
     opening = True
+    subordinate = False
     modal = -1  # where the output ended before a modal verb that may turn out to be politeness
     at = start
     while at < end:
@@ -253,10 +256,11 @@ def write_words(text, start, end, out, put, lists):
                 put += 1
                 at += 1
                 opening = False
-            elif put > first and out[put - 2] != BORDER and _is_border(text, at, start, end):
+            elif put > first and out[put - 2] != BORDER and _is_border(text, at, start, end, subordinate):
                 out[put] = BORDER
                 put += 1
                 at += 1
+                subordinate = False
             else:
                 put = before
                 at += 1
@@ -299,15 +303,18 @@ def write_words(text, start, end, out, put, lists):
                 put = before
         elif opening and what == MODAL and before == first:
             modal = before
-        elif what == CLAUSE or (what == WHEN and before > first and out[before - 1] != BORDER):
+        elif what == CLAUSE or what == WHEN:
+            subordinate = True
             put = before
             if before > first and out[before - 1] != BORDER:
                 out[put] = ord(" ")
                 out[put + 1] = BORDER
                 put += 2
             if what == WHEN:
-                out[put] = ord(" ")
-                put += 1
+                opening = False
+                if put > first:
+                    out[put] = ord(" ")
+                    put += 1
                 for letter in b"when":
                     out[put] = letter
                     put += 1
