@@ -65,7 +65,7 @@ _RAISED = dict(zip(_SUPERSCRIPT + _SUBSCRIPT, "0123456789+-n0123456789", strict=
 
 def _plain_latex(text: pl.Expr) -> pl.Expr:
     # A command ends where its letters do: \le5 and \pi_1 are two things each.
-    text = text.str.replace_all(r"\\(?:left|right)\s*\.", " ").str.replace_all(r"\\[A-Za-z]+", "$0 ")
+    text = text.str.replace_all(r"\\boxed\s*\{\s*\}", "boxed").str.replace_all(r"\\(?:left|right)\s*\.", " ").str.replace_all(r"\\[A-Za-z]+", "$0 ")
     text = text.str.replace_many(list(_COMMANDS), list(_COMMANDS.values()))
     text = text.str.replace_all(r"\\!|\{,\}", "").str.replace_all(r"\\[,;:> ]|~|\\\\|\\[()\[\]]", " ")
     for _ in range(3):

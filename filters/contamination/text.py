@@ -3,7 +3,8 @@
 Three kinds of hit:
 
 - `text`: the whole text, one of its sentences, or the text without the first or last ones is a benchmark's text but for
-  case, punctuation, spaces, spellings of mathematics and instructions around it. Score 1.
+  case, punctuation, spaces, spellings of mathematics and instructions around it; or the whole text is one but for
+  function words and the order of its clauses (`filters.duplicates.near.normalised`). Score 1.
 - `ngram`: the weighted share of the benchmark text's word n-grams that the question holds (containment; GPT-3, arXiv
   2005.14165, appendix C, looks for shared 13-grams). An n-gram weighs 1 / (benchmark texts that hold it), and nothing
   where more than STOCK of them do: "answer the question using a single word" proves nothing, and a text that is mostly
@@ -35,13 +36,16 @@ from filters.contamination import STAGE
 from filters.contamination.tokens import asked_words, gram_size, grams, has_characters, numerals, parts, tokens_per_word
 from filters.duplicates.answers import answer_keys
 from filters.duplicates.function_words import FUNCTION_WORDS
-from filters.duplicates.near import number_key
+from filters.duplicates.near import normalised, number_key
 from filters.duplicates.semantic import nearest
 from filters.rejects import reject_rows
 from records.recipe.questions import Decontamination
+from records.words import worth
 
 STOCK = 32
 """Distinct benchmark texts that share an n-gram, above which it is a stock phrase."""
+FORM_WORDS = 3
+"""The worth in words of the shortest text, without its function words, that is compared in that form."""
 NAMED = 3
 """Hits that a reject's detail names."""
 _CHUNK = 50_000
@@ -62,7 +66,7 @@ class _Index:
     """benchmark, row, has_image, target, at (position in the benchmarks' table): the first row of each benchmark with
     that text, with and without an image."""
     texts: pl.DataFrame
-    """target, words, size (of its n-grams), specific, content (list of words, null where the share alone decides)."""
+    """target, words, form (without function words), size (of its n-grams), specific, content (list of words, null where the share alone decides)."""
     grams: pl.DataFrame
     """gram, target, share: n-grams that are not stock phrases; a target's shares sum to 1."""
 
@@ -72,7 +76,8 @@ def _index(benchmark: pl.DataFrame, n: int) -> _Index:
         pl.col("has_image").fill_null(False), words=asked_words(pl.col("text"))
     )
     rows = rows.filter(pl.col("words") != "")
-    texts = rows.select(pl.col("words").unique(maintain_order=True)).with_row_index("target")
+    texts = rows.unique("words", keep="first", maintain_order=True).with_row_index("target")
+    texts = texts.select("target", "words", form=normalised(pl.col("text")))
     texts = texts.with_columns(ratio=tokens_per_word(pl.col("words")))
     texts = texts.with_columns(size=gram_size(pl.col("ratio"), n))
     found = _grams_by_size(texts, texts.select("size"), "target").unique()
@@ -112,9 +117,12 @@ def _grams_by_size(texts: pl.DataFrame, sizes: pl.DataFrame, name: str) -> pl.Da
 
 
 def _by_text(chunk: pl.DataFrame, index: _Index) -> pl.DataFrame:
-    """place, target, kind, score: texts that are a target, whole or in part."""
+    """place, target, kind, score: texts that are a target, whole or in part, or whole but for their function words."""
     both = pl.concat([chunk.select("place", "words"), parts(chunk)]).unique()
-    found = both.join(index.texts.select("words", "target"), on="words")
+    found = both.join(index.texts.select("words", "target"), on="words").select("place", "target")
+    forms = chunk.select("place", form=normalised(pl.col("text")))
+    forms = forms.filter(worth(pl.col("form")) >= FORM_WORDS).join(index.texts.select("form", "target"), on="form")
+    found = pl.concat([found, forms.select("place", "target")]).unique()
     return found.select("place", "target", kind=pl.lit("text"), score=pl.lit(1.0))
 
 

@@ -13,10 +13,10 @@ from numba import prange
 from filters.duplicates.function_words import CLAUSE_WORDS, FUNCTION_WORDS
 from filters.duplicates.kernels.compiled import compiled
 
-VOID, REPLACE, OPENER, MODAL, ARTICLE, CLAUSE, WHEN = 1, 2, 3, 4, 5, 6, 7
+VOID, REPLACE, OPENER, MODAL, ARTICLE, CLAUSE, WHEN, RELATIVE = 1, 2, 3, 4, 5, 6, 7, 8
 """What a word of the lists is: nothing anywhere; another word; nothing while the question has not begun; nothing
 before "you", "I" or "we" while it has not begun; nothing before a word; the beginning of a clause; the same, and a word
-too."""
+too; another word at the beginning of a clause, nothing within one."""
 BORDER = 30
 """The byte that stands as a token where a clause ends."""
 
@@ -68,19 +68,19 @@ def _hash(word: str) -> int:
 
 
 def _lists() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Open addressing: (SLOTS,) hash of the word or 0, (SLOTS,) what it is + 8 if it follows a modal, (SLOTS, 8) what
+    """Open addressing: (SLOTS,) hash of the word or 0, (SLOTS,) what it is + 16 if it follows a modal, (SLOTS, 8) what
     it is replaced by, ended by a zero byte."""
     keys, what = np.zeros(_SLOTS, np.uint64), np.zeros(_SLOTS, np.uint8)
     instead = np.zeros((_SLOTS, 9), np.uint8)
     words = dict.fromkeys(_OPENER.split(), OPENER) | dict.fromkeys(_MODAL.split(), MODAL) | {"a": ARTICLE}
     words |= dict.fromkeys([*_VOID.split(), *FUNCTION_WORDS], VOID) | dict.fromkeys(_REPLACE, REPLACE)
-    words |= dict.fromkeys(CLAUSE_WORDS, CLAUSE) | {"when": WHEN}
+    words |= dict.fromkeys(CLAUSE_WORDS, CLAUSE) | {"when": WHEN, "which": RELATIVE}
     words = {word: kind for word, kind in words.items() if len(word.encode()) <= _LONGEST}
     for word, kind in words.items():
         slot = _hash(word) % _SLOTS
         while keys[slot]:
             slot = (slot + 1) % _SLOTS
-        keys[slot], what[slot] = _hash(word), kind + 8 * (word in _SPOKEN_TO.split())
+        keys[slot], what[slot] = _hash(word), kind + 16 * (word in _SPOKEN_TO.split())
         new = _REPLACE.get(word, "").encode()
         instead[slot, : len(new)] = np.frombuffer(new, np.uint8)
     return keys, what, instead
@@ -282,11 +282,12 @@ def write_words(text, start, end, out, put, lists):
                 break
         slot = _listed(out, begin, put, keys)
         what = kinds_of_words[slot] if slot >= 0 else 0
-        if opening and modal >= 0 and what & 8:
+        if opening and modal >= 0 and what & 16:
             before = modal
         modal = -1
-        what &= 7
-        if what == VOID or (opening and what == OPENER):
+        what &= 15
+        within = before > first and out[before - 1] != BORDER
+        if what == VOID or (opening and what == OPENER) or (what == RELATIVE and within):
             put = before
         elif what == ARTICLE:
             following = at
@@ -306,7 +307,7 @@ def write_words(text, start, end, out, put, lists):
         elif what == CLAUSE or what == WHEN:
             subordinate = True
             put = before
-            if before > first and out[before - 1] != BORDER:
+            if within:
                 out[put] = ord(" ")
                 out[put + 1] = BORDER
                 put += 2
@@ -320,7 +321,7 @@ def write_words(text, start, end, out, put, lists):
                     put += 1
         else:
             opening = False
-            if what == REPLACE:
+            if what == REPLACE or what == RELATIVE:
                 put = begin
                 i = 0
                 while instead[slot, i] != 0:
