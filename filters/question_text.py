@@ -29,7 +29,9 @@ _SIGNS = {
 
 
 def _greek() -> dict[str, str]:
-    letters = "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+    letters = (
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+    )
     found = {}
     for name in [*letters.split(), "lambda"]:
         spelled = name.upper().replace("LAMBDA", "LAMDA")  # Unicode's own spelling
@@ -50,7 +52,10 @@ _LOOK_ALIKES = dict(
 """Signs beyond ASCII and how they are read."""
 _INNERMOST = (
     # What may stand in the braces of a fraction, from the inside to the outside.
-    (r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mathbb|mathcal|boldsymbol|mbox|operatorname)\s*\{([^{}]*)\}", " $1 "),
+    (
+        r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mathbb|mathcal|boldsymbol|mbox|operatorname)\s*\{([^{}]*)\}",
+        " $1 ",
+    ),
     (r"\\(?:mathbb|mathrm|mathbf|mathcal)\s+(\w)", " $1 "),
     (r"\\sqrt\s*\{([^{}]*)\}|\\sqrt\s*(\w)", " √($1$2)"),
     (r"\^\s*\{\s*([^{}]*?)\s*\}", "^($1)"),
@@ -65,7 +70,11 @@ _RAISED = dict(zip(_SUPERSCRIPT + _SUBSCRIPT, "0123456789+-n0123456789", strict=
 
 def _plain_latex(text: pl.Expr) -> pl.Expr:
     # A command ends where its letters do: \le5 and \pi_1 are two things each.
-    text = text.str.replace_all(r"\\boxed\s*\{\s*\}", "boxed").str.replace_all(r"\\(?:left|right)\s*\.", " ").str.replace_all(r"\\[A-Za-z]+", "$0 ")
+    text = (
+        text.str.replace_all(r"\\boxed\s*\{\s*\}", "boxed")
+        .str.replace_all(r"\\(?:left|right)\s*\.", " ")
+        .str.replace_all(r"\\[A-Za-z]+", "$0 ")
+    )
     text = text.str.replace_many(list(_COMMANDS), list(_COMMANDS.values()))
     text = text.str.replace_all(r"\\!|\{,\}", "").str.replace_all(r"\\[,;:> ]|~|\\\\|\\[()\[\]]", " ")
     for _ in range(3):
@@ -129,15 +138,39 @@ _ENGLISH = (
 )
 _VOCABULARY = (
     (_ENGLISH, r"\b[\s,]*"),
-    ("bitte beantworte beantworten sie lies antworte die das den der folgende folgenden frage fragen auf deutsch englisch kurz mit einem wort und dann nur", r"\b[\s,]*"),
-    ("responde responda conteste por favor lee a la las el siguiente siguientes pregunta preguntas en español inglés una sola palabra brevemente y con", r"\b[\s,]*"),
-    ("répondez réponds veuillez répondre lisez à la question questions suivante suivantes en français anglais un seul mot brièvement et", r"\b[\s,]*"),
+    (
+        "bitte beantworte beantworten sie lies antworte die das den der folgende folgenden frage fragen auf deutsch englisch kurz mit einem wort und dann nur",
+        r"\b[\s,]*",
+    ),
+    (
+        "responde responda conteste por favor lee a la las el siguiente siguientes pregunta preguntas en español inglés una sola palabra brevemente y con",
+        r"\b[\s,]*",
+    ),
+    (
+        "répondez réponds veuillez répondre lisez à la question questions suivante suivantes en français anglais un seul mot brièvement et",
+        r"\b[\s,]*",
+    ),
     ("ответьте ответь пожалуйста на следующий вопрос вопросы по-русски одним словом кратко и", r"\b[\s,]*"),
-    ("أجب اجب أجيبي عن على السؤال الأسئلة سؤال التالي الآتي التالية من فضلك يرجى الرجاء الإجابة بالعربية باللغة العربية الإنجليزية باختصار بإيجاز بكلمة واحدة فقط في الصورة انظر إلى ثم و", r"\b[\s,]*"),
-    ("다음 질문에 질문 문제에 문제를 문제 답하세요 답하시오 답해 주세요 답변하세요 답변해 풀어 풀어주세요 한국어로 영어로 간단히 짧게 한 단어로 를 을 에", r"[\s,]*"),
-    ("请 你 您 用 以 直接 简短 简洁 简要 仔细 认真 根据 结合 按照 阅读 观察 看 回答 解答 作答 给出 写出 说明 输出 只 仅 下面 以下 下列 如下 上面 这个 这道 该 一个 图片 图像 图中 图 的 问题 题目 题 提问 答案 最终 选项 字母 中文 英文 汉语 英语 单词 词 短语 短句 一句话 话 数字 步骤 一步一步 逐步 思考 推理 地 来 并 和 或 中 内容 要求 后 再 進行 進一步 請 問題 簡短 回覆 回复 直接 進行 即可", r"[\s,]*"),
-    ("次 以下 下記 の 質問 問題 問い 設問 に を は で 答え 回答 解答 解い 解き て ください 下さい なさい よ 日本語 英語 簡潔 簡単 短く 一言 単語 画像 図 写真 見 見て 読んで 読み よく 最後 だけ のみ お 答えて しろ せよ", r"[\s,]*"),
-    ("จง โปรด กรุณา ช่วย ตอบ คำถาม ต่อไปนี้ ข้างล่าง ด้านล่าง นี้ เป็น ภาษา ไทย อังกฤษ สั้น ๆ อย่าง ให้ ที่ ใน จาก ภาพ รูป ดู แล้ว โดย คำตอบ เดียว คำ ครับ ค่ะ ด้วย สุดท้าย", r"[\s,]*"),
+    (
+        "أجب اجب أجيبي عن على السؤال الأسئلة سؤال التالي الآتي التالية من فضلك يرجى الرجاء الإجابة بالعربية باللغة العربية الإنجليزية باختصار بإيجاز بكلمة واحدة فقط في الصورة انظر إلى ثم و",
+        r"\b[\s,]*",
+    ),
+    (
+        "다음 질문에 질문 문제에 문제를 문제 답하세요 답하시오 답해 주세요 답변하세요 답변해 풀어 풀어주세요 한국어로 영어로 간단히 짧게 한 단어로 를 을 에",
+        r"[\s,]*",
+    ),
+    (
+        "请 你 您 用 以 直接 简短 简洁 简要 仔细 认真 根据 结合 按照 阅读 观察 看 回答 解答 作答 给出 写出 说明 输出 只 仅 下面 以下 下列 如下 上面 这个 这道 该 一个 图片 图像 图中 图 的 问题 题目 题 提问 答案 最终 选项 字母 中文 英文 汉语 英语 单词 词 短语 短句 一句话 话 数字 步骤 一步一步 逐步 思考 推理 地 来 并 和 或 中 内容 要求 后 再 進行 進一步 請 問題 簡短 回覆 回复 直接 進行 即可",
+        r"[\s,]*",
+    ),
+    (
+        "次 以下 下記 の 質問 問題 問い 設問 に を は で 答え 回答 解答 解い 解き て ください 下さい なさい よ 日本語 英語 簡潔 簡単 短く 一言 単語 画像 図 写真 見 見て 読んで 読み よく 最後 だけ のみ お 答えて しろ せよ",
+        r"[\s,]*",
+    ),
+    (
+        "จง โปรด กรุณา ช่วย ตอบ คำถาม ต่อไปนี้ ข้างล่าง ด้านล่าง นี้ เป็น ภาษา ไทย อังกฤษ สั้น ๆ อย่าง ให้ ที่ ใน จาก ภาพ รูป ดู แล้ว โดย คำตอบ เดียว คำ ครับ ค่ะ ด้วย สุดท้าย",
+        r"[\s,]*",
+    ),
 )
 """Words that an instruction is made of, by language, and what follows each. A sentence of nothing else asks nothing."""
 

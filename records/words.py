@@ -4,6 +4,8 @@ Search, duplicates and decontamination see texts through this module. Where a sc
 stand in for words: each with the marks that belong to it.
 """
 
+# ruff: noqa: RUF001 - tables, and signs that look alike are meant
+
 import sys
 import unicodedata
 

@@ -14,8 +14,8 @@ from verdicts.rules import judge
 def agree(one: str, other: str, answer_type: AnswerType, choices: Sequence[str] = ()) -> bool:
     """Whether either of two answers would be judged right if the other were the gold answer.
 
-    One direction is enough, as the verdict allows an answer what it asks of no gold (more decimals, a unit): two rows of
-    which one's answer is right by the other do not contradict each other.
+    One direction is enough, as the verdict allows an answer what it asks of no gold (more decimals, a unit): two rows
+    of which one's answer is right by the other do not contradict each other.
     """
     return _agree(*sorted((one, other)), answer_type, tuple(choices))
 

@@ -38,7 +38,7 @@ LANGUAGES: dict[str, tuple[list[str], list[str], list[_Edit]]] = {
             "If a {0} costs {a} dollars and a {1} costs {b} dollars, what do both cost?",
             "In which year was the {0} of the old {1} built?",
         ],
-        "market harbour station castle mountain river bridge museum temple garden library theatre hospital factory".split(),
+        ["market", "harbour", "station", "castle", "mountain", "river", "bridge", "museum", "temple", "garden", "library", "theatre", "hospital", "factory"],
         [
             lambda t: f"Answer the following question.\n{t}",
             lambda t: f"Question: {t}\nAnswer:",
@@ -55,7 +55,7 @@ LANGUAGES: dict[str, tuple[list[str], list[str], list[_Edit]]] = {
             "某商店以每件{a}元的价格购进一批{0}，按标价的{b}折出售仍可获利，求每件{0}的标价是多少元？",
             "古老的{1}旁边的{0}是哪一年建成的？",
         ],
-        "市场 港口 车站 城堡 高山 河流 大桥 博物馆 寺庙 花园 图书馆 剧院 医院 工厂".split(),
+        ["市场", "港口", "车站", "城堡", "高山", "河流", "大桥", "博物馆", "寺庙", "花园", "图书馆", "剧院", "医院", "工厂"],
         [
             lambda t: f"请回答下面的问题。{t}",
             lambda t: f"问题：{t}\n答案：",
@@ -72,7 +72,7 @@ LANGUAGES: dict[str, tuple[list[str], list[str], list[_Edit]]] = {
             "ある店では{0}を一個{a}円で仕入れ、{b}割引で売っても利益があります。{0}の定価は何円ですか？",
             "古い{1}の隣にある{0}は何年に建てられましたか？",
         ],
-        "市場 港 駅 城 山脈 河川 大橋 博物館 寺院 庭園 図書館 劇場 病院 工場".split(),
+        ["市場", "港", "駅", "城", "山脈", "河川", "大橋", "博物館", "寺院", "庭園", "図書館", "劇場", "病院", "工場"],
         [
             lambda t: f"次の質問に答えてください。{t}",
             lambda t: f"質問：{t}\n答え：",
@@ -89,7 +89,7 @@ LANGUAGES: dict[str, tuple[list[str], list[str], list[_Edit]]] = {
             "ร้านค้าซื้อ{0}มาตัวละ {a} บาท ขายลดราคา {b} เปอร์เซ็นต์แล้วยังได้กำไร ราคาป้ายของ{0}เป็นเท่าใด",
             "{0}ข้าง{1}เก่าสร้างขึ้นในปีใด",
         ],
-        "ตลาด ท่าเรือ สถานี ปราสาท ภูเขา แม่น้ำ สะพาน พิพิธภัณฑ์ วัด สวน ห้องสมุด โรงละคร โรงพยาบาล โรงงาน".split(),
+        ["ตลาด", "ท่าเรือ", "สถานี", "ปราสาท", "ภูเขา", "แม่น้ำ", "สะพาน", "พิพิธภัณฑ์", "วัด", "สวน", "ห้องสมุด", "โรงละคร", "โรงพยาบาล", "โรงงาน"],
         [
             lambda t: f"จงตอบคำถามต่อไปนี้ {t}",
             lambda t: f"คำถาม: {t}\nคำตอบ:",
@@ -106,7 +106,7 @@ LANGUAGES: dict[str, tuple[list[str], list[str], list[_Edit]]] = {
             "اشترى تاجر {0} بسعر {a} درهما وباعه بخصم {b} بالمئة فربح. ما السعر المعلن؟",
             "في أي سنة بني {0} بجانب {1} القديم؟",
         ],
-        "سوق ميناء قطار قصر جبل نهر جسر متحف معبد بستان مسرح مصنع برج فندق".split(),
+        ["سوق", "ميناء", "قطار", "قصر", "جبل", "نهر", "جسر", "متحف", "معبد", "بستان", "مسرح", "مصنع", "برج", "فندق"],
         [
             lambda t: f"أجب عن السؤال التالي: {t}",
             lambda t: f"السؤال: {t}\nالإجابة:",
@@ -123,7 +123,7 @@ LANGUAGES: dict[str, tuple[list[str], list[str], list[_Edit]]] = {
             r"Find the area of the {0} if $x^{{2}}+y^{{2}}={a}$ and $z \neq {b}$.",
             r"Let $a_{{1}}={a}$ and $a_{{2}}=\sqrt{{{b}}}\cdot\pi$. What is $a_{{1}}a_{{2}}$ for the {0}?",
         ],
-        "circle triangle square ellipse rectangle pentagon hexagon trapezoid rhombus cylinder sphere cone cube prism".split(),
+        ["circle", "triangle", "square", "ellipse", "rectangle", "pentagon", "hexagon", "trapezoid", "rhombus", "cylinder", "sphere", "cone", "cube", "prism"],
         [
             lambda t: t.replace(r"\frac", r"\dfrac").replace(r"\neq", r"\ne").replace(r"\cdot", "·"),
             lambda t: t.replace(r"\le ", "≤ ").replace(r"\neq", "≠").replace("^{2}", "²").replace(r"\pi", "π").replace(r"\frac{1}{3}", "1/3"),

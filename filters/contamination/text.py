@@ -24,8 +24,6 @@ Japanese and of 2 n in Thai and its like, and where words count (2n, 4n) as many
 number of several Chinese numerals is a word as well.
 """
 
-# ruff: noqa: RUF001 - signs that look alike are meant
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,6 +56,7 @@ _LIGHT_WORDS = [*FUNCTION_WORDS, *_QUESTION_WORDS.split()]
 """Words that a short text may have more than the question that holds it."""
 Embed = Callable[[pl.Series], np.ndarray]
 
+
 @dataclass(frozen=True)
 class _Index:
     """The distinct texts of the benchmarks."""
@@ -66,7 +65,8 @@ class _Index:
     """benchmark, row, has_image, target, at (position in the benchmarks' table): the first row of each benchmark with
     that text, with and without an image."""
     texts: pl.DataFrame
-    """target, words, form (without function words), size (of its n-grams), specific, content (list of words, null where the share alone decides)."""
+    """target, words, form (without function words), size (of its n-grams), specific, content (list of words, null where
+    the share alone decides)."""
     grams: pl.DataFrame
     """gram, target, share: n-grams that are not stock phrases; a target's shares sum to 1."""
 

@@ -4,6 +4,8 @@ Equal texts agree without being judged, and most rows that are compared have the
 verdict (verdicts/agreement.py), each distinct one once.
 """
 
+# ruff: noqa: RUF001 - tables, and signs that look alike are meant
+
 from collections.abc import Iterator, Sequence
 from itertools import product
 
@@ -93,9 +95,7 @@ def agreeing(questions: pl.DataFrame, left: pl.Series, right: pl.Series) -> pl.S
 
 
 def _agree(ours: Sequence[str], theirs: Sequence[str], one: str | None, other: str | None) -> bool:
-    return any(
-        agree(a, b, kind) for a, b in product(ours, theirs) if a and b for kind in _types((one, other), a, b)
-    )
+    return any(agree(a, b, kind) for a, b in product(ours, theirs) if a and b for kind in _types((one, other), a, b))
 
 
 def _types(given: tuple[str | None, str | None], one: str, other: str) -> Iterator[AnswerType]:

@@ -1,7 +1,7 @@
 """The same question twice is kept once; the same question with answers that contradict each other is not kept at all.
 
-Two questions are the same when their normalised texts (case, punctuation, spaces and spellings of mathematics aside) and
-their images (in order) are equal and their choices (in any order) are the same answers. The oldest of them is the one
+Two questions are the same when their normalised texts (case, punctuation, spaces and spellings of mathematics aside)
+and their images (in order) are equal and their choices (in any order) are the same answers. The oldest of them is the one
 that is kept: the first by `first_seen` (when the question first came), then by source, question_id and source_row, so
 that it does not depend on the order of the table, and what comes later never takes its place. Answers are compared by
 the verdict, aliases counted, and each row with the oldest one alone, because agreement is not transitive: rows with 0.5
@@ -33,7 +33,11 @@ def apply(questions: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     Reasons: `duplicate` (the detail names the row that is kept), `contradicting_answers` (all of them are rejected).
     """
     images = pl.col("images").fill_null([]).list.join("\n")
-    rows = questions.select(key=pl.struct(comparable_text(questions["text"]), images).hash()).with_row_index("row").filter(pl.len().over("key") > 1)
+    rows = (
+        questions.select(key=pl.struct(comparable_text(questions["text"]), images).hash())
+        .with_row_index("row")
+        .filter(pl.len().over("key") > 1)
+    )
     # Most questions are the only ones with their key, and need no comparison.
     judged = _judge(questions[rows["row"]].with_columns(row=rows["row"], key=rows["key"]))
     lost = judged.filter(pl.col("reason").is_not_null())

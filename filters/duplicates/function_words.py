@@ -8,6 +8,8 @@ The lists follow the closed classes of the languages' grammars and are short on 
 `records.words` and have at least two letters, as a single one may be a variable.
 """
 
+# ruff: noqa: E501, RUF001 - tables, and signs that look alike are meant
+
 ENGLISH = (
     "of in on at by for with as is are was were be been being do does did has have had will would shall there this that "
     "these those it its they them their so then also and upon within during"

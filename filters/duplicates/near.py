@@ -22,8 +22,6 @@ template: in a large bucket a row is compared with 64 others that are equal but 
 bound keeps the cost linear in the rows.
 """
 
-# ruff: noqa: RUF001 - signs that look alike are meant
-
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -83,9 +81,9 @@ def _normalised(texts: pl.Series) -> pl.Series:
 def normalised(text: pl.Expr) -> pl.Expr:
     """A text as near duplicates see it: words and signs with single spaces between.
 
-    Folded; no sentence punctuation, quotes, function words (filters/duplicates/function_words.py), politeness ("please",
-    "could you tell me"), words that point at what is shown ("the given", "shown"), `<image>` and instructions around the
-    question (filters/question_text.py); some words in one spelling (picture, photo: image; colour: color; isn't: is
+    Folded; no sentence punctuation, quotes, function words (filters/duplicates/function_words.py), politeness
+    ("please", "could you tell me"), words that point at what is shown ("the given", "shown"), `<image>` and
+    instructions around the question (filters/question_text.py); some words in one spelling (picture, photo: image; colour: color; isn't: is
     not; three: 3); numbers in one form (1,000.50: 1000.5); signs of mathematics as words of their own, and so each
     character of Chinese, Japanese, Thai and their like; clauses in alphabetical order. Empty for null and for a text
     without words.
@@ -100,7 +98,11 @@ def number_key(text: pl.Expr) -> pl.Expr:
     "y^2" differ; "3.0" and "3", "1,000" and "1000", "three" and "3" do not. Variables are single letters. Hyphens, the
     dash, slashes between words and brackets of prose do not count.
     """
-    return normalised(text).str.extract_all(rf"[^ ]*[^\p{{L}}\p{{M}} ][^ ]*|\b\p{{Latin}}\b|\b\p{{Greek}}\b|[{_NUMERALS}]").list.join(" ")
+    return (
+        normalised(text)
+        .str.extract_all(rf"[^ ]*[^\p{{L}}\p{{M}} ][^ ]*|\b\p{{Latin}}\b|\b\p{{Greek}}\b|[{_NUMERALS}]")
+        .list.join(" ")
+    )
 
 
 def _in_classes(order: np.ndarray, first: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

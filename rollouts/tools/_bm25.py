@@ -61,7 +61,6 @@ def build_index(documents: Iterable[Document], path: str) -> str:
     Raises:
         ValueError: there is no document, or two have the same id.
     """
-    import bm25s
 
     rows = sorted(documents, key=lambda row: row.document_id)
     if not rows:
@@ -76,10 +75,7 @@ def build_index(documents: Iterable[Document], path: str) -> str:
 
     texts = [readable(row.text) for row in rows]
     parts = [
-        (number, start, end)
-        for number, text in enumerate(texts)
-        if len(text) > LONG
-        for start, end in passages(text)
+        (number, start, end) for number, text in enumerate(texts) if len(text) > LONG for start, end in passages(text)
     ]
     with tempfile.TemporaryDirectory() as folder:
         titles = [title_tokens(row.title) * BM25_SETTINGS["title_weight"] for row in rows]

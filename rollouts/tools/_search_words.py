@@ -1,8 +1,8 @@
 """The words that a text is found by: of documents as they are indexed, and of a query as it is looked for.
 
 - Case, accents and a plural s do not count; combining marks that are letters (ガ, हि, ไม้) do.
-- Where a script has no blanks, runs of up to two characters are the words (three in katakana, Thai and their like), and a
-  query is looked for by its longest ones.
+- Where a script has no blanks, runs of up to two characters are the words (three in katakana, Thai and their like), and
+  a query is looked for by its longest ones.
 - A number is one word with and without separators, and an abbreviation with and without points.
 - Words of no meaning are indexed, but a query has them only where they are a name: where it has nothing else (The Who),
   or where they are written as one ("the singer of The Who"). A word in capitals is also indexed as an abbreviation, so
@@ -38,7 +38,9 @@ _SCRIPTS = regex.compile(
     rf"(?P<two>[{HAN}]+|\p{{Hiragana}}+)|(?P<three>[\p{{Katakana}}ー]+|(?:[{SOUTH_EAST_ASIAN}]\p{{M}}*)+)"
 )
 _CHARACTER = regex.compile(r"\X")
-_GROUPS = regex.compile(r"\d{1,3}(?:[,'’٬\u2009\u202f\u00a0]\d{2,3})*[,'’٬\u2009\u202f\u00a0]\d{3}(?:[.٫]\d+)?|\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?")
+_GROUPS = regex.compile(
+    r"\d{1,3}(?:[,'’٬\u2009\u202f\u00a0]\d{2,3})*[,'’٬\u2009\u202f\u00a0]\d{3}(?:[.٫]\d+)?|\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?"
+)
 _ELISION = regex.compile(r"(?:qu|[cdjlmnst])['’](?=..)", regex.IGNORECASE)
 _SAME = {"usa": "us"}
 """An abbreviation that is written in two ways."""

@@ -6,6 +6,8 @@ that is longer than PIECE characters, or two characters of a script without blan
 characters too.
 """
 
+# ruff: noqa: RUF001 - tables, and signs that look alike are meant
+
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
@@ -46,8 +48,8 @@ def passages(text: str) -> Iterator[tuple[int, int]]:
 
 
 def window(text: str, weights: dict[str, float], words: int) -> tuple[str, bool, bool]:
-    """The part of `words` words of a text that has most weight, with single blanks, and whether something of the text is
-    left out before and behind it.
+    """The part of `words` words of a text that has most weight, with single blanks, and whether something of the text
+    is left out before and behind it.
 
     Args:
         weights: how much each word of the query tells.

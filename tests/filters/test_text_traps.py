@@ -1,4 +1,4 @@
-"""The corpus tests/traps/texts.jsonl: pairs of questions that are one or two, and pairs of answers that agree or do not.
+"""The corpus tests/traps/texts.jsonl: pairs of questions that are one or two, of answers that agree or do not.
 
 Every pair of texts goes through the duplicates and, one as a question and one as a row of an evaluation set, through
 decontamination, unless its `where` names the one that it is about.
@@ -28,7 +28,7 @@ def question(row, **values):
 
 
 def as_one(rows):
-    """The numbers of the pairs of which one row is left. Each pair has choices of its own, so that none meets another."""
+    """The numbers of the pairs of which one row is left. Each pair has choices of its own: none meets another."""
     table = to_frame(rows, Question).with_columns(first_seen=pl.lit(1), pictures=pl.col("images"))
     kept, lost = exact.apply(table)
     assert "contradicting_answers" not in lost["reason"].to_list()

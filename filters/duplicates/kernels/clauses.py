@@ -1,5 +1,7 @@
-"""The clauses of a question in a fixed order, as compiled code over its tokens (kernels/question_words.py): "if it costs 3,
-what do 2 cost" and "what do 2 cost if it costs 3" are one question."""
+"""The clauses of a question in a fixed order, as compiled code over its tokens (kernels/question_words.py).
+
+"If it costs 3, what do 2 cost" and "what do 2 cost if it costs 3" are one question.
+"""
 
 import numpy as np
 from numba import prange

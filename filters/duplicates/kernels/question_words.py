@@ -30,7 +30,8 @@ _SPOKEN_TO = "you u i we please kindly"
 _REPLACE = {
     "picture": "image", "pictures": "images", "photo": "image", "photos": "images", "photograph": "image",
     "colour": "color", "colours": "colors", "grey": "gray", "centre": "center", "metre": "meter", "metres": "meters",
-    "which": "what", "whats": "what", "wheres": "where", "whos": "who", "hows": "how", "isnt": "not", "arent": "not", "wasnt": "not",
+    "which": "what", "whats": "what", "wheres": "where", "whos": "who", "hows": "how", "isnt": "not", "arent": "not",
+    "wasnt": "not",
     "werent": "not", "doesnt": "not", "dont": "not", "didnt": "not", "cant": "can not", "cannot": "can not",
     "wont": "not", "never": "not",
     **{word: str(number) for number, word in enumerate(
@@ -88,7 +89,7 @@ def _lists() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 KINDS = _kinds()
 LISTS = _lists()
-"""Given to the compiled code as an argument: what it knows from elsewhere would stay in its cache when a list changes."""
+"""Given to the compiled code as an argument: what it knows from elsewhere stays in its cache when a list changes."""
 _OPERATORS = np.array([chr(code) in "+*/^=<>" for code in range(256)])
 
 
@@ -198,8 +199,8 @@ def _is_image_tag(text, at, end):
 
 @compiled
 def _is_border(text, at, start, end, subordinate):
-    """Whether this sign of punctuation ends a clause: the end of a sentence, or a comma behind a subordinate clause or a
-    character of a script whose commas do."""
+    """Whether this sign of punctuation ends a clause: the end of a sentence, or a comma behind a subordinate clause or
+    behind a character of a script whose commas do."""
     char = text[at]
     if at + 1 < end and KINDS[text[at + 1]] != _SPACE:
         return False

@@ -164,7 +164,7 @@ async def test_an_index_that_is_deleted_in_mid_run_is_a_fault_of_the_tool(tmp_pa
 
 
 LONG_TEXTS = {
-    "article": "这座城市很大，历史很长。" * 2000 + "外滩在黄浦江边。" + "这座城市很大，历史很长。" * 2000,
+    "article": "这座城市很大。历史很长。" * 2000 + "外滩在黄浦江边。" + "这座城市很大。历史很长。" * 2000,
     "word": "x" * 2_000_000 + " lighthouse",
     "data": "see data:image/png;base64," + "QUJD" * 100_000 + " the lighthouse",
     "json": '{"a":[' + ",".join(f'{{"id":{i}}}' for i in range(50_000)) + ',"lighthouse"]}',
@@ -173,9 +173,7 @@ LONG_TEXTS = {
 
 
 def test_what_is_shown_of_a_huge_document_is_short_and_the_part_that_matches(tmp_path):
-    documents = [
-        Document(document_id=name, title=f"{name} " * 200, text=text) for name, text in LONG_TEXTS.items()
-    ]
+    documents = [Document(document_id=name, title=f"{name} " * 200, text=text) for name, text in LONG_TEXTS.items()]
     index = Bm25Index(f"{tmp_path}/{build_index(documents, str(tmp_path))}")
     for query, wanted in (("lighthouse", 4), ("外滩", 1), ("article word data json lines", 5)):
         lines = index.show(query, 5, 60).splitlines()
