@@ -33,7 +33,7 @@ _ACCENTS = (
     # Accents and vowel signs that writers leave out. The marks of other scripts are letters: ガ is not カ, й is not и.
     (r"([\p{Latin}\p{Greek}\p{Arabic}\p{Hebrew}\p{Syriac}])\p{M}+", 1),
     (r"(\p{Cyrillic})[\u0300\u0301]", 1),
-    (r"([ее])\u0308", 1),  # noqa: RUF001 - ё
+    (r"([ее])\u0308", 1),
     (r"\p{Cf}", 0),  # joiners, soft hyphens, marks of direction
 )
 _PATTERNS = [(regex.compile(pattern), rf"\{group}" if group else "") for pattern, group in _ACCENTS]

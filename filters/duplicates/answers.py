@@ -18,6 +18,7 @@ from verdicts.agreement import agree
 
 LISTS = 8
 """Distinct lists of choices of one text, the oldest, that a list in another spelling is compared with."""
+_CHEAPEST_FIRST: tuple[AnswerType, ...] = ("short_text", "number", "boolean", "set", "expression")
 _MATHEMATICS = "\\^√π/()+="
 
 
@@ -106,7 +107,7 @@ def _types(given: tuple[str | None, str | None], one: str, other: str) -> Iterat
         types.add("number")
     if "choice" in given and any(sign in one or sign in other for sign in _MATHEMATICS):
         types.add("expression")
-    yield from (kind for kind in ("short_text", "number", "boolean", "set", "expression") if kind in types)
+    yield from (kind for kind in _CHEAPEST_FIRST if kind in types)
 
 
 def alike_choices(questions: pl.DataFrame, within: pl.Series) -> pl.Series:

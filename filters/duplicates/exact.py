@@ -1,11 +1,11 @@
 """The same question twice is kept once; the same question with answers that contradict each other is not kept at all.
 
 Two questions are the same when their normalised texts (case, punctuation, spaces and spellings of mathematics aside)
-and their images (in order) are equal and their choices (in any order) are the same answers. The oldest of them is the one
-that is kept: the first by `first_seen` (when the question first came), then by source, question_id and source_row, so
-that it does not depend on the order of the table, and what comes later never takes its place. Answers are compared by
-the verdict, aliases counted, and each row with the oldest one alone, because agreement is not transitive: rows with 0.5
-and with 50 are both duplicates of an older one with 50 %. If any of them does not agree with the oldest, none is kept.
+and their images (in order) are equal and their choices (in any order) are the same answers. The oldest of them is
+kept: the first by `first_seen` (when the question first came), then by source, question_id and source_row. That does
+not depend on the order of the table, and what comes later never takes its place. Answers are compared by the verdict,
+aliases counted, and each row with the oldest one alone, because agreement is not transitive: rows with 0.5 and with 50
+are both duplicates of an older one with 50 %. If any of them does not agree with the oldest, none is kept.
 
 Signs of mathematics and numbers are not punctuation here: "2 + 3" and "2 - 3" are two questions.
 """
