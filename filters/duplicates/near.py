@@ -85,8 +85,8 @@ def normalised(text: pl.Expr) -> pl.Expr:
     ("please", "could you tell me"), words that point at what is shown ("the given", "shown"), `<image>` and
     instructions around the question (filters/question_text.py); some words in one spelling (picture, photo: image;
     colour: color; isn't: not; three: 3); numbers in one form (1,000.50: 1000.5); signs of mathematics
-    as words of their own, and so each character of Chinese, Japanese, Thai and their like; clauses in alphabetical order.
-    Empty for null and for a text without words.
+    as words of their own, and so each character of Chinese, Japanese, Thai and their like; clauses in alphabetical
+    order. Empty for null and for a text without words.
     """
     return text.map_batches(_normalised, return_dtype=pl.String)
 
