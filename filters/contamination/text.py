@@ -2,7 +2,9 @@
 
 Three kinds of hit:
 
-- `text`: the whole text, or one of its sentences, is a benchmark's text but for case, punctuation and spaces. Score 1.
+- `text`: the whole text, one of its sentences, or the text without the first or last ones is a benchmark's text but for
+  case, punctuation, spaces, spellings of mathematics and instructions around it; or the whole text is one but for
+  function words and the order of its clauses (`filters.duplicates.near.normalised`). Score 1.
 - `ngram`: the weighted share of the benchmark text's word n-grams that the question holds (containment; GPT-3, arXiv
   2005.14165, appendix C, looks for shared 13-grams). An n-gram weighs 1 / (benchmark texts that hold it), and nothing
   where more than STOCK of them do: "answer the question using a single word" proves nothing, and a text that is mostly
@@ -16,9 +18,11 @@ Three kinds of hit:
 A short text about an image ("What colour is the car?") belongs to its image. Where the question or the benchmark row
 has an image, a text counts only if it is specific: more than n n-grams that are not stock phrases, so at least 2n
 words. A question with an image is not a copy of a benchmark row without one.
-"""
 
-# ruff: noqa: RUF001 - signs that look alike are meant
+Where a script has no blanks between words, its characters are the tokens: n-grams are of n in Chinese, of 1.25 n in
+Japanese and of 2 n in Thai and its like, and where words count (2n, 4n) as many characters count as say what they do. A
+number of several Chinese numerals is a word as well.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,53 +31,30 @@ import numpy as np
 import polars as pl
 
 from filters.contamination import STAGE
-from filters.duplicates.exact import accepted_answers
-from filters.duplicates.near import number_key
+from filters.contamination.tokens import asked_words, gram_size, grams, has_characters, numerals, parts, tokens_per_word
+from filters.duplicates.answers import answer_keys
+from filters.duplicates.function_words import FUNCTION_WORDS
+from filters.duplicates.near import normalised, number_key
 from filters.duplicates.semantic import nearest
 from filters.rejects import reject_rows
 from records.recipe.questions import Decontamination
+from records.words import worth
 
 STOCK = 32
 """Distinct benchmark texts that share an n-gram, above which it is a stock phrase."""
-SENTENCE_WORDS = 5
-"""Words of the shortest sentence of a longer text that is compared with whole benchmark texts."""
+FORM_WORDS = 3
+"""The worth in words of the shortest text, without its function words, that is compared in that form."""
 NAMED = 3
 """Hits that a reject's detail names."""
 _CHUNK = 50_000
 _BITS = 26
-_BASE = 0x9E3779B97F4A7C15
-_FUNCTION_WORDS = (
-    "a an the of in on at to by for from with as and or is are was were be been do does did has have had it its this "
-    "that these those there what which who whom whose when where why how many much than then so if can could would will"
+_QUESTION_WORDS = (
+    "a an the to from or what which who whom whose when where why how many much than if can could "
+    "的 了 吗 呢 啊 吧 呀 是 在 は が を の か ね ครับ"
 )
+_LIGHT_WORDS = [*FUNCTION_WORDS, *_QUESTION_WORDS.split()]
+"""Words that a short text may have more than the question that holds it."""
 Embed = Callable[[pl.Series], np.ndarray]
-_SENTENCE_END = r"[.?!:;]+(?:\s|$)|\s[-–—]\s|[\n\"“”()]"
-
-
-def words(text: pl.Expr) -> pl.Expr:
-    """The text as words: no case, diacritics or punctuation; signs of mathematics are words, hyphens are not."""
-    plain = text.fill_null("").str.normalize("NFKD").str.to_lowercase()
-    plain = plain.str.replace_all(r"\p{M}|['’]", "").str.replace_all("[−–]", "-")
-    plain = plain.str.replace_all(r"([\p{L}\p{N}])-(\p{L})", "$1 $2").str.replace_all(r"(\d),(\d{3})\b", "$1$2")
-    plain = plain.str.replace_all(r"([-+*/=<>^%])", " $1 ")
-    return plain.str.replace_all(r"[^\p{L}\p{N}\-+*/=<>^%]+", " ").str.strip_chars()
-
-
-def _grams(texts: pl.Series, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The n-grams of words: for each the place of its text (ascending), and a 64-bit hash (polynomial in the
-    words')."""
-    split = texts.str.split(" ")
-    owner = np.repeat(np.arange(len(texts), dtype=np.uint32), split.list.len().to_numpy())
-    word = split.explode().hash(seed=1).to_numpy()
-    size = len(word) - n + 1
-    if size <= 0:
-        return np.zeros(0, np.uint32), np.zeros(0, np.uint64)
-    gram = np.zeros(size, np.uint64)
-    for place in range(n):
-        gram *= np.uint64(_BASE)
-        gram += word[place : place + size]
-    whole = owner[:size] == owner[n - 1 :]
-    return owner[:size][whole], gram[whole]
 
 
 @dataclass(frozen=True)
@@ -84,69 +65,84 @@ class _Index:
     """benchmark, row, has_image, target, at (position in the benchmarks' table): the first row of each benchmark with
     that text, with and without an image."""
     texts: pl.DataFrame
-    """target, words, specific, content (list of words, null where the share alone decides)."""
+    """target, words, form (without function words), size (of its n-grams), specific, content (list of words, null where
+    the share alone decides)."""
     grams: pl.DataFrame
     """gram, target, share: n-grams that are not stock phrases; a target's shares sum to 1."""
 
 
 def _index(benchmark: pl.DataFrame, n: int) -> _Index:
     rows = benchmark.with_row_index("at").with_columns(
-        pl.col("has_image").fill_null(False), words=words(pl.col("text"))
+        pl.col("has_image").fill_null(False), words=asked_words(pl.col("text"))
     )
     rows = rows.filter(pl.col("words") != "")
-    texts = rows.select(pl.col("words").unique(maintain_order=True)).with_row_index("target")
-    owner, gram = _grams(texts["words"], n)
-    grams = pl.DataFrame({"target": owner, "gram": gram}).unique()
-    grams = grams.with_columns(weight=1 / pl.len().over("gram"), total=pl.len().over("target"))
-    grams = grams.filter(pl.col("weight") >= 1 / STOCK).filter(2 * pl.len().over("target") >= pl.col("total"))
-    specific = grams.group_by("target").len().filter(pl.col("len") > n)["target"]
+    texts = rows.unique("words", keep="first", maintain_order=True).with_row_index("target")
+    texts = texts.select("target", "words", form=normalised(pl.col("text")))
+    texts = texts.with_columns(ratio=tokens_per_word(pl.col("words")))
+    texts = texts.with_columns(size=gram_size(pl.col("ratio"), n))
+    found = _grams_by_size(texts, texts.select("size"), "target").unique()
+    weighed = found.with_columns(weight=1 / pl.len().over("gram"), total=pl.len().over("target"))
+    weighed = weighed.filter(pl.col("weight") >= 1 / STOCK).filter(2 * pl.len().over("target") >= pl.col("total"))
+    counts = weighed.group_by("target").len("rare")
     split = pl.col("words").str.split(" ")
-    texts = texts.with_columns(
-        specific=pl.col("target").is_in(specific.implode()),
-        content=pl.when(split.list.len() < 4 * n).then(split.list.set_difference(_FUNCTION_WORDS.split())),
+    content = pl.concat_list(split.list.set_difference(_LIGHT_WORDS), numerals(pl.col("words")))
+    texts = texts.join(counts, on="target", how="left", maintain_order="left").with_columns(
+        specific=(pl.col("rare") + pl.col("size") > 2 * n * pl.col("ratio") + 1e-6).fill_null(False),
+        content=pl.when(split.list.len() < 4 * n * pl.col("ratio") - 1e-6).then(content),
     )
     rows = rows.join(texts.select("words", "target"), on="words", maintain_order="left")
     rows = rows.unique(["benchmark", "target", "has_image"], keep="first", maintain_order=True)
     return _Index(
         rows.select("benchmark", "row", "has_image", "target", "at"),
         texts,
-        grams.select("gram", "target", share=pl.col("weight") / pl.col("weight").sum().over("target")),
+        weighed.select("gram", "target", share=pl.col("weight") / pl.col("weight").sum().over("target")),
     )
+
+
+def _grams_by_size(texts: pl.DataFrame, sizes: pl.DataFrame, name: str) -> pl.DataFrame:
+    """gram, and the place of its text as `name`: the n-grams of texts in each of the sizes. Texts with a size of their
+    own have theirs alone; of the others, only those with characters for words have any but the shortest."""
+    parts = [pl.DataFrame(schema={name: pl.UInt32, "gram": pl.UInt64})]
+    different = sorted(set(sizes["size"].to_list()))
+    for size in different:
+        if "size" in texts.columns:
+            chosen = (texts["size"] == size).arg_true()
+        elif size == different[0]:
+            chosen = pl.Series(np.arange(len(texts), dtype=np.uint32))
+        else:
+            chosen = texts.select(has_characters(pl.col("words")).arg_true()).to_series()
+        owner, gram = grams(texts["words"].gather(chosen), size)
+        parts.append(pl.DataFrame({name: chosen.cast(pl.UInt32).gather(owner), "gram": gram}))
+    return pl.concat(parts)
 
 
 def _by_text(chunk: pl.DataFrame, index: _Index) -> pl.DataFrame:
-    """place, target, kind, score: texts that are a target, whole or as one sentence."""
-    sentences = (
-        chunk.lazy()
-        .select("place", words=pl.col("text").fill_null("").str.replace_all(_SENTENCE_END, "\n").str.split("\n"))
-        .explode("words")
-        .with_columns(words=words(pl.col("words")))
-        .filter(pl.col("words").str.count_matches(" ") >= SENTENCE_WORDS - 1)
-    )
-    both = pl.concat([chunk.lazy().select("place", "words"), sentences]).unique()
-    found = both.join(index.texts.lazy().select("words", "target"), on="words")
-    return found.select("place", "target", kind=pl.lit("text"), score=pl.lit(1.0)).collect()
+    """place, target, kind, score: texts that are a target, whole or in part, or whole but for their function words."""
+    both = pl.concat([chunk.select("place", "words"), parts(chunk)]).unique()
+    found = both.join(index.texts.select("words", "target"), on="words").select("place", "target")
+    forms = chunk.select("place", form=normalised(pl.col("text")))
+    forms = forms.filter(worth(pl.col("form")) >= FORM_WORDS).join(index.texts.select("form", "target"), on="form")
+    found = pl.concat([found, forms.select("place", "target")]).unique()
+    return found.select("place", "target", kind=pl.lit("text"), score=pl.lit(1.0))
 
 
-def _by_grams(chunk: pl.DataFrame, index: _Index, marks: np.ndarray, n: int, overlap: float) -> pl.DataFrame:
+def _by_grams(chunk: pl.DataFrame, index: _Index, marks: np.ndarray, overlap: float) -> pl.DataFrame:
     """place, target, kind, score: texts that hold `overlap` of a target's n-grams."""
-    owner, gram = _grams(chunk["words"], n)
-    known = marks[gram >> np.uint64(64 - _BITS)]
+    all_grams = _grams_by_size(chunk.select("words"), index.texts.select("size"), "owner")
+    known = marks[all_grams["gram"].to_numpy() >> np.uint64(64 - _BITS)]
     shares = (
-        pl.DataFrame({"owner": owner[known], "gram": gram[known]})
+        all_grams.filter(pl.Series(known))
         .unique()
         .join(index.grams, on="gram")
         .group_by("owner", "target")
         .agg(score=pl.col("share").sum().clip(upper_bound=1.0))
         .filter(pl.col("score") >= overlap - 1e-9)
     )
+    held = pl.concat_list(pl.col("words").str.split(" "), numerals(pl.col("words")))
     found = (
         shares.join(chunk.with_row_index("owner").select("owner", "place", "words"), on="owner")
         .join(index.texts.select("target", "content"), on="target")
-        .filter(
-            pl.col("content").is_null()
-            | (pl.col("content").list.set_difference(pl.col("words").str.split(" ")).list.len() == 0)
-        )
+        .filter(pl.col("content").is_null() | (pl.col("content").list.set_difference(held).list.len() == 0))
     )
     return found.select("place", "target", kind=pl.lit("ngram"), score="score")
 
@@ -173,18 +169,18 @@ def hits(
     index = _index(benchmark, rules.ngram)
     marks = np.zeros(1 << _BITS, bool)
     marks[index.grams["gram"].to_numpy() >> np.uint64(64 - _BITS)] = True
-    parts = [pl.DataFrame(schema={"place": pl.UInt32, "target": pl.UInt32, "kind": pl.String, "score": pl.Float64})]
+    gathered = [pl.DataFrame(schema={"place": pl.UInt32, "target": pl.UInt32, "kind": pl.String, "score": pl.Float64})]
     for start in range(0, len(questions), _CHUNK):
         chunk = questions[start : start + _CHUNK].select(
-            "text", place=pl.int_range(start, start + pl.len(), dtype=pl.UInt32), words=words(pl.col("text"))
+            "text", place=pl.int_range(start, start + pl.len(), dtype=pl.UInt32), words=asked_words(pl.col("text"))
         )
         chunk = chunk.filter(pl.col("words") != "")
-        parts += [_by_text(chunk, index), _by_grams(chunk, index, marks, rules.ngram, rules.overlap)]
+        gathered += [_by_text(chunk, index), _by_grams(chunk, index, marks, rules.overlap)]
     sides = questions.with_row_index("place").select("place", "question_id", image=_has_image())
     about = index.rows.join(index.texts.select("target", "specific"), on="target", maintain_order="left")
     no_image = ~pl.col("image") & ~pl.col("has_image")
     found = (
-        pl.concat(parts)
+        pl.concat(gathered)
         .join(about, on="target")
         .join(sides, on="place")
         .filter(no_image | (pl.col("has_image") & pl.col("specific")))
@@ -241,7 +237,7 @@ def _asked(rows: pl.DataFrame) -> pl.DataFrame:
     )
     return rows.select(
         numbers=number_key(pl.col("text")).str.split(" ").list.sort().list.join(" "),
-        accepted=accepted_answers(rows).list.filter(pl.element().str.contains(r"\d|..")),
+        accepted=answer_keys(rows).list.filter(pl.element().str.contains(r"\d|..")),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from filters.contamination import STAGE
-from filters.duplicates.exact import comparable_text
+from filters.duplicates.answers import comparable_text
 from filters.rejects import reject_rows
 
 
@@ -14,8 +14,8 @@ def apply(questions: pl.DataFrame, shown: Sequence[str]) -> tuple[pl.DataFrame, 
 
     Two questions about different images are different questions, however similar their texts are.
     """
-    examples = pl.DataFrame({"text": list(shown)}, schema={"text": pl.String}).select(comparable_text(pl.col("text")))
+    examples = comparable_text(pl.Series("text", list(shown), dtype=pl.String))
     no_image = pl.col("images").list.len().fill_null(0) == 0
-    leaked = comparable_text(pl.col("text")).is_in(examples["text"].to_list()) & no_image
+    leaked = pl.lit(comparable_text(questions["text"]).is_in(examples.to_list())) & no_image
     detail = "a worked example of the prompt asks the same and shows the answer"
     return questions.filter(~leaked), reject_rows(questions.filter(leaked), STAGE, "shown_as_worked_example", detail)

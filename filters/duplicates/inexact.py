@@ -18,7 +18,8 @@ import numpy as np
 import polars as pl
 
 from filters.duplicates import STAGE, near, semantic
-from filters.duplicates.exact import accepted_answers, choices_in_any_order, seniority, without
+from filters.duplicates.answers import agreeing, answer_keys, choices_in_any_order
+from filters.duplicates.exact import seniority, without
 from filters.duplicates.keep_oldest import keep_first
 from filters.rejects import reject_rows
 from records.recipe.questions import Duplicates
@@ -55,11 +56,11 @@ def apply(
     """
     rows = questions.with_row_index("row").sort(*seniority(questions), "row")
     rows = rows.with_columns(
-        accepted=accepted_answers(rows),
+        accepted=answer_keys(rows),
         block=pl.struct(
             pl.col("pictures").list.join("\n"),
             near.number_key(pl.col("text")),
-            choices_in_any_order(),
+            choices_in_any_order(rows),
         ).hash(),
     )
     found = []
@@ -68,7 +69,7 @@ def apply(
     if rules.semantic is not None and embed is not None:
         found.append(_semantic(rows, rules.semantic.similarity, embed))
     pairs = pl.concat(found) if found else _semantic(rows.clear(), 1.0, None)
-    pairs = pairs.filter(_agree(rows["accepted"], pairs))
+    pairs = pairs.filter(agreeing(rows, pairs["left"], pairs["right"]))
     duplicates = pairs.filter("dropped")
     kept_by = keep_first(duplicates["left"].to_numpy(), duplicates["right"].to_numpy(), rows.height)
     lost = rows.with_columns(kept_by=pl.Series(kept_by)).with_row_index("place").filter(pl.col("kept_by") >= 0)
@@ -113,12 +114,6 @@ def _semantic(rows: pl.DataFrame, threshold: float, embed: Embed | None) -> pl.D
         place = shared["place"]
         pairs = pairs.with_columns(left=place[pairs["left"]], right=place[pairs["right"]])
     return pairs.with_columns(kind=pl.lit("semantic_duplicate"), dropped=pl.col("similarity") >= threshold)
-
-
-def _agree(accepted: pl.Series, pairs: pl.DataFrame) -> pl.Series:
-    """Whether some answer is accepted by both questions of a pair."""
-    both = pl.DataFrame({"left": accepted[pairs["left"]], "right": accepted[pairs["right"]]})
-    return both.select(pl.col("left").list.set_intersection("right").list.len() > 0).to_series()
 
 
 def _shown(rows: pl.DataFrame, pairs: pl.DataFrame, n: int = 200) -> pl.DataFrame:

@@ -7,10 +7,12 @@ Two texts of a group are near duplicates when
    words by one changed word, and runs of words more; and
 2. they have the same words in the same order, slips aside. A similarity alone does not tell "the red car" from "the
    blue car" in a question of twenty words, and both questions may have the answer 2. Long texts may differ in one word
-   of letters in forty.
+   of letters in forty. A word that a dictionary knows is no slip of another that it knows: boats and boots are two
+   things (filters/duplicates/known_words.py).
 
-What is normalised away does not count as a difference: case, punctuation, articles, politeness, how a number is
-written. Numbers, signs of mathematics, variables and short words are never slips.
+What is normalised away does not count as a difference: case, punctuation, function words, politeness, instructions
+around the question, how a number or a formula is written, and the order of its clauses. Numbers, signs of mathematics,
+variables and short words are never slips, and neither are the characters of scripts without blanks.
 
 Equal normalised texts are joined first. Candidates among the others are rows that are equal but for one word (there
 all pairs with a slip in one word are found), and rows that share one of 6 MinHash bands of 5. Each is verified exactly,
@@ -20,19 +22,16 @@ template: in a large bucket a row is compared with 64 others that are equal but 
 bound keeps the cost linear in the rows.
 """
 
-# ruff: noqa: RUF001 - signs that look alike are meant
-
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
 
-_SIGNS = dict(
-    [*zip("‘’‛ʼ´", "'" * 5, strict=True), *zip("–—‒―−‐‑", "-" * 7, strict=True), *zip("×·⋅∗", "*" * 4, strict=True)]
-    + [("÷", "/"), ("∶", ":"), ("≤", "<="), ("≥", ">="), ("≠", " ^= ")]
-    + [(sign, " ") for sign in "“”„‟«»‹›…。、「」『』【】《》〈〉・؟،؛।¿¡•●■◆★☆"]
-)  # fmt: skip
-"""Signs beyond ASCII (after NFKC) and how they are read."""
+from filters.duplicates.known_words import same_but_for_slips
+from filters.question_text import is_foreign, plain, where, without_frame, without_particles
+from records.words import characters_apart, folded_column
+
+_NUMERALS = "〇零一二两兩三四五六七八九十百千万萬亿億"
 FIRST = 8
 """Equal texts that each other one is paired with."""
 FREE_WORDS = 1 / 40
@@ -44,14 +43,10 @@ _ENOUGH = 2**23
 
 
 def _buffers(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes and offsets of texts whose non-ASCII rows are NFKC, in lower case and with plain signs."""
-    texts = texts.cast(pl.String).fill_null("")
-    foreign = texts.str.len_bytes() != texts.str.len_chars()
-    if foreign.any():
-        frame = pl.DataFrame({"text": texts, "foreign": foreign})
-        plain = pl.when("foreign").then("text").str.normalize("NFKC").str.to_lowercase()
-        plain = plain.str.replace_many(list(_SIGNS), list(_SIGNS.values()))
-        texts = frame.select(pl.coalesce(plain, "text")).to_series()
+    """Bytes and offsets of texts in plain signs and without a frame; those beyond ASCII folded, the characters of
+    scripts without blanks apart."""
+    texts = without_frame(plain(texts))
+    texts = where(texts, is_foreign(texts), lambda text: characters_apart(without_particles(folded_column(text))))
     arrow = texts.rechunk().to_arrow()
     offsets = np.frombuffer(arrow.buffers()[1], np.int64)[arrow.offset : arrow.offset + len(arrow) + 1]
     data = arrow.buffers()[2]
@@ -60,13 +55,15 @@ def _buffers(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _words(texts: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bytes, starts and ends of the normalised texts."""
-    from filters.duplicates.kernels.question_words import all_words
+    from filters.duplicates.kernels.clauses import order_clauses
+    from filters.duplicates.kernels.question_words import BORDER, LISTS, all_words
 
     data, offsets = _buffers(texts)
     n = len(texts)
-    out = np.empty(2 * int(offsets[-1]) + n + 1, np.uint8)  # touched only as far as there are words
+    out = np.empty(3 * int(offsets[-1]) + n + 1, np.uint8)  # touched only as far as there are words
     starts, ends = np.empty(n, np.int64), np.empty(n, np.int64)
-    all_words(data, offsets, out, starts, ends)
+    all_words(data, offsets, out, starts, ends, LISTS)
+    order_clauses(out, starts, ends, BORDER)
     return out, starts, ends
 
 
@@ -84,10 +81,12 @@ def _normalised(texts: pl.Series) -> pl.Series:
 def normalised(text: pl.Expr) -> pl.Expr:
     """A text as near duplicates see it: words and signs with single spaces between.
 
-    NFKC and lower case; no sentence punctuation, quotes, articles, politeness ("please", "could you tell me"), words
-    that point at what is shown ("the given", "shown") and `<image>`; some words in one spelling (picture, photo: image;
-    colour: color; isn't: is not; three: 3); numbers in one form (1,000.50: 1000.5); signs of mathematics as words of
-    their own. Empty for null and for a text without words.
+    Folded; no sentence punctuation, quotes, function words (filters/duplicates/function_words.py), politeness
+    ("please", "could you tell me"), words that point at what is shown ("the given", "shown"), `<image>` and
+    instructions around the question (filters/question_text.py); some words in one spelling (picture, photo: image;
+    colour: color; isn't: not; three: 3); numbers in one form (1,000.50: 1000.5); signs of mathematics
+    as words of their own, and so each character of Chinese, Japanese, Thai and their like; clauses in alphabetical
+    order. Empty for null and for a text without words.
     """
     return text.map_batches(_normalised, return_dtype=pl.String)
 
@@ -99,7 +98,11 @@ def number_key(text: pl.Expr) -> pl.Expr:
     "y^2" differ; "3.0" and "3", "1,000" and "1000", "three" and "3" do not. Variables are single letters. Hyphens, the
     dash, slashes between words and brackets of prose do not count.
     """
-    return normalised(text).str.extract_all(r"[^ ]*[^\p{L}\p{M} ][^ ]*|\b\p{Latin}\b|\b\p{Greek}\b").list.join(" ")
+    return (
+        normalised(text)
+        .str.extract_all(rf"[^ ]*[^\p{{L}}\p{{M}} ][^ ]*|\b\p{{Latin}}\b|\b\p{{Greek}}\b|[{_NUMERALS}]")
+        .list.join(" ")
+    )
 
 
 def _in_classes(order: np.ndarray, first: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,6 +138,15 @@ def _distinct(values: np.ndarray) -> np.ndarray:
     return values[np.diff(values, prepend=np.uint64(0)) != 0]
 
 
+def _but_for_slips(out: np.ndarray, starts: np.ndarray, ends: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Whether no known word stands in place of another, for each pair of rows."""
+    words = [
+        [out[starts[row] : ends[row]].tobytes().decode().split(" ") for row in (pairs >> shift & low).tolist()]
+        for shift, low in ((np.uint64(32), np.uint64(0xFFFFFFFF)), (np.uint64(0), np.uint64(0xFFFFFFFF)))
+    ]
+    return np.fromiter(map(same_but_for_slips, *words), bool, len(pairs))
+
+
 def _similar(
     out: np.ndarray, starts: np.ndarray, ends: np.ndarray, groups: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +180,9 @@ def _similar(
         waiting.clear()
         similarity = np.empty(len(pairs), np.float32)
         same_words.verify(out, starts, ends, fixed, pairs, threshold, FREE_WORDS, similarity)
-        verified.append((pairs[similarity > 0], similarity[similarity > 0]))
+        pairs, similarity = pairs[similarity > 0], similarity[similarity > 0]
+        kept = _but_for_slips(out, starts, ends, pairs)
+        verified.append((pairs[kept], similarity[kept]))
 
     entries = np.empty(int(free.sum()), np.uint64)
     minhash.gap_keys(out, starts, ends, fixed, 1 / FREE_WORDS, np.cumsum(free) - free, entries)

@@ -53,4 +53,5 @@ class SearchSettings(Section):
     top_k: Positive = 5
     """The number of documents that one call returns."""
     snippet_words: Positive = 60
-    """The number of words that are shown of each document."""
+    """The number of words that are shown of each document. More than 24 characters count as several words, and two
+    characters of a script without blanks as one."""

@@ -1,57 +1,47 @@
 """A BM25 index of documents: built once, saved as files, searched in memory, with snippets.
 
-Its version is the hash of all documents and all settings: an index never changes, a new one is built beside it.
+Its version is the hash of all documents, in the order of their ids, and of all settings: the same set of documents is
+the same index. An index never changes; a new one is built beside it.
 """
-
-# ruff: noqa: RUF001 - signs that look alike are what this module is about
 
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import math
-import re
 import tempfile
-import unicodedata
 import uuid
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import polars as pl
+import regex
 
 from records.identity import canonical_json, hashed
 from records.question import Document
 from records.tables import to_frame
+from records.words import UNSPACED
+from rollouts.tools._search_words import query_tokens, title_tokens, tokens
+from rollouts.tools._snippets import LONG, TITLE, passages, readable, window
 
-BM25_SETTINGS: dict[str, Any] = {"method": "lucene", "k1": 1.2, "b": 0.4, "title_weight": 6, "tokens": 1, "snippets": 1}
+BM25_SETTINGS: dict[str, Any] = {"method": "lucene", "k1": 1.2, "b": 0.4, "title_weight": 6, "tokens": 2, "snippets": 2}
 """What an index and its snippets depend on, beside the documents; `tokens` and `snippets` are versions of the code."""
-_STOP_WORDS = """
-a an and are as at be by did do does for from give had has have how i in into is it its list many me much name of on or
-please such tell that the their them then there these they this to was were what when where which who whom whose why
-will with
-"""
-_STOP = frozenset(_STOP_WORDS.split())
+PASSAGES = "passages"
+_PARTS = {"document": pl.Int64, "start": pl.Int64, "end": pl.Int64}
+_NO_WORD = "="
+COMPOUNDS = 16
+"""Indexed words, the shortest, that an unknown word of a query is looked for in."""
+PART = 4
+"""The fewest letters of a word that is looked for as a part of others."""
 
 
 class IndexMissing(RuntimeError):
     """The index that is needed was never built; the message names the asset that builds it."""
-
-
-def tokens(text: str) -> list[str]:
-    """The words of a text as they are indexed: no case, no diacritics, no plural s; stop words are gone."""
-    text = unicodedata.normalize("NFKD", text).casefold()
-    text = "".join(c for c in text if not unicodedata.combining(c))
-    text = re.sub(r"['’](?:s\b)?", "", text)
-    words = re.findall(r"\d+(?:[.,]\d+)+|\w+", text)
-    return [_stem(word) for word in words if word not in _STOP]
-
-
-def _stem(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
 
 
 def _version(documents: Iterable[Document]) -> str:
@@ -71,9 +61,8 @@ def build_index(documents: Iterable[Document], path: str) -> str:
     Raises:
         ValueError: there is no document, or two have the same id.
     """
-    import bm25s
 
-    rows = list(documents)
+    rows = sorted(documents, key=lambda row: row.document_id)
     if not rows:
         raise ValueError("the search corpus has no documents")
     identity, count = Counter(row.document_id for row in rows).most_common(1)[0]
@@ -84,14 +73,22 @@ def build_index(documents: Iterable[Document], path: str) -> str:
     if fs.exists(f"{root}/{version}/manifest.json"):
         return version
 
-    index = bm25s.BM25(method=BM25_SETTINGS["method"], k1=BM25_SETTINGS["k1"], b=BM25_SETTINGS["b"])
-    texts = [tokens(row.title) * BM25_SETTINGS["title_weight"] + tokens(row.text) for row in rows]
-    # Ids in the order of the words, so that the same documents give the same files.
-    vocabulary = {word: i for i, word in enumerate(sorted({word for text in texts for word in text}))}
-    index.index(([[vocabulary[word] for word in text] for text in texts], vocabulary), show_progress=False)
+    texts = [readable(row.text) for row in rows]
+    parts = [
+        (number, start, end) for number, text in enumerate(texts) if len(text) > LONG for start, end in passages(text)
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        index.save(folder, show_progress=False)
-        to_frame(rows, Document).write_parquet(f"{folder}/documents.parquet")
+        titles = [title_tokens(row.title) * BM25_SETTINGS["title_weight"] for row in rows]
+        in_parts = [tokens(texts[number][start:end]) for number, start, end in parts]
+        for (number, _, _), words in zip(parts, in_parts, strict=True):
+            titles[number] += words
+        whole = (tokens(text) if len(text) <= LONG else [] for text in texts)
+        _save([title + words for title, words in zip(titles, whole, strict=True)], folder)
+        if parts:
+            _save(in_parts, f"{folder}/{PASSAGES}")
+        pl.DataFrame(parts, schema=_PARTS, orient="row").write_parquet(f"{folder}/{PASSAGES}.parquet")
+        shown = to_frame(rows, Document).with_columns(text=pl.Series(texts, dtype=pl.String))
+        shown.write_parquet(f"{folder}/documents.parquet")
         manifest = {"version": version, "documents": len(rows), "parameters": BM25_SETTINGS}
         Path(folder, "manifest.json").write_text(json.dumps(manifest, indent=1))
         part = f"{root}/{version}.{uuid.uuid4().hex}.tmp"
@@ -102,6 +99,62 @@ def build_index(documents: Iterable[Document], path: str) -> str:
         else:  # another writer was faster; its files are the same
             fs.rm(part, recursive=True)
     return version
+
+
+def _save(texts: list[list[str]], folder: str) -> None:
+    """Write the index of texts, given as their words."""
+    import bm25s
+
+    index = bm25s.BM25(method=BM25_SETTINGS["method"], k1=BM25_SETTINGS["k1"], b=BM25_SETTINGS["b"])
+    # Ids in the order of the words, so that the same documents give the same files. Documents without any word are a
+    # corpus too: one that nothing is found in.
+    vocabulary = {word: i for i, word in enumerate(sorted({word for text in texts for word in text} or {_NO_WORD}))}
+    if _NO_WORD in vocabulary:
+        texts = [[_NO_WORD]] * len(texts)
+    index.index(([[vocabulary[word] for word in text] for text in texts], vocabulary), show_progress=False)
+    index.save(folder, show_progress=False)
+
+
+class _Words:
+    """The words of an index: which of them a query asks for."""
+
+    def __init__(self, vocabulary: dict[str, int]) -> None:
+        self._vocabulary = vocabulary
+        whole = [word for word in vocabulary if len(word) > PART and word[0] not in "^=" and not word[0].isdigit()]
+        self._forwards = sorted(whole)
+        self._backwards = sorted(word[::-1] for word in whole)
+
+    def asked(self, query: str) -> list[str]:
+        """The indexed words of a query, each once. A word that is not indexed stands for the longer ones that it begins
+        or ends, as the parts of a compound do, or else for the two words that it is made of."""
+        found: dict[str, None] = {}
+        for forms in query_tokens(query):
+            known = next((form for form in forms if form in self._vocabulary), None)
+            found |= dict.fromkeys([known] if known else self._kin(forms[-1]))
+        return list(found)
+
+    def _kin(self, word: str) -> list[str]:
+        if len(word) < PART or not word.isalpha() or regex.match(f"[{UNSPACED}]", word):
+            return []
+        beginning = _with_prefix(self._forwards, word)
+        ending = [one[::-1] for one in _with_prefix(self._backwards, word[::-1])]
+        longer = sorted({*beginning, *ending}, key=lambda one: (len(one), one))[:COMPOUNDS]
+        return longer or self._halves(word)
+
+    def _halves(self, word: str) -> list[str]:
+        for cut in range(len(word) - PART, PART - 1, -1):
+            first, second = word[:cut], word[cut:]
+            for one in (first, first.removesuffix("s")):
+                if len(one) >= PART and one in self._vocabulary and second in self._vocabulary:
+                    return [one, second]
+        return []
+
+
+def _with_prefix(ordered: list[str], prefix: str) -> list[str]:
+    """The shortest words of a sorted list that begin so; of very many, only the first are looked at."""
+    start = bisect_left(ordered, prefix)
+    found = itertools.takewhile(lambda one: one.startswith(prefix), itertools.islice(ordered, start, start + 1000))
+    return sorted(found, key=lambda one: (len(one), one))[:COMPOUNDS]
 
 
 class Bm25Index:
@@ -120,15 +173,21 @@ class Bm25Index:
                 root = folder
             self._bm25 = bm25s.BM25.load(root, load_corpus=False)
             frame = pl.read_parquet(f"{root}/documents.parquet")
+            parts = pl.read_parquet(f"{root}/{PASSAGES}.parquet")
+            self._passages = bm25s.BM25.load(f"{root}/{PASSAGES}", load_corpus=False) if parts.height else None
+        self._words = _Words(self._bm25.vocab_dict)
         self._titles: list[str] = frame["title"].to_list()
         self._texts: list[str] = frame["text"].to_list()
+        self._parts: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+        for row, (document, start, end) in enumerate(parts.iter_rows()):
+            self._parts[document].append((row, start, end))
 
     def __len__(self) -> int:
         return len(self._texts)
 
     def search(self, query: str, top_k: int) -> list[tuple[int, float]]:
-        """Document numbers with their scores, best first (ties: the document that came first); none that score 0."""
-        words = [word for word in tokens(query) if word in self._bm25.vocab_dict]
+        """Document numbers with their scores, best first (ties: the first by its id); none that score 0."""
+        words = self._words.asked(query)
         if not words:
             return []
         scores = self._bm25.get_scores(words)
@@ -146,41 +205,36 @@ class Bm25Index:
 
     def snippet(self, document: int, query: str, words: int) -> str:
         """The window of at most `words` words of a document's text whose query words tell most."""
-        text = self._texts[document].split()
-        if len(text) <= words:
-            return " ".join(text)
+        asked = self._words.asked(query)
         # The title is shown with every window, so its words do not help to choose one.
-        title = set(tokens(self._titles[document]))
-        weights = {w: self.weight(w) * (0.1 if w in title else 1.0) for w in set(tokens(query))}
-        found = [[w for w in tokens(word) if w in weights] for word in text]
-        start = _best_window(found, weights, words)
-        end = start + words
-        return f"{'… ' if start else ''}{' '.join(text[start:end])}{' …' if end < len(text) else ''}"
+        title = set(title_tokens(self._titles[document]))
+        weights = {word: self.weight(word) * (0.1 if word in title else 1.0) for word in asked}
+        start, end = self._passage(document, weights)
+        text = self._texts[document]
+        shown, before, behind = window(text[start:end], weights, words)
+        return f"{'… ' if before or start > 0 else ''}{shown}{' …' if behind or end < len(text) else ''}"
+
+    def _passage(self, document: int, weights: dict[str, float]) -> tuple[int, int]:
+        """Start and end of the part of a document that is read for a snippet: all of it, if it is not long."""
+        parts = self._parts.get(document)
+        if not parts or self._passages is None:
+            return 0, len(self._texts[document])
+        first, last = parts[0][0], parts[-1][0] + 1
+        scores = np.zeros(last - first)
+        for word, weight in weights.items():
+            number = self._passages.vocab_dict.get(word)
+            if number is not None:
+                begin, stop = (int(at) for at in self._passages.scores["indptr"][number : number + 2])
+                rows = self._passages.scores["indices"][begin:stop]
+                inside = slice(*np.searchsorted(rows, (first, last)))
+                scores[rows[inside] - first] += weight
+        _, start, end = parts[int(scores.argmax())]
+        return start, end
 
     def show(self, query: str, top_k: int, snippet_words: int) -> str:
         """The results as the model sees them, one per line: `[1] Title: snippet`."""
-        hits = self.search(query, top_k)
-        lines = [
-            f"[{n}] {self._titles[i]}: {self.snippet(i, query, snippet_words)}" for n, (i, _) in enumerate(hits, 1)
-        ]
+        lines = []
+        for n, (document, _) in enumerate(self.search(query, top_k), 1):
+            title = " ".join(self._titles[document][:TITLE].split())
+            lines.append(f"[{n}] {title}: {self.snippet(document, query, snippet_words)}")
         return "\n".join(lines) if lines else "no results"
-
-
-def _best_window(found: list[list[str]], weights: dict[str, float], size: int) -> int:
-    """The start of the window of `size` positions with the most weight. A word counts fully once and a tenth when it is
-    repeated. The first match lies in the first third of the window where possible, so that what follows it is shown."""
-    counts: Counter[str] = Counter()
-    score, best, best_start = 0.0, -1.0, 0
-    for position, words in enumerate(found):
-        for word in words:
-            score += weights[word] * (0.1 if counts[word] else 1.0)
-            counts[word] += 1
-        if position >= size:
-            for word in found[position - size]:
-                counts[word] -= 1
-                score -= weights[word] * (0.1 if counts[word] else 1.0)
-        if score > best + 1e-9:
-            best, best_start = score, max(0, position - size + 1)
-    # The window found ends at its last match; slide it on, as long as no match falls out at its start.
-    first = next((i for i in range(best_start, min(best_start + size, len(found))) if found[i]), best_start)
-    return max(0, min(max(best_start, first - size // 3), len(found) - size))

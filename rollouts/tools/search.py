@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import fsspec
 
+from records.faults import ToolInfrastructureError
 from records.identity import content_hash, hashed
 from records.question import Document
 from records.recipe import Corpus, Recipe, RecipeError, SearchSettings
@@ -112,6 +113,7 @@ class SearchSession:
         self._tool = tool
 
     async def call(self, arguments: dict[str, Any]) -> ToolResult:
+        """Search for `arguments["query"]`. Raises ToolInfrastructureError."""
         query = arguments.get("query")
         if not isinstance(query, str) or not query.strip():
             return ToolResult(
@@ -123,9 +125,8 @@ class SearchSession:
                 text=f"Error: search has no argument {unknown[0]!r}; its only argument is query.",
             )
         started = time.perf_counter()
-        tool, query = self._tool, query[:MAX_QUERY_CHARS]
         # in a thread, so that other rollouts continue
-        text = await asyncio.to_thread(tool.index.in_memory.show, query, tool.options.top_k, tool.options.snippet_words)
+        text = await asyncio.to_thread(self._tool.found, query[:MAX_QUERY_CHARS])
         return ToolResult(outcome="ok", text=text, seconds=time.perf_counter() - started)
 
     async def close(self) -> None:
@@ -148,6 +149,18 @@ class SearchTool:
         self.index, self.options = index, options
         identity = [index.version, options.top_k, options.snippet_words, BM25_SETTINGS, MAX_QUERY_CHARS]
         self.version = content_hash(identity)
+
+    def found(self, query: str) -> str:
+        """The results as the model sees them.
+
+        Raises:
+            ToolInfrastructureError: the index cannot be read any more: it was deleted or damaged after the run began.
+        """
+        try:
+            index = self.index.in_memory
+        except Exception as error:  # whatever the file system and the readers of its files make of it
+            raise ToolInfrastructureError(f"search: the index {self.index.path} cannot be read: {error}") from error
+        return index.show(query, self.options.top_k, self.options.snippet_words)
 
     def open(self, images: list[str]) -> SearchSession:
         """A new session; the question's images play no part in it."""

@@ -5,6 +5,7 @@ from importlib import metadata
 import polars as pl
 import pytest
 
+from benchmarks.questions import languages
 from benchmarks.questions import synthetic as synthetic_questions
 from benchmarks.questions import text as questions_text
 from benchmarks.questions.synthetic import make
@@ -47,3 +48,15 @@ def test_a_missing_peer_is_named(monkeypatch):
     monkeypatch.setattr(questions_text.metadata, "version", missing)
     with pytest.raises(SystemExit, match="pip install 'rensa"):
         questions_text.measure(1_000)
+
+
+@pytest.mark.parametrize("language", languages.LANGUAGES)
+def test_pairs_are_told_apart_in_every_language(language):
+    pairs = languages.make(language, 60)
+    assert pairs.equals(languages.make(language, 60)) and (pairs["one"] != pairs["other"]).all()
+    same = pairs["same"].to_list()
+    assert languages.duplicates_found(pairs) == same
+    originals = set(pairs["one"])
+    leaks = languages.leaks_found(pairs, "other")
+    assert all(leak == (one or text in originals) for leak, one, text in zip(leaks, same, pairs["other"], strict=True))
+    assert not any(languages.leaks_found(pairs, "clean"))

@@ -2,7 +2,7 @@
 `filters.duplicates.near.normalised`.
 
 Works on UTF-8 that is NFKC and lower case wherever it is not ASCII. What it writes is tokens with single spaces: words
-of letters and digits, numbers in one form, signs of mathematics, one token for each Chinese or Japanese character.
+of letters and digits, numbers in one form, signs of mathematics, and BORDER where a clause may end.
 """
 
 # ruff: noqa: SIM109, SIM110, SIM905 - plain loops and comparisons compile best
@@ -10,13 +10,17 @@ of letters and digits, numbers in one form, signs of mathematics, one token for 
 import numpy as np
 from numba import prange
 
+from filters.duplicates.function_words import CLAUSE_WORDS, FUNCTION_WORDS
 from filters.duplicates.kernels.compiled import compiled
 
-VOID, REPLACE, OPENER, MODAL, ARTICLE = 1, 2, 3, 4, 5
+VOID, REPLACE, OPENER, MODAL, ARTICLE, CLAUSE, WHEN, RELATIVE = 1, 2, 3, 4, 5, 6, 7, 8
 """What a word of the lists is: nothing anywhere; another word; nothing while the question has not begun; nothing
-before "you", "I" or "we" while it has not begun; nothing before a word."""
+before "you", "I" or "we" while it has not begun; nothing before a word; the beginning of a clause; the same, and a word
+too; another word at the beginning of a clause, nothing within one."""
+BORDER = 30
+"""The byte that stands as a token where a clause ends."""
 
-_VOID = "an the please kindly just exactly actually really thanks shown given displayed depicted provided attached"
+_VOID = "an the please kindly just exactly actually really thanks shown displayed depicted provided attached theres"
 _OPENER = (
     "hi hello hey ok okay so well tell me us you u i we im am want wanna need like to know let lets wonder wondering "
     "curious help answer question questions q following"
@@ -26,15 +30,20 @@ _SPOKEN_TO = "you u i we please kindly"
 _REPLACE = {
     "picture": "image", "pictures": "images", "photo": "image", "photos": "images", "photograph": "image",
     "colour": "color", "colours": "colors", "grey": "gray", "centre": "center", "metre": "meter", "metres": "meters",
-    "which": "what", "whats": "what is", "wheres": "where is", "whos": "who is", "hows": "how is", "theres": "there is",
-    "isnt": "is not", "arent": "are not", "wasnt": "was not", "werent": "were not", "doesnt": "does not",
-    "dont": "do not", "didnt": "did not", "cant": "can not", "cannot": "can not", "wont": "will not", "never": "not",
+    "which": "what", "whats": "what", "wheres": "where", "whos": "who", "hows": "how", "isnt": "not", "arent": "not",
+    "wasnt": "not",
+    "werent": "not", "doesnt": "not", "dont": "not", "didnt": "not", "cant": "can not", "cannot": "can not",
+    "wont": "not", "never": "not",
     **{word: str(number) for number, word in enumerate(
         "zero one two three four five six seven eight nine ten eleven twelve".split())},
 }  # fmt: skip
 
 _LETTER, _DIGIT, _SPACE, _OTHER = 1, 2, 3, 4
-_SLOTS = 1024
+_SLOTS = 4096
+_LONGEST = 16
+"""Bytes of the longest word of the lists."""
+_THREE_BYTES = 0xE0
+"""First byte of a character of three bytes: of those written before a comma, nearly all are of Asian scripts."""
 _OFFSET, _PRIME = 0xCBF29CE484222325, 0x100000001B3
 """FNV-1a, 64 bits."""
 
@@ -60,24 +69,27 @@ def _hash(word: str) -> int:
 
 
 def _lists() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Open addressing: (SLOTS,) hash of the word or 0, (SLOTS,) what it is + 8 if it follows a modal, (SLOTS, 8) what
+    """Open addressing: (SLOTS,) hash of the word or 0, (SLOTS,) what it is + 16 if it follows a modal, (SLOTS, 8) what
     it is replaced by, ended by a zero byte."""
     keys, what = np.zeros(_SLOTS, np.uint64), np.zeros(_SLOTS, np.uint8)
     instead = np.zeros((_SLOTS, 9), np.uint8)
-    words = dict.fromkeys(_VOID.split(), VOID) | dict.fromkeys(_MODAL.split(), MODAL) | {"a": ARTICLE}
-    words |= dict.fromkeys(_OPENER.split(), OPENER) | dict.fromkeys(_REPLACE, REPLACE)
+    words = dict.fromkeys(_OPENER.split(), OPENER) | dict.fromkeys(_MODAL.split(), MODAL) | {"a": ARTICLE}
+    words |= dict.fromkeys([*_VOID.split(), *FUNCTION_WORDS], VOID) | dict.fromkeys(_REPLACE, REPLACE)
+    words |= dict.fromkeys(CLAUSE_WORDS, CLAUSE) | {"when": WHEN, "which": RELATIVE}
+    words = {word: kind for word, kind in words.items() if len(word.encode()) <= _LONGEST}
     for word, kind in words.items():
         slot = _hash(word) % _SLOTS
         while keys[slot]:
             slot = (slot + 1) % _SLOTS
-        keys[slot], what[slot] = _hash(word), kind + 8 * (word in _SPOKEN_TO.split())
+        keys[slot], what[slot] = _hash(word), kind + 16 * (word in _SPOKEN_TO.split())
         new = _REPLACE.get(word, "").encode()
         instead[slot, : len(new)] = np.frombuffer(new, np.uint8)
     return keys, what, instead
 
 
 KINDS = _kinds()
-KEYS, WHAT, INSTEAD = _lists()
+LISTS = _lists()
+"""Given to the compiled code as an argument: what it knows from elsewhere stays in its cache when a list changes."""
 _OPERATORS = np.array([chr(code) in "+*/^=<>" for code in range(256)])
 
 
@@ -186,32 +198,43 @@ def _is_image_tag(text, at, end):
 
 
 @compiled
-def _is_ideograph(byte):
-    """First of the three bytes of U+3000 to U+9FFF: kana and Chinese characters, written without spaces."""
-    return 0xE3 <= byte <= 0xE9
+def _is_border(text, at, start, end, subordinate):
+    """Whether this sign of punctuation ends a clause: the end of a sentence, or a comma behind a subordinate clause or
+    behind a character of a script whose commas do."""
+    char = text[at]
+    if at + 1 < end and KINDS[text[at + 1]] != _SPACE:
+        return False
+    if char == ord(","):
+        before = at - 1
+        while before > start and KINDS[text[before]] == _SPACE:
+            before -= 1
+        return subordinate or (before - 2 >= start and text[before - 2] >= _THREE_BYTES)
+    return char == ord(".") or char == ord("!") or char == ord("?") or char == ord(";")
 
 
 @compiled
-def _listed(out, begin, put):
+def _listed(out, begin, put, keys):
     """The slot of the word in the lists, or -1."""
-    if put - begin > 10:
+    if put - begin > _LONGEST:
         return -1
     value = np.uint64(_OFFSET)
     for i in range(begin, put):
         value = (value ^ np.uint64(out[i])) * np.uint64(_PRIME)
     slot = np.int64(value % np.uint64(_SLOTS))
-    while KEYS[slot] != 0:
-        if KEYS[slot] == value:
+    while keys[slot] != 0:
+        if keys[slot] == value:
             return slot
         slot = (slot + 1) % _SLOTS
     return -1
 
 
 @compiled
-def write_words(text, start, end, out, put):
-    """Write the tokens of text[start:end] to `out` from `put` on; where they end. Takes at most twice the bytes."""
+def write_words(text, start, end, out, put, lists):
+    """Write the tokens of text[start:end] to `out` from `put` on; where they end. Takes at most thrice the bytes."""
+    keys, kinds_of_words, instead = lists
     first = put
     opening = True
+    subordinate = False
     modal = -1  # where the output ended before a modal verb that may turn out to be politeness
     at = start
     while at < end:
@@ -234,23 +257,19 @@ def write_words(text, start, end, out, put):
                 put += 1
                 at += 1
                 opening = False
+            elif put > first and out[put - 2] != BORDER and _is_border(text, at, start, end, subordinate):
+                out[put] = BORDER
+                put += 1
+                at += 1
+                subordinate = False
             else:
                 put = before
                 at += 1
-            continue
-        if _is_ideograph(char) and at + 2 < end:
-            for _ in range(3):
-                out[put] = text[at]
-                put += 1
-                at += 1
-            opening = False
             continue
         while at < end:
             char = text[at]
             kind = KINDS[char]
             if kind == _LETTER:
-                if _is_ideograph(char):
-                    break
                 out[put] = char + 32 if 65 <= char <= 90 else char
                 put += 1
                 at += 1
@@ -262,13 +281,14 @@ def write_words(text, start, end, out, put):
                 at += 1
             else:
                 break
-        slot = _listed(out, begin, put)
-        what = WHAT[slot] if slot >= 0 else 0
-        if opening and modal >= 0 and what & 8:
+        slot = _listed(out, begin, put, keys)
+        what = kinds_of_words[slot] if slot >= 0 else 0
+        if opening and modal >= 0 and what & 16:
             before = modal
         modal = -1
-        what &= 7
-        if what == VOID or (opening and what == OPENER):
+        what &= 15
+        within = before > first and out[before - 1] != BORDER
+        if what == VOID or (opening and what == OPENER) or (what == RELATIVE and within):
             put = before
         elif what == ARTICLE:
             following = at
@@ -285,13 +305,28 @@ def write_words(text, start, end, out, put):
                 put = before
         elif opening and what == MODAL and before == first:
             modal = before
+        elif what == CLAUSE or what == WHEN:
+            subordinate = True
+            put = before
+            if within:
+                out[put] = ord(" ")
+                out[put + 1] = BORDER
+                put += 2
+            if what == WHEN:
+                opening = False
+                if put > first:
+                    out[put] = ord(" ")
+                    put += 1
+                for letter in b"when":
+                    out[put] = letter
+                    put += 1
         else:
             opening = False
-            if what == REPLACE:
+            if what == REPLACE or what == RELATIVE:
                 put = begin
                 i = 0
-                while INSTEAD[slot, i] != 0:
-                    out[put] = INSTEAD[slot, i]
+                while instead[slot, i] != 0:
+                    out[put] = instead[slot, i]
                     put += 1
                     i += 1
     return put
@@ -302,13 +337,14 @@ BLOCK = 4096
 
 
 @compiled(parallel=True)
-def all_words(text, offsets, out, starts, ends):
-    """Write the tokens of every row: text (bytes,), offsets (n + 1,), out (2 * bytes + n,), starts and ends (n,)."""
+def all_words(text, offsets, out, starts, ends, lists):
+    """Write the tokens of every row: text (bytes,), offsets (n + 1,), out (3 * bytes + n,), starts and ends (n,);
+    lists: LISTS."""
     rows = len(starts)
     for block in prange((rows + BLOCK - 1) // BLOCK):
         row = block * BLOCK
-        put = 2 * offsets[row] + row
+        put = 3 * offsets[row] + row
         for i in range(row, min(row + BLOCK, rows)):
             starts[i] = put
-            put = write_words(text, offsets[i], offsets[i + 1], out, put)
+            put = write_words(text, offsets[i], offsets[i + 1], out, put, lists)
             ends[i] = put

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.contamination.text import STOCK, apply, hits, words
+from filters.contamination.text import STOCK, apply, hits
+from filters.contamination.tokens import words
 from filters.duplicates.embeddings import Embedder
 from records.recipe.questions import Decontamination, SemanticDuplicates
 
@@ -142,7 +143,8 @@ def test_a_hit_names_the_first_row_of_each_benchmark_best_first():
     found = hits(table([("q", STORY, "14", None), ("p", f"{STORY} {MOON}", "14", None)]), rows, RULES)
     assert found.rows() == [
         ("q", "a", "1", "text", 1.0), ("q", "b", "0", "text", 1.0), ("q", "a", "1", "ngram", 1.0),
-        ("q", "b", "0", "ngram", 1.0), ("p", "a", "1", "ngram", 1.0), ("p", "b", "0", "ngram", 1.0),
+        ("q", "b", "0", "ngram", 1.0), ("p", "a", "1", "text", 1.0), ("p", "b", "0", "text", 1.0),
+        ("p", "a", "1", "ngram", 1.0), ("p", "b", "0", "ngram", 1.0),
     ]  # fmt: skip
 
 
