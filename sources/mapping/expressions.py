@@ -16,6 +16,7 @@ from jmespath import exceptions, functions
 from jmespath.visitor import Options as JmesOptions
 
 from sources.mapping import choices as _choices
+from sources.mapping import listed_options as _listed
 
 MAX_TEXT = 1_000_000
 """The most characters of a text that a function reads; its time is proportional to them."""
@@ -128,11 +129,11 @@ class _Functions(functions.Functions):
 
     @functions.signature(_TEXT)
     def _func_inline_choices(self, text: str | None) -> list[str] | None:
-        return None if text is None else _choices.inline_choices(_bounded(text))
+        return None if text is None else _listed.inline_choices(_bounded(text))
 
     @functions.signature(_TEXT)
     def _func_without_choices(self, text: str | None) -> str | None:
-        return None if text is None else _choices.without_choices(_bounded(text))
+        return None if text is None else _listed.without_choices(_bounded(text))
 
     @functions.signature(_LIST)
     def _func_unlabelled(self, options: list[Any] | None) -> list[str] | None:
