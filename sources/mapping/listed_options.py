@@ -7,6 +7,7 @@ The options are therefore the longest run of labels A, B, C, … that look alike
 
 # ruff: noqa: RUF001 - signs that look alike are meant
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ _MARKS = (
 _LINE_START = re.compile(r"(?:^|\n)[ \t\u3000]*(?P<bullet>[-*•>][ \t]+)?\Z")
 _GAP = re.compile(r"(?:\s{2,}|[\t\u3000]|\\q?quad\s*|\\hspace\*?\{[^{}]*\}\s*|\\\\\s*|[;|]\s*)\Z")
 _BOUNDARY = re.compile(r"(?:^|[?:!,;_)\]}>\"”’」$]|\n|(?i:\b(?:options?|choices?|answers?)))\s*\Z")
-_FULL_STOP = re.compile(r"[.…]\s*\Z")
+_FULL_STOP = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bProf)(?<!\bNo)(?<!\bFig)[.…]\s*\Z")
 _WORD_BEFORE = re.compile(r"([^\W\d_]+)\s*\Z")
 
 _AND = r"and|or|nor|&|和|与|及|或|以及"
@@ -167,7 +168,7 @@ def _options(text: str, run: Sequence[_Mark]) -> list[str]:
     last = text[run[-1].end :].lstrip().partition("\n")[0]
     if text[: run[0].start].count("$") % 2:  # a formula that all options are set in
         last = last.rstrip().removesuffix("$")
-    said = [text[mark.end : following.start] for mark, following in zip(run, run[1:], strict=False)]
+    said = [text[mark.end : following.start] for mark, following in itertools.pairwise(run)]
     options = [*map(_option, said), _option(_INSTRUCTION.sub("", last) if len(last) <= _LONGEST else last)]
     for sign in ",;|，；、":  # signs between the options, not of them
         if all(option.endswith(sign) for option in options[:-1]):
@@ -202,11 +203,9 @@ def _begins(flat: str, run: Sequence[_Mark], options: Sequence[str]) -> bool:
     before = flat[max(0, start - 80) : start]
     wrapped, colon = run[0].look.startswith("0"), run[0].look.startswith("1:")
     asked = start == 0 or _BOUNDARY.search(before) is not None
-    if wrapped:
-        return len(run) > 2 or asked or _FULL_STOP.search(before) is not None or _ends_with_or(options)
-    return (
-        asked or (_FULL_STOP.search(before) is not None and (len(run) > 2 or not colon)) or (len(run) > 2 and not colon)
-    )
+    several = len(run) > 2 and not colon
+    asked = asked or several or (_FULL_STOP.search(before) is not None and not (colon and len(run) == 2))
+    return asked or (wrapped and _ends_with_or(options))
 
 
 def _ends_with_or(options: Sequence[str]) -> bool:
