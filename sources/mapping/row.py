@@ -58,8 +58,19 @@ def _answer(options: MappingOptions, raw: Any) -> tuple[Any, list[str]]:
     return raw, also
 
 
-def _asked(options: MappingOptions, row: dict[str, Any]) -> dict[str, Any]:
-    """Answer, its type, choices and aliases, as fields of a Question."""
+def answer_number(options: MappingOptions, row: dict[str, Any] | BrokenRow) -> int | None:
+    """The whole number that a row, as its loader stores it, gives as the answer; None for anything else."""
+    if options.columns.choices is None or options.columns.answer is None or isinstance(row, BrokenRow):
+        return None
+    try:
+        value = compiled(options.columns.answer).value(row)
+    except ExpressionError:
+        return None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _asked(options: MappingOptions, row: dict[str, Any], number: int | None) -> dict[str, Any]:
+    """Answer, its type, choices and aliases, as fields of a Question; `number` is that of a named class."""
     columns = options.columns
     choices, labels = read_choices(_get(row, columns.choices))
     raw, aliases = _answer(options, _get(row, columns.answer)) if columns.answer is not None else ("", [])
@@ -67,7 +78,10 @@ def _asked(options: MappingOptions, row: dict[str, Any]) -> dict[str, Any]:
     if answer_type == "infer":
         answer_type = "choice" if choices and columns.answer is not None else infer(cell_text(raw), options.task)
     is_choice = answer_type == "choice"
-    answer = choice_letter(raw, choices, labels, options.first_choice) if is_choice else cell_text(raw)
+    first = options.first_choice
+    if is_choice and number is not None and isinstance(raw, str) and cell_text(raw) not in (*labels, *choices):
+        raw, first = number, 0  # classes are counted from 0
+    answer = choice_letter(raw, choices, labels, first) if is_choice else cell_text(raw)
     aliases += _flat(_get(row, columns.aliases))
     return {
         "choices": choices if is_choice else [],
@@ -103,13 +117,19 @@ def _unicode(text: str) -> str:
 
 
 def to_draft(
-    spec: Source, options: MappingOptions, number: object, row: dict[str, Any] | BrokenRow, read: Read | None = None
+    spec: Source,
+    options: MappingOptions,
+    number: object,
+    row: dict[str, Any] | BrokenRow,
+    read: Read | None = None,
+    answer: int | None = None,
 ) -> Draft | Reject:
     """The question of one raw row with its images as encoded bytes, not yet looked at; or the reject that says what is
     wrong with the row. A row that its loader could not read is a BrokenRow. An evaluation set keeps a row that has a
     text, with the images that can be read.
 
-    `read` opens the path of a {bytes: null, path} cell, where the loader knows what its paths mean.
+    `read` opens the path of a {bytes: null, path} cell, where the loader knows what its paths mean. `answer` is the
+    number that the loader stores in the place of the answer, where that is the name of a class (`answer_number`).
     """
     columns = options.columns
     name = _unicode(str(number))
@@ -124,7 +144,7 @@ def to_draft(
             raise BrokenRow("empty_text")
         extra = {column: _get(row, column) for column in columns.extra}
         try:
-            asked = _asked(options, row)
+            asked = _asked(options, row, answer)
         except BrokenRow as error:
             if not spec.evaluation:
                 raise
