@@ -43,12 +43,16 @@ class Options(MappingOptions):
     """A branch, tag or commit of the hub repository; give one to read the same data every time."""
     data_files: str | list[str] | None = None
     data_dir: str | None = None
+    as_text: list[str] = Field(default_factory=list)
+    """Columns of CSV files that are texts although they look like numbers, such as post codes with leading zeros."""
     streaming: bool = False
     buffer: Annotated[int, Field(ge=1)] = SHUFFLE_BUFFER
 
 
 def check(options: Options, use: str) -> None:
     check_mapping(options, use)
+    if options.as_text and options.path != "csv":
+        raise ValueError("as_text is for CSV files (path: csv): other formats say themselves what is a text")
 
 
 def _place(options: Options) -> str:
@@ -80,13 +84,15 @@ def _open(options: Options, source: str) -> tuple[Any, str]:
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or the hub is asked for local files too
     keep_json_exact()
     commit = commit_of(options)
-    place = {
+    place: dict[str, Any] = {
         "path": options.path,
         "name": options.name,
         "revision": commit or options.revision,
         "data_files": options.data_files,
         "data_dir": options.data_dir,
     }
+    if options.as_text:
+        place["converters"] = dict.fromkeys(options.as_text, str)
     try:
         data = _loaded(place, options)
         if data.features is None:  # a stream that has not been looked at

@@ -59,15 +59,22 @@ def search(pattern: str, text: str) -> str | None:
 
 
 # Only the first of a run of backslashes looks for a box: from each of them it would take time with their square.
-_BRACES = re.compile(r"(?<!\\)\\++f?boxed\s*+\{|\\.|[{}]", re.DOTALL)
+_BRACES = re.compile(
+    r"(?<!\\)\\++(?:f?boxed|fbox|framebox)(?:\[[^\[\]]*+\])?\s*+\{"
+    r"|(?<!\\)\\++boxed (?P<bare>[^\s{}$\\]++)"  # MATH has a few without braces
+    r"|\\.|[{}]",
+    re.DOTALL,
+)
 
 
 def last_boxed(text: str) -> str | None:
-    """The content of the last \\boxed{…} (or \\fboxed{…}) with balanced braces; None if there is none."""
+    """The content of the last \\boxed{…} (\\fbox{…}, \\framebox{…}, \\boxed 5) with balanced braces; None without any."""
     opened: list[int | None] = []  # where the content of each open box begins; None for other braces
     last: tuple[int, int] | None = None
     for sign in _BRACES.finditer(text):
-        if "boxed" in sign[0]:
+        if sign["bare"]:
+            last = (sign.start("bare"), sign.start("bare") + len(sign["bare"].rstrip(".,;:")))
+        elif "box" in sign[0]:
             opened.append(sign.end())
         elif sign[0] == "{":
             opened.append(None)

@@ -14,7 +14,8 @@ from sources.mapping.cells import BrokenRow, cell_text
 from sources.mapping.choices import choice_letter, read_choices
 from sources.mapping.evidence import NOT_READ, row_evidence
 from sources.mapping.expressions import ExpressionError, compiled, search
-from sources.mapping.image_cells import Read, folder_reader, image_bytes
+from sources.mapping.image_cells import Read, folder_reader, image_bytes, is_no_image
+from sources.mapping.image_marks import without_image_marks
 from sources.mapping.settings import MappingOptions
 
 
@@ -100,7 +101,12 @@ def _pictures(options: MappingOptions, row: dict[str, Any], read: Read | None) -
     except BrokenRow as error:
         yield error
         return
-    for cell in pictures if isinstance(pictures, list | tuple) else [pictures]:
+    cells = pictures if isinstance(pictures, list | tuple) else [pictures]
+    if all(is_no_image(cell) for cell in cells):  # a question without an image, among others that have some
+        if options.images == "required":
+            yield BrokenRow("image_missing", "the row has no image")
+        return
+    for cell in cells:
         try:
             yield image_bytes(cell, by_path, opened)
         except BrokenRow as error:
@@ -158,6 +164,9 @@ def to_draft(
                 raise picture
             else:
                 extra["not_read"] = picture.reason
+        text = without_image_marks(text, len(pictures))
+        if not text:
+            raise BrokenRow("empty_text", "the text is only a mark for its image")
         evidence = None
         try:
             if not spec.evaluation:
