@@ -68,7 +68,7 @@ _BRACES = re.compile(
 
 
 def last_boxed(text: str) -> str | None:
-    """The content of the last \\boxed{…} (\\fbox{…}, \\framebox{…}, \\boxed 5) with balanced braces; None without any."""
+    """The content of the last \\boxed{…} (\\fbox{…}, \\framebox{…}, \\boxed 5), braces balanced; None without any."""
     opened: list[int | None] = []  # where the content of each open box begins; None for other braces
     last: tuple[int, int] | None = None
     for sign in _BRACES.finditer(text):
