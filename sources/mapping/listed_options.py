@@ -69,7 +69,7 @@ _BEFORE = re.compile(r"^(?:\\[ ,;:!]|~|\s)+")
 _BEHIND = re.compile(r"(?:\s|~|\\[ ,;:!]|\\q?quad(?![A-Za-z])|\\hspace\*?\{[^{}]*\}|\\\\)+\Z")
 _TAIL = 200
 """The most characters of blanks, as LaTeX writes them, that are taken off an end."""
-_INITIAL = re.compile(r"(?<![^\W_])([A-Z])\.\s\Z")
+_INITIAL = re.compile(r"(?<![^\W_])([A-Z])\.[ \u00a0]\Z")
 
 
 @dataclass(frozen=True)
