@@ -56,6 +56,12 @@ def policy_tokens(workspace: Workspace, models: Models) -> ControlTokens:
         return OF_ALL_FAMILIES
 
 
+def _prompts(workspace: Workspace, models: Models) -> Prompts:
+    examples = read_examples(workspace.recipe.examples)
+    shown = [example.question for task in TASKS for example in examples.of(task)]
+    return Prompts(shown, partial(policy_tokens, workspace, models))
+
+
 def stage(recipe: Recipe) -> StageAssets:
     names = [source.name for source in recipe.sources]
     evaluation = [spec.name for spec in benchmark_sources(recipe)]
@@ -75,9 +81,6 @@ def stage(recipe: Recipe) -> StageAssets:
         workspace: dg.ResourceParam[Workspace], models: dg.ResourceParam[Models], **sources: pl.DataFrame
     ) -> dg.Output[pl.DataFrame]:
         table = pl.concat([_empty(), *(source.select(_empty().columns) for source in sources.values())])
-        examples = read_examples(workspace.recipe.examples)
-        shown = [example.question for task in TASKS for example in examples.of(task)]
-        prompts = Prompts(shown, partial(policy_tokens, workspace, models))
         rules = workspace.recipe.questions
         embed = None
         if rules.duplicates.semantic is not None:
@@ -85,7 +88,7 @@ def stage(recipe: Recipe) -> StageAssets:
         facts = image_facts(workspace, names + evaluation)
         known = benchmark_rows(workspace, recipe)
         compare = ComparisonCache(workspace.tables, workspace.data, workspace.images.get, rules.decontamination)
-        curated = curate(table, facts, rules, prompts, EvaluationSets(known, compare), embed)
+        curated = curate(table, facts, rules, _prompts(workspace, models), EvaluationSets(known, compare), embed)
         kept, apart = draw_held_out(curated.kept, recipe.split.held_out, recipe.split.salt)
         rejects = pl.concat([curated.rejects, apart])
         at_sources = stack([workspace.tables.read(rejects_table(name)) for name in names], Reject)

@@ -12,7 +12,7 @@ from sources.draw import reject
 from sources.mapping.answer_type import infer
 from sources.mapping.cells import BrokenRow, cell_text
 from sources.mapping.choices import choice_letter, read_choices
-from sources.mapping.evidence import NOT_READ, row_evidence
+from sources.mapping.evidence import NOT_READ, RowEvidence, row_evidence
 from sources.mapping.expressions import ExpressionError, compiled, search
 from sources.mapping.image_cells import Read, folder_reader, image_bytes, is_no_image
 from sources.mapping.image_marks import without_image_marks
@@ -113,6 +113,32 @@ def _pictures(options: MappingOptions, row: dict[str, Any], read: Read | None) -
             yield error
 
 
+def _readable(pictures: Iterator[bytes | BrokenRow], spec: Source, extra: dict[str, Any]) -> list[bytes]:
+    """The images of a row. The first that cannot be read is raised; an evaluation set goes without it, and `extra` says
+    why."""
+    good: list[bytes] = []
+    for picture in pictures:
+        if not isinstance(picture, BrokenRow):
+            good.append(picture)
+        elif not spec.evaluation:
+            raise picture
+        else:
+            extra["not_read"] = picture.reason
+    return good
+
+
+def _evidence(options: MappingOptions, row: dict[str, Any], spec: Source, extra: dict[str, Any]) -> RowEvidence | None:
+    """The evidence of a row; where it cannot be read, `extra` says why."""
+    if spec.evaluation:
+        return None
+    columns = options.columns
+    try:
+        return row_evidence(_get(row, columns.evidence_texts), _get(row, columns.evidence_boxes), options.box_form)
+    except BrokenRow as error:
+        extra[NOT_READ] = error.reason
+        return None
+
+
 def _extra_text(extra: dict[str, Any]) -> str:
     return _unicode(json.dumps(extra, default=str, ensure_ascii=False))
 
@@ -156,25 +182,11 @@ def to_draft(
                 raise
             asked = {"answer": "", "answer_type": "short_text"}
             extra["not_read"] = error.reason
-        pictures: list[bytes] = []
-        for picture in _pictures(options, row, read):
-            if not isinstance(picture, BrokenRow):
-                pictures.append(picture)
-            elif not spec.evaluation:
-                raise picture
-            else:
-                extra["not_read"] = picture.reason
+        pictures = _readable(_pictures(options, row, read), spec, extra)
         text = without_image_marks(text, len(pictures))
         if not text:
             raise BrokenRow("empty_text", "the text is only a mark for its image")
-        evidence = None
-        try:
-            if not spec.evaluation:
-                evidence = row_evidence(
-                    _get(row, columns.evidence_texts), _get(row, columns.evidence_boxes), options.box_form
-                )
-        except BrokenRow as error:
-            extra[NOT_READ] = error.reason
+        evidence = _evidence(options, row, spec, extra)
         fields = {
             "source": spec.name,
             "source_row": name,
