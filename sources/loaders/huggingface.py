@@ -3,6 +3,7 @@
 Rows are drawn by their content from the memory-mapped table or, streamed, from a shuffled buffer.
 """
 
+import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -104,8 +105,7 @@ def _open(options: Options, source: str) -> tuple[Any, str]:
 
 def _loaded(place: dict[str, Any], options: Options) -> Any:
     """The dataset. What others prepared of JSON files is not taken, because it need not be exact."""
-    import datasets
-
+    datasets: Any = importlib.import_module("datasets")
     how: dict[str, Any] = {"split": options.split, "streaming": options.streaming}
     if is_json(datasets.load_dataset_builder(**place)):
         how["cache_dir"] = os.path.join(datasets.config.HF_DATASETS_CACHE, "exact_json")
