@@ -59,13 +59,24 @@ def direct_rollouts(
     "are estimated without bias although sampling stopped early.",
 )
 def difficulty(
-    workspace: dg.ResourceParam[Workspace], questions: pl.DataFrame, direct_rollouts: pl.LazyFrame
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    questions: pl.DataFrame,
+    direct_rollouts: pl.LazyFrame,
 ) -> dg.Output[pl.DataFrame]:
     stopping = rule.rule_of(workspace.recipe.difficulty)
     curation = questions.filter(pl.col("split") == "curation")
     finished = direct_rollouts.filter(pl.col("stop_reason") != "unfinished")
     attempts = finished.select("question_id", "arm", "sample_index", "correct").collect()
-    kept, rejects = rule.apply(curation, attempts, stopping)
+    attempted = direct_rollouts.select(pl.col("question_id").unique()).collect()["question_id"]
+    kept, rejects = rule.apply(curation, attempts, stopping, attempted)
+    later = rejects.filter(pl.col("reason") == rule.NOT_ATTEMPTED).height
+    if later:
+        context.log.warning(
+            f"{later} questions came after direct_rollouts was made, because the table questions was replaced since "
+            "then, perhaps by another run. They are rejected as not_attempted; materialize direct_rollouts, or run "
+            "everything again, to attempt them."
+        )
     rates = progress(attempts, stopping)["pass_rate"]
     return decided(
         workspace,

@@ -1,5 +1,7 @@
 """The table of all questions that are worth asking: each once, from all sources, and split for good."""
 
+from functools import partial
+
 import dagster as dg
 import polars as pl
 
@@ -8,8 +10,9 @@ from assets.sources import benchmark_name, benchmark_sources, source_keys
 from assets.stage import StageAssets
 from filters.caches.compared_images import ComparisonCache
 from filters.duplicates.embeddings import Embedder
-from filters.questions.curate import STEPS, EvaluationSets, curate
+from filters.questions.curate import STEPS, EvaluationSets, Prompts, curate
 from filters.questions.splits import STAGE, draw_held_out, on_several_sides
+from records.control_tokens import OF_ALL_FAMILIES, ControlTokens, control_tokens
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import TASKS, Question, Reject
 from records.recipe import Recipe
@@ -18,6 +21,8 @@ from records.workspace import Workspace, rejects_table
 from reports.funnel import funnel
 from reports.markdown import counts
 from reports.samples import contamination, pairs, reject_samples, sample_questions
+from rollouts.models.roles import Models
+from rollouts.models.weights import WeightsError
 from rollouts.prompts.examples import read_examples
 from sources.refresh import images_table
 
@@ -40,6 +45,23 @@ def image_facts(workspace: Workspace, names: list[str]) -> pl.DataFrame:
     return stack([new if new.height else table for new, table in zip(current, tables, strict=True)], ImageFacts)
 
 
+def policy_tokens(workspace: Workspace, models: Models) -> ControlTokens:
+    """The control tokens of the policy's tokenizer; of all families for a policy that is a URL, or whose weights cannot
+    be had, which the first rollout says."""
+    if workspace.recipe.models.role("policy").weights is None:
+        return OF_ALL_FAMILIES
+    try:
+        return control_tokens(models.files("policy").path)
+    except WeightsError:
+        return OF_ALL_FAMILIES
+
+
+def _prompts(workspace: Workspace, models: Models) -> Prompts:
+    examples = read_examples(workspace.recipe.examples)
+    shown = [example.question for task in TASKS for example in examples.of(task)]
+    return Prompts(shown, partial(policy_tokens, workspace, models))
+
+
 def stage(recipe: Recipe) -> StageAssets:
     names = [source.name for source in recipe.sources]
     evaluation = [spec.name for spec in benchmark_sources(recipe)]
@@ -55,10 +77,10 @@ def stage(recipe: Recipe) -> StageAssets:
         "often the best guess is right. `split` says which are held out for the evaluation and never rolled out for "
         "curation; it goes by the picture (or the question), so that no picture is on both sides.",
     )
-    def questions(workspace: dg.ResourceParam[Workspace], **sources: pl.DataFrame) -> dg.Output[pl.DataFrame]:
+    def questions(
+        workspace: dg.ResourceParam[Workspace], models: dg.ResourceParam[Models], **sources: pl.DataFrame
+    ) -> dg.Output[pl.DataFrame]:
         table = pl.concat([_empty(), *(source.select(_empty().columns) for source in sources.values())])
-        examples = read_examples(workspace.recipe.examples)
-        shown = [example.question for task in TASKS for example in examples.of(task)]
         rules = workspace.recipe.questions
         embed = None
         if rules.duplicates.semantic is not None:
@@ -66,7 +88,7 @@ def stage(recipe: Recipe) -> StageAssets:
         facts = image_facts(workspace, names + evaluation)
         known = benchmark_rows(workspace, recipe)
         compare = ComparisonCache(workspace.tables, workspace.data, workspace.images.get, rules.decontamination)
-        curated = curate(table, facts, rules, shown, EvaluationSets(known, compare), embed)
+        curated = curate(table, facts, rules, _prompts(workspace, models), EvaluationSets(known, compare), embed)
         kept, apart = draw_held_out(curated.kept, recipe.split.held_out, recipe.split.salt)
         rejects = pl.concat([curated.rejects, apart])
         at_sources = stack([workspace.tables.read(rejects_table(name)) for name in names], Reject)

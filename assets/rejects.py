@@ -26,7 +26,11 @@ def rejects_asset(writers: Mapping[str, str]) -> dg.AssetsDefinition:
         description="Every row that any stage turned away, with the stage, a reason code to count by and a sentence.",
     )
     def rejects(workspace: dg.ResourceParam[Workspace]) -> dg.Output[pl.DataFrame]:
-        table = stack([workspace.tables.read(rejects_table(stage)) for stage in writers], Reject)
+        tables = workspace.tables
+        missing = [asset for stage, asset in writers.items() if not tables.exists(rejects_table(stage))]
+        if missing:
+            raise dg.Failure(f"these assets have not been materialized yet: {', '.join(dict.fromkeys(missing))}")
+        table = stack([tables.read(rejects_table(stage)) for stage in writers], Reject)
         samples = table.group_by("stage", "reason", maintain_order=True).head(1)
         return dg.Output(
             table,

@@ -46,7 +46,9 @@ def resources(workspace: Workspace) -> dict[str, dg.ResourceDefinition]:
 
     @dg.resource(description="The recipe, and the folder of its tables, images, ledger and checkpoints.")
     def of_run(_context: dg.InitResourceContext) -> Workspace:
-        return Workspace(workspace.recipe_file, workspace.data, workspace.ledger_at)
+        opened = Workspace(workspace.recipe_file, workspace.data, workspace.ledger_at)
+        opened.claim()
+        return opened
 
     @dg.resource(
         required_resource_keys={"workspace"},

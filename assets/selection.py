@@ -21,6 +21,7 @@ _ABOUT = (
 
 @dg.multi_asset(
     group_name="selection",
+    can_subset=True,
     outs={
         "rl_questions": dg.AssetOut(
             kinds={"polars"}, description=f"Questions for RL: the tools help and the policy can use them. {_ABOUT}"
@@ -30,12 +31,20 @@ _ABOUT = (
         ),
     },
 )
-def selection(workspace: dg.ResourceParam[Workspace], difficulty: pl.DataFrame, tool_benefit: pl.DataFrame):
+def selection(
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    difficulty: pl.DataFrame,
+    tool_benefit: pl.DataFrame,
+):
     recipe = workspace.recipe
     routed, rejects = select(difficulty, tool_benefit, recipe.selection, recipe.seed)
     workspace.tables.write(rejects_table(STAGE), rejects)
     for name, route in (("rl_questions", "rl"), ("cold_start_questions", "cold_start")):
         chosen = routed.filter(pl.col("route") == route)
+        if name not in context.op_execution_context.selected_output_names:
+            workspace.tables.write(name, chosen)  # the tables go together, whichever was asked for
+            continue
         yield dg.Output(
             chosen,
             output_name=name,

@@ -31,7 +31,6 @@ def _export(
     product: Product,
     inputs: ProductInput,
     rows: Sequence[Any],
-    tokenizer: str | None,
 ) -> tuple[Path, list[dict[str, Any]]]:
     """Write `rows` in every format and read each back, the formats side by side (their loaders are processes of their
     own, and slow to start). Returns the folder and what was read.
@@ -46,8 +45,8 @@ def _export(
         folder = part / name
         folder.mkdir()
         writer = get_format(name)
-        writer.write(rows, folder, images=inputs.images, tokenizer=tokenizer)
-        back: Readback = writer.read_back(folder, tokenizer=tokenizer)
+        writer.write(rows, folder, images=inputs.images, tokenizer=inputs.tokenizer)
+        back: Readback = writer.read_back(folder, tokenizer=inputs.tokenizer)
         return {"format": name, "rows": back.rows, "loss_tokens": back.loss_tokens, "read by": back.loader}
 
     clock = Clock()
@@ -93,10 +92,10 @@ def _training_set(product: Product, recipe: Recipe) -> dg.AssetsDefinition:
         models: dg.ResourceParam[Models],
         **tables: pl.DataFrame,
     ) -> dg.Output[pl.DataFrame]:
-        inputs = ProductInput(workspace, tables)
+        inputs = ProductInput(workspace, tables, _tokenizer(workspace, models))
         refused: list[Reject] = []
         rows = product.make(inputs, refused)
-        folder, read = _export(context, product, inputs, rows, _tokenizer(workspace, models))
+        folder, read = _export(context, product, inputs, rows)
         table = pl.DataFrame([product.entry(row) for row in rows], schema=_SCHEMA, orient="row")
         rejects, rows_in = to_frame(refused, Reject), tables[product.source_table].height
         return decided(workspace, product.asset, rows_in, table, rejects, **_metadata(folder, read, table))

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 
 import dagster as dg
+import fsspec
 import polars as pl
 
 from assets.graph import build_assets
@@ -49,10 +50,12 @@ def printed_plan(recipe: Recipe, workspace: Workspace) -> Iterator[str]:
     Raises:
         PlanError: a source or the search index could not be read.
     """
+    where = _where(workspace)  # before the ledger is opened, which makes it
     with tempfile.TemporaryDirectory(prefix="touchstone-plan-") as scratch:
         fresh = _as_read_now(recipe, workspace, scratch)
         with Ledger(workspace.ledger) as ledger:
             planned = list(plan(Toolbox(fresh), ledger, Models(fresh), fresh.tables.read("questions")))
+    yield where
     yield "Rollouts (now: certainly needed; expected: average; most: upper bound)"
     yield text(_table(planned))
     if why := _why(planned):
@@ -68,6 +71,18 @@ def printed_plan(recipe: Recipe, workspace: Workspace) -> Iterator[str]:
         f"Not in the table: the evaluation of the SFT and RL checkpoints, {checkpoints} rollouts when both are trained "
         "anew and none when neither is. No call was made for this plan."
     )
+
+
+def _where(workspace: Workspace) -> str:
+    """The places that the plan goes by, as they depend on where the command is run."""
+    fs, path = fsspec.url_to_fs(workspace.ledger)
+    there = ""
+    if not (fs.exists(path) and fs.ls(path)):
+        there = (
+            " There is none yet, so everything would be made anew. If there should be one, run this in the directory "
+            "of the earlier run, or set TOUCHSTONE_DATA."
+        )
+    return f"The data folder is {workspace.data}, the ledger {workspace.ledger}.{there}"
 
 
 def _table(planned: list[Planned]) -> pl.DataFrame:

@@ -4,10 +4,13 @@ Scalars and lists of text become columns of their own; anything nested that vari
 becomes JSON text, because unifying Arrow structs pads them with nulls that end up in prompts.
 """
 
+import contextlib
+import glob
+import time
 import types
 import typing
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
@@ -20,6 +23,8 @@ from pydantic import BaseModel, TypeAdapter
 SCHEMA_VERSION = 1
 """The version of the row types; it is raised when an older reader could not read a changed one."""
 VERSION_KEY = "touchstone.schema_version"
+OLD_PART_S = 24 * 3600
+"""The age in seconds from which a part of a table is of a run that was killed."""
 
 _SCALARS: dict[Any, pl.DataType] = {
     str: pl.String(), int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean(), bytes: pl.Binary(),
@@ -109,6 +114,25 @@ def _part(path: str) -> str:
     return f"{path}.{uuid.uuid4().hex[:8]}.tmp"
 
 
+@contextlib.contextmanager
+def _removed_if_failed(fs: fsspec.AbstractFileSystem, part: str) -> Iterator[None]:
+    """Leave no half-written file behind, such as of a full disk."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):  # what went wrong with the writing is what has to be told
+            fs.rm_file(part)
+        raise
+
+
+def _remove_old_parts(fs: fsspec.AbstractFileSystem, path: str) -> None:
+    """Remove what killed runs left of a table: parts that nobody has written to for a day."""
+    with contextlib.suppress(Exception):  # only to save space: not every file system tells when a file was changed
+        for part in fs.glob(f"{glob.escape(path)}.*.tmp"):
+            if time.time() - fs.modified(part).timestamp() > OLD_PART_S:
+                fs.rm_file(part)
+
+
 class TableStore:
     """Tables as parquet files under one fsspec root; each file carries its schema version."""
 
@@ -127,9 +151,10 @@ class TableStore:
         fs, path = fsspec.url_to_fs(self.path(name))
         fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         part = _part(path)
-        with fs.open(part, "wb") as file:
+        with _removed_if_failed(fs, part), fs.open(part, "wb") as file:
             frame.write_parquet(file, metadata={VERSION_KEY: str(SCHEMA_VERSION)})
         fs.mv(part, path)
+        _remove_old_parts(fs, path)
         return self.path(name)
 
     def adopt(self, name: str, table: TableFile) -> str:
@@ -137,8 +162,10 @@ class TableStore:
         fs, path = fsspec.url_to_fs(self.path(name))
         fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         part = _part(path)
-        fs.put_file(str(table.path), part)
+        with _removed_if_failed(fs, part):
+            fs.put_file(str(table.path), part)
         fs.mv(part, path)
+        _remove_old_parts(fs, path)
         table.remove()
         return self.path(name)
 
@@ -161,9 +188,17 @@ class TableStore:
     def _checked(self, name: str) -> tuple[fsspec.AbstractFileSystem, str]:
         fs, path = fsspec.url_to_fs(self.path(name))
         if not fs.exists(path):
-            raise FileNotFoundError(f"there is no table {self.path(name)}: materialize the asset {name!r} first")
-        with fs.open(path, "rb") as file:
-            stored = pl.read_parquet_metadata(file).get(VERSION_KEY)
+            asset = name.rpartition("/")[2]  # the rejects of an asset are written by it
+            raise FileNotFoundError(f"there is no table {self.path(name)}: materialize the asset {asset!r} first")
+        try:
+            with fs.open(path, "rb") as file:
+                stored = pl.read_parquet_metadata(file).get(VERSION_KEY)
+        except pl.exceptions.PolarsError as error:
+            what = "is empty" if fs.size(path) == 0 else f"is damaged ({str(error).splitlines()[0]})"
+            raise SchemaError(
+                f"{self.path(name)} {what}: a full disk or a copy that was cut off may leave such a file. Remove it "
+                f"and materialize the asset {name.rpartition('/')[2]!r} again; no rollout is lost by that"
+            ) from error
         if stored is None or not stored.isdigit():
             raise SchemaError(f"{self.path(name)} carries no schema version: it is not a table of Touchstone")
         if int(stored) > SCHEMA_VERSION:

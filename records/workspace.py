@@ -9,7 +9,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from records.images.store import ImageStore
-from records.recipe import Recipe, read_recipe
+from records.recipe import Recipe, RecipeError, read_recipe
 from records.tables import TableStore
 
 _read_recipe = lru_cache(maxsize=8)(read_recipe)
@@ -53,6 +53,24 @@ class Workspace:
     def ledger(self) -> str:
         """The fsspec root of the ledger."""
         return self.ledger_at or f"{self.data}/ledger"
+
+    def claim(self) -> None:
+        """Note that the folder is this recipe's.
+
+        Raises:
+            RecipeError: it is another recipe's, whose tables have the same names.
+        """
+        fs, path = fsspec.url_to_fs(f"{self.data}/recipe.txt")
+        name = self.recipe.name
+        if not fs.exists(path):
+            fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            fs.pipe_file(path, f"{name}\n".encode())
+        elif (owner := fs.cat_file(path).decode().strip()) != name:
+            raise RecipeError(
+                f"the data folder {self.data} holds the tables of the recipe {owner!r}, and this is {name!r}: give "
+                "each its own with TOUCHSTONE_DATA (TOUCHSTONE_LEDGER may be shared). If the recipe was only renamed, "
+                "remove recipe.txt there"
+            )
 
     def folder(self, name: str) -> Path:
         """A local folder of the workspace; it is made if it is not there."""

@@ -6,11 +6,11 @@ misread becomes a reject with a reason, here and not in the trainer.
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from records.control_tokens import OF_ALL_FAMILIES, ControlTokens
 from records.images.store import ImageStore
 from records.question import Question, Reject, Task
 from records.trajectory import Message, Trajectory
@@ -19,11 +19,6 @@ from rollouts.dialects import Dialect
 SplitName = Literal["train", "validation"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation")
 PLACEHOLDER = "<image>"
-
-_MEDIA = re.compile(r"<(image|video|audio)>")
-# A tokenizer reads such text as its own control tokens, wherever it stands: a page that holds <|im_start|>assistant
-# would open a turn of its own inside an observation, and be trained on.
-_CONTROL = re.compile(r"<\|[A-Za-z0-9_]+\|>")
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,25 @@ class BadRow(ValueError):
         self.reason, self.detail = reason, detail
 
 
-def plain_turns(chat: Sequence[Mapping[str, Any]]) -> tuple[Turn, ...]:
+@dataclass(frozen=True)
+class Rendering:
+    """How messages become the turns of a training set."""
+
+    dialect: Dialect
+    images: ImageStore | None
+    """Where images are, when the policy sees them; None when it does not, and then no image leaves."""
+    tokens: ControlTokens = OF_ALL_FAMILIES
+    """What must not stand in a turn's text."""
+
+    def turns(self, messages: Sequence[Message]) -> tuple[Turn, ...]:
+        """Raises BadRow as `plain_turns`."""
+        try:
+            return plain_turns(self.dialect.training_turns(messages, self.images), self.tokens)
+        except FileNotFoundError as error:
+            raise BadRow("image_missing", str(error)) from error
+
+
+def plain_turns(chat: Sequence[Mapping[str, Any]], tokens: ControlTokens = OF_ALL_FAMILIES) -> tuple[Turn, ...]:
     """The chat messages that a dialect makes for training sets, as turns; image blocks become placeholders.
 
     Raises:
@@ -82,10 +95,8 @@ def plain_turns(chat: Sequence[Mapping[str, Any]]) -> tuple[Turn, ...]:
         text, hashes = "", []
         for block in blocks:
             if block["type"] == "text":
-                if found := _MEDIA.search(block["text"]):
-                    raise BadRow("placeholder_in_text", f"a {message['role']} turn holds the text {found.group()}")
-                if found := _CONTROL.search(block["text"]):
-                    raise BadRow("control_token_in_text", f"a {message['role']} turn holds the text {found.group()}")
+                if found := tokens.find(block["text"]):
+                    raise BadRow(found[0], f"a {message['role']} turn holds the text {found[1]}")
                 text += block["text"]
             else:
                 data = base64.b64decode(block["image_url"]["url"].partition(",")[2])
@@ -112,17 +123,9 @@ def check_alternation(turns: Sequence[Turn], last: str) -> None:
         raise BadRow("turns_not_alternating", f"the last turn is not one of the role {last}")
 
 
-def _turns(dialect: Dialect, messages: Sequence[Message], images: ImageStore | None) -> tuple[Turn, ...]:
-    try:
-        return plain_turns(dialect.training_turns(messages, images))
-    except FileNotFoundError as error:
-        raise BadRow("image_missing", str(error)) from error
-
-
 def sft_rows(
     trajectories: Iterable[Trajectory],
-    dialect: Dialect,
-    images: ImageStore | None,
+    rendering: Rendering,
     split_of: Callable[[str], SplitName],
     tasks: Mapping[str, str],
     rejects: list[Reject],
@@ -130,15 +133,14 @@ def sft_rows(
     """A row for each trajectory, one at a time; those that cannot leave are added to `rejects`.
 
     Args:
-        images: where images are, when the policy sees them; None when it does not, and then no image leaves.
         split_of: the split of a question_id.
         tasks: question_id -> task.
     """
     for trajectory in trajectories:
         task = tasks.get(trajectory.question_id, "")
         try:
-            prompt = _turns(dialect, trajectory.prompt, images)
-            completion = _turns(dialect, trajectory.messages, images)
+            prompt = rendering.turns(trajectory.prompt)
+            completion = rendering.turns(trajectory.messages)
             check_alternation(prompt, "user")
             check_alternation((*prompt, *completion), "assistant")
         except BadRow as bad:
@@ -151,8 +153,7 @@ def sft_rows(
 
 def rl_rows(
     prompts: Iterable[tuple[Question, Sequence[Message]]],
-    dialect: Dialect,
-    images: ImageStore | None,
+    rendering: Rendering,
     split_of: Callable[[str], SplitName],
     tools: Mapping[Task, Sequence[str]],
     rejects: list[Reject],
@@ -164,11 +165,11 @@ def rl_rows(
     """
     for index, (question, messages) in enumerate(prompts):
         try:
-            prompt = _turns(dialect, messages, images)
+            prompt = rendering.turns(messages)
             check_alternation(prompt, "user")
         except BadRow as bad:
             where = {"row_id": question.question_id, "task": question.task, "source": question.source}
             rejects.append(Reject(stage="rl_training_set", reason=bad.reason, detail=bad.detail, **where))
             continue
         split = split_of(question.question_id)
-        yield RlRow(index, split, prompt, question, dialect.name, tuple(tools.get(question.task, ())))
+        yield RlRow(index, split, prompt, question, rendering.dialect.name, tuple(tools.get(question.task, ())))

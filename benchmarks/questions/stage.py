@@ -15,7 +15,7 @@ import polars as pl
 from benchmarks.questions.synthetic import make
 from benchmarks.sizes import at_sizes, command, time_each
 from filters.contamination.images import HITS
-from filters.questions.curate import EvaluationSets, curate
+from filters.questions.curate import EvaluationSets, Prompts, curate
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import Question
 from records.recipe.questions import QuestionRules
@@ -98,7 +98,7 @@ def run(folder: Path) -> dict[str, float]:
         pl.read_parquet(folder / f"{name}.parquet") for name in ("questions", "facts", "benchmarks")
     )
     rows = table.height
-    curated = curate(table, known, QuestionRules(), ["What is 17 + 25?"], EvaluationSets(evaluation, compare))
+    curated = curate(table, known, QuestionRules(), Prompts(["What is 17 + 25?"]), EvaluationSets(evaluation, compare))
     seconds = time.perf_counter() - start
     return {
         "rows": rows,

@@ -11,6 +11,8 @@ from filters.rejects import reject_rows
 from records.recipe import Difficulty
 
 STAGE = "difficulty"
+NOT_ATTEMPTED = "not_attempted"
+"""The reason for a question that came after the attempts were made: another run has replaced the questions."""
 
 
 def rule_of(settings: Difficulty) -> Rule:
@@ -19,7 +21,9 @@ def rule_of(settings: Difficulty) -> Rule:
     return Rule(waves=waves, keep=settings.keep, error=settings.error, prior=settings.prior)
 
 
-def apply(questions: pl.DataFrame, rollouts: pl.DataFrame, rule: Rule) -> tuple[pl.DataFrame, pl.DataFrame]:
+def apply(
+    questions: pl.DataFrame, rollouts: pl.DataFrame, rule: Rule, attempted: pl.Series | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split questions by the band.
 
     Args:
@@ -27,24 +31,30 @@ def apply(questions: pl.DataFrame, rollouts: pl.DataFrame, rule: Rule) -> tuple[
         rollouts: columns question_id, arm, sample_index, correct (null: no attempt); only the arm `direct`
             counts.
         rule: a rule that decides (its `keep` is not None).
+        attempted: the questions that the attempts were made for; all of `questions` when not given.
 
     Returns:
         The kept questions with columns direct_attempts, direct_right, direct_pass_rate (unbiased under the rule, see
         filters/difficulty/unbiased_rate.py) and direct_stop (`certain` or `likely`) added, and the rejects: `too_easy`,
-        `too_hard`, `undecided` where all samples are made but some gave no attempt, or `unfinished` where samples are
-        missing.
+        `too_hard`, `undecided` where all samples are made but some gave no attempt, `unfinished` where samples are
+        missing, or `not_attempted` for a question that came after the attempts were made.
 
     Raises:
         ValueError: for a rule that decides nothing.
     """
     if rule.keep is None:
         raise ValueError("difficulty needs a rule with a keep-band: this one makes all samples and decides nothing")
+    missing = pl.lit("unfinished")
+    if attempted is not None:
+        missing = (
+            pl.when(pl.col("question_id").is_in(attempted.implode())).then(missing).otherwise(pl.lit(NOT_ATTEMPTED))
+        )
     direct = rollouts.filter(pl.col("arm") == "direct").select("question_id", "sample_index", "correct")
     made = progress(direct, rule)
     table = questions.join(made, on="question_id", how="left", maintain_order="left").with_columns(
         pl.col("used", "attempts", "right").fill_null(0),
         pl.col("next_samples").fill_null(rule.waves[0]),
-        reason=pl.coalesce("decision", "stop_reason", pl.lit("unfinished")),
+        reason=pl.coalesce("decision", "stop_reason", missing),
     )
     rejects = table.filter(pl.col("reason") != "keep")
     kept = table.filter(pl.col("reason") == "keep").select(

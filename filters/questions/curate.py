@@ -1,6 +1,7 @@
 """The questions that are worth asking, out of all that came: every rule about questions, in their order.
 
-    verifiable -> wording -> images -> open-ended form -> duplicates (exact, then inexact) -> contamination
+    verifiable -> wording -> control tokens -> images -> open-ended form -> duplicates (exact, then inexact) ->
+    contamination
 
 An incoming question keeps its identity through all of them, so that rows in = rows out + rejects, id by id. One that is
 asked without its choices is another question at the end: `arrived_as` is the id with which it came.
@@ -16,12 +17,13 @@ from filters.contamination import text as text_contamination
 from filters.contamination import worked_examples
 from filters.duplicates import exact, inexact
 from filters.duplicates import images as image_duplicates
-from filters.questions import guessing, image_size, open_ended, verifiable, wording
+from filters.questions import control_text, guessing, image_size, open_ended, verifiable, wording
+from records.control_tokens import OF_ALL_FAMILIES, ControlTokens
 from records.recipe.questions import QuestionRules
 
 Compare = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
 """A function (images, evaluation sets' images) -> hits, as `filters.contamination.images.hits` with its settings."""
-STEPS = (verifiable.STAGE, wording.STAGE, image_size.STAGE, duplicates.STAGE, contamination.STAGE)
+STEPS = (verifiable.STAGE, wording.STAGE, control_text.STAGE, image_size.STAGE, duplicates.STAGE, contamination.STAGE)
 """The stages of rejects, in the order of the rules."""
 
 
@@ -33,6 +35,16 @@ class EvaluationSets:
     """Columns benchmark, row, and those of Question."""
     compare: Compare
     """Finds the images that show an evaluation set's image."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What the prompts and the policy make of a question."""
+
+    shown: Sequence[str]
+    """Questions that the prompt shows with their answers."""
+    tokens: Callable[[], ControlTokens] = lambda: OF_ALL_FAMILIES
+    """Gives the control tokens of the policy; asked only if a text holds anything like it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,7 @@ def curate(
     questions: pl.DataFrame,
     facts: pl.DataFrame,
     rules: QuestionRules,
-    shown: Sequence[str],
+    prompts: Prompts,
     evaluation: EvaluationSets,
     embed: inexact.Embed | None = None,
 ) -> Curated:
@@ -62,7 +74,7 @@ def curate(
     Args:
         questions: of schema Question, with `first_seen`.
         facts: of schema ImageFacts, for the images of the questions and of the benchmarks.
-        shown: questions that the prompt shows with their answers.
+        prompts: what the prompts make of a question.
         evaluation: what the questions must not come from.
         embed: unit vectors of texts; needed where the rules ask for semantic duplicates.
     """
@@ -75,12 +87,13 @@ def curate(
     # In one piece: polars 2.1 panics in `format` of a sliced text whose column has empty chunks.
     left = after(verifiable.apply(_with_pictures(questions.rechunk(), facts, rules)))
     left = after(wording.apply(left, rules.wording))
+    left = after(control_text.apply(left, prompts.tokens))
     left = after(image_size.apply(left, facts, rules.images))
     left = _opened(left, rules)
     left = after(exact.apply(left))
     left, inexact_rejects, pairs = inexact.apply(left, rules.duplicates, embed)
     rejects.append(inexact_rejects)
-    left = after(worked_examples.apply(left, shown))
+    left = after(worked_examples.apply(left, prompts.shown))
     hits = _hits(left, facts, rules, evaluation, embed)
     left = after(text_contamination.apply(left, hits))
     left = left.with_columns(guessing.chance(left), arrived_as="question_id", question_id="asked_as").drop(

@@ -1,10 +1,12 @@
-"""Local parquet or JSON-lines files, with images in a column or as files of a folder.
+"""Local parquet or JSON files, with images in a column or as files of a folder.
 
-Files are read in the order of their names, a batch of rows at a time; nothing holds a whole file.
+Files are read in the order of their names, a batch of rows at a time; nothing holds a whole file but a list in JSON.
 """
 
+import codecs
 import glob
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +23,9 @@ from sources.mapping.columns import arrow_kinds, batch_rows, columns_read
 from sources.mapping.row import to_document, to_draft
 from sources.mapping.settings import MappingOptions, check_columns, check_mapping
 
-_SUFFIXES = (".parquet", ".jsonl", ".ndjson")
+_SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json")
+_IN_FOLDERS = _SUFFIXES[:3]
+"""The files that a folder is read for: a .json file there may be anything."""
 _BATCH = 256
 _MAX_DEPTH = 100
 """The most levels of nested lists and objects: functions that walk through a row call themselves once per level."""
@@ -32,7 +36,8 @@ class Options(MappingOptions):
     """The settings of the loader; those of the columns and answers are in sources/mapping/settings.py."""
 
     path: str | Annotated[list[str], Field(min_length=1)]
-    """Files, folders or patterns such as data/*.parquet; parquet and JSON lines (.jsonl, .ndjson) are read."""
+    """Files, folders or patterns such as data/*.parquet. Parquet (.parquet), JSON lines (.jsonl, .ndjson) and, if the
+    path names it, a list of objects or JSON lines in a .json file are read."""
 
 
 def check(options: Options, use: str) -> None:
@@ -43,12 +48,16 @@ def _files(options: Options, source: str) -> list[Path]:
     found: set[Path] = set()
     for pattern in [options.path] if isinstance(options.path, str) else options.path:
         matches = [Path(p) for p in glob.glob(pattern, recursive=True)]
-        inside = [f for p in matches if p.is_dir() for f in sorted(p.iterdir()) if f.suffix in _SUFFIXES]
+        inside = [f for p in matches if p.is_dir() for f in sorted(p.iterdir()) if f.suffix in _IN_FOLDERS]
         files = [p for p in matches if p.is_file()] + inside
         if not files:
-            raise RecipeError(f"source {source!r}: path {pattern!r} matches no file of {', '.join(_SUFFIXES)}")
+            looked = "" if os.path.isabs(pattern) else f" (looked for from {os.getcwd()})"
+            raise RecipeError(f"source {source!r}: path {pattern!r} matches no file of {', '.join(_SUFFIXES)}{looked}")
         if wrong := [p for p in files if p.suffix not in _SUFFIXES]:
-            raise RecipeError(f"source {source!r}: {wrong[0]} is none of {', '.join(_SUFFIXES)}")
+            raise RecipeError(
+                f"source {source!r}: {wrong[0]} is none of {', '.join(_SUFFIXES)}; the loader huggingface reads more "
+                "formats, such as path: csv with data_files"
+            )
         found.update(files)
     return sorted(found)
 
@@ -59,7 +68,34 @@ def _parquet(path: Path, source: str) -> Any:
     try:
         return pyarrow.parquet.ParquetFile(path)
     except Exception as error:
-        raise RecipeError(f"source {source!r}: {path} is no readable parquet file: {error}") from error
+        what = f"is no readable parquet file: {error}" if path.stat().st_size else "is an empty file"
+        raise RecipeError(f"source {source!r}: {path} {what}; fetch it again") from error
+
+
+def _is_list(path: Path, source: str) -> bool:
+    """Whether a JSON file holds one list of rows, rather than a row in each line.
+
+    Raises:
+        RecipeError: it holds one object in several lines.
+    """
+    with path.open("rb") as file:
+        line = next((line for line in file if line.strip()), b"").removeprefix(codecs.BOM_UTF8).strip()
+        more = any(rest.strip() for rest in file)
+    if line.startswith(b"["):
+        return True
+    if more and isinstance(_json_row(line), BrokenRow):
+        raise RecipeError(
+            f"source {source!r}: {path} holds neither a list of rows nor a row in each line; if the list is inside an "
+            f"object, write it out, for example with: jq -c '.data[]' {path.name} > {path.stem}.jsonl"
+        )
+    return False
+
+
+def _listed(path: Path, source: str) -> list[Any]:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"source {source!r}: {path} is no readable JSON: {error}") from error
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -73,6 +109,9 @@ def _rows(path: Path, source: str) -> Iterator[dict[str, Any] | BrokenRow]:
         for batch in _parquet(path, source).iter_batches(batch_size=_BATCH):
             yield from batch_rows(batch)
         return
+    if path.suffix == ".json" and _is_list(path, source):
+        yield from map(_object, _listed(path, source))
+        return
     for line in _lines(path):
         yield _json_row(line)
 
@@ -82,9 +121,13 @@ def _json_row(line: bytes) -> dict[str, Any] | BrokenRow:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         return BrokenRow("json_unreadable", str(error))
+    return _object(row, line.count(b"[") + line.count(b"{") > _MAX_DEPTH)
+
+
+def _object(row: Any, may_be_deep: bool = True) -> dict[str, Any] | BrokenRow:
     if not isinstance(row, dict):
         return BrokenRow("json_unreadable", f"a {type(row).__name__}, not an object")
-    if line.count(b"[") + line.count(b"{") > _MAX_DEPTH and _too_deep(row):
+    if may_be_deep and _too_deep(row):
         return BrokenRow("json_unreadable", f"lists and objects more than {_MAX_DEPTH} deep")
     return row
 

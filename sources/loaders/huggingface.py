@@ -3,7 +3,7 @@
 Rows are drawn by their content from the memory-mapped table or, streamed, from a shuffled buffer.
 """
 
-import json
+import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -18,10 +18,11 @@ from records.recipe import Source
 from records.recipe.section import RecipeError
 from sources.contract import Opened
 from sources.draw import draw_by_content, require
+from sources.loaders._stored_values import MixedColumn, is_json, is_mixed, keep_json_exact, namer, with_json
 from sources.mapping.cells import BrokenRow
 from sources.mapping.columns import arrow_kinds, batch_rows, columns_read
 from sources.mapping.image_cells import Read, folders_reader, read_bounded
-from sources.mapping.row import to_document, to_draft
+from sources.mapping.row import answer_number, to_document, to_draft
 from sources.mapping.settings import MappingOptions, check_columns, check_mapping
 
 BATCH = 256
@@ -43,12 +44,16 @@ class Options(MappingOptions):
     """A branch, tag or commit of the hub repository; give one to read the same data every time."""
     data_files: str | list[str] | None = None
     data_dir: str | None = None
+    as_text: list[str] = Field(default_factory=list)
+    """Columns of CSV files that are texts although they look like numbers, such as post codes with leading zeros."""
     streaming: bool = False
     buffer: Annotated[int, Field(ge=1)] = SHUFFLE_BUFFER
 
 
 def check(options: Options, use: str) -> None:
     check_mapping(options, use)
+    if options.as_text and options.path != "csv":
+        raise ValueError("as_text is for CSV files (path: csv): other formats say themselves what is a text")
 
 
 def _place(options: Options) -> str:
@@ -78,22 +83,40 @@ def _open(options: Options, source: str) -> tuple[Any, str]:
     """The dataset and the commit it was read at."""
     datasets = require("datasets", None, source)
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or the hub is asked for local files too
+    keep_json_exact()
     commit = commit_of(options)
+    place: dict[str, Any] = {
+        "path": options.path,
+        "name": options.name,
+        "revision": commit or options.revision,
+        "data_files": options.data_files,
+        "data_dir": options.data_dir,
+    }
+    if options.as_text:
+        place["converters"] = dict.fromkeys(options.as_text, str)
     try:
-        data = datasets.load_dataset(
-            options.path,
-            options.name,
-            split=options.split,
-            revision=commit or options.revision,
-            data_files=options.data_files,
-            data_dir=options.data_dir,
-            streaming=options.streaming,
-        )
+        data = _loaded(place, options)
+        if data.features is None:  # a stream that has not been looked at
+            data = data._resolve_features()
     except Exception as error:  # no such id, no network, no such split, unreadable files: all end the source
         raise RecipeError(f"source {source!r}: {options.path}: {type(error).__name__}: {error}") from error
-    if data.features is None:  # a stream that has not been looked at
-        data = data._resolve_features()
     return data, commit or options.revision or ""
+
+
+def _loaded(place: dict[str, Any], options: Options) -> Any:
+    """The dataset. What others prepared of JSON files is not taken, because it need not be exact."""
+    datasets: Any = importlib.import_module("datasets")
+    how: dict[str, Any] = {"split": options.split, "streaming": options.streaming}
+    if is_json(datasets.load_dataset_builder(**place)):
+        how["cache_dir"] = os.path.join(datasets.config.HF_DATASETS_CACHE, "exact_json")
+    while True:
+        try:
+            return datasets.load_dataset(**place, **how)
+        except Exception as error:
+            mixed = MixedColumn.behind(error)
+            if mixed is None:
+                raise
+            how["features"] = datasets.Features({**mixed.features, mixed.name: datasets.Json()})
 
 
 def _stored(data: Any) -> Iterator[dict[str, Any] | BrokenRow]:
@@ -101,29 +124,9 @@ def _stored(data: Any) -> Iterator[dict[str, Any] | BrokenRow]:
     be read comes as what is wrong with it.
     """
     for batch in data.with_format("arrow").iter(batch_size=BATCH):
-        mixed = [field for field in batch.schema if "arrow.json" in str(field.type)]
+        mixed = [field for field in batch.schema if is_mixed(field.type)]
         for row in batch_rows(batch):
-            yield _with_json(row, mixed) if mixed and isinstance(row, dict) else row
-
-
-def _with_json(row: dict[str, Any], mixed: list[Any]) -> dict[str, Any] | BrokenRow:
-    try:
-        return row | {field.name: _read_json(row[field.name], field.type) for field in mixed}
-    except (ValueError, RecursionError) as error:
-        return BrokenRow("json_unreadable", str(error))
-
-
-def _read_json(value: Any, kind: Any) -> Any:
-    """A value of an Arrow type with the JSON texts inside it read: what `datasets` makes of values of several types."""
-    if value is None:
-        return None
-    if str(kind) == "extension<arrow.json>":
-        return json.loads(value)
-    if hasattr(kind, "value_type"):
-        return [_read_json(item, kind.value_type) for item in value]
-    if hasattr(kind, "fields"):
-        return {field.name: _read_json(value[field.name], field.type) for field in kind.fields}
-    return value
+            yield with_json(row, mixed) if mixed and isinstance(row, dict) else row
 
 
 def _rows(
@@ -193,9 +196,9 @@ def load(spec: Source, options: Options, seed: int) -> Opened:
     columns = {name: kinds[name] for name in columns_read(options, kinds)}
     # Only what is read decides what is drawn: a column more changes nothing.
     rows = _rows(options, data.select_columns(list(columns)), spec.limit, seed)
-    read = _reader(options)
+    read, named = _reader(options), namer(data.features)
     return Opened(
-        (to_draft(spec, options, number, row, read) for number, row in rows),
+        (to_draft(spec, options, number, named(row), read, answer_number(options, row)) for number, row in rows),
         rows=None if options.streaming else len(data),
         columns=columns,
         revision=revision,
@@ -206,7 +209,7 @@ def documents(options: Options) -> Iterator[Document]:
     """Every row with a text as a document. Raises RecipeError like `load`."""
     data, _ = _open(options, options.path)
     check_columns(options, data.features.arrow_schema, "documents", options.path)
-    for number, row in enumerate(_stored(data)):
+    for number, row in enumerate(map(namer(data.features), _stored(data))):
         document = to_document(options, options.path, number, row) if isinstance(row, dict) else None
         if document is not None:
             yield document

@@ -1,19 +1,10 @@
-"""Choices: lists of them in the forms datasets give, options written inside a text, and the letter of the right one."""
+"""Choices: lists of them in the forms datasets give, and the letter of the right one."""
 
 import re
 from typing import Any
 
 from sources.mapping.cells import BrokenRow, cell_text
-
-MAX_CHOICES = 26
-
-# How an option is marked, the surest first: (A) anywhere; A. A) A: at the start of a line; the same between words.
-_MARKS = (
-    re.compile(r"(?<!\w)\(([A-Z])\)\s*"),
-    re.compile(r"^[ \t]*\*{0,2}([A-Z])\*{0,2}[.):]\*{0,2}[ \t]+", re.MULTILINE),
-    re.compile(r"(?<![\w.])([A-Z])[.):][ \t]+"),
-)
-_HEADING = re.compile(r"(?i)(?:^|(?<=[\s.?!:]))(?:answer )?(?:options|choices)[ \t]*+:?\Z")
+from sources.mapping.listed_options import FLAT, MAX_CHOICES
 
 
 def letter(index: int) -> str | None:
@@ -21,52 +12,13 @@ def letter(index: int) -> str | None:
     return chr(ord("A") + index) if 0 <= index < MAX_CHOICES else None
 
 
-def _marked(text: str) -> list[re.Match[str]]:
-    """The marks A, B, C … of the options in a text: the last run of at least two, of the surest kind; [] if none."""
-    for pattern in _MARKS:
-        run: list[re.Match[str]] = []
-        best: list[re.Match[str]] = []
-        for mark in pattern.finditer(text):
-            if mark[1] == letter(len(run)):
-                run.append(mark)
-            else:
-                run = [mark] if mark[1] == "A" else []
-            if len(run) >= 2:
-                best = run
-        if best:
-            return best
-    return []
-
-
-def inline_choices(text: str) -> list[str]:
-    """The options written inside a text: "… (A) red (B) blue", "A. red\\nB. blue", "Options: A: red, B: blue".
-
-    What stands below the last option (such as an instruction to give the letter) is no part of it.
-    """
-    marks = _marked(text)
-    if not marks:
-        return []
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    options = [text[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)]
-    options[-1] = options[-1].partition("\n")[0].strip()
-    for sign in ",;":  # signs between the options, not of them
-        if all(option.endswith(sign) for option in options[:-1]):
-            options = [option.removesuffix(sign).rstrip() for option in options]
-    return options
-
-
-def without_choices(text: str) -> str:
-    """The text before the options written inside it, and before a heading "Options:" or "Choices:"; all without any."""
-    marks = _marked(text)
-    return _HEADING.sub("", text[: marks[0].start()].rstrip()).strip() if marks else text.strip()
-
-
-_LABEL = re.compile(r"\s*(?:[\[(]?([A-Za-z])[)\]]\s*|([A-Za-z])[.:]\s+)(?=\S)")
+_LABEL = re.compile(r"\s*(?:[\[(]?([A-Za-z])[)\]]\s*|([A-Za-z])(?:[.:]\s+|[.、]\s*))(?=\S)")
+_LETTER = re.compile(r"[\[(]?\s?([A-Za-z])\s?[)\].:、]*")
 
 
 def unlabelled(options: list[str]) -> list[str]:
     """The options without their labels "A)", "B)" … or "[A]" or "A.", if each carries its own; else as they are."""
-    found = [_LABEL.match(option) for option in options]
+    found = [_LABEL.match(option.translate(FLAT)) for option in options]
     if not all(match and (match[1] or match[2]).upper() == letter(i) for i, match in enumerate(found)):
         return options
     return [option[match.end() :].strip() for option, match in zip(options, found, strict=True) if match]
@@ -108,6 +60,7 @@ def choice_letter(answer: Any, choices: list[str], labels: list[str], first: int
         BrokenRow: `answer_not_a_choice`.
     """
     text = cell_text(answer)
+    flat = text.translate(FLAT)
     position: int | None = None
     if text in labels:
         position = labels.index(text)
@@ -115,8 +68,10 @@ def choice_letter(answer: Any, choices: list[str], labels: list[str], first: int
         position = int(answer) - first
     elif text in choices:
         position = choices.index(text)
-    elif re.fullmatch(r"\(?[A-Za-z][).:]?", text):
-        position = ord(text.strip("(). :").upper()) - ord("A")
+    elif named := _LETTER.fullmatch(flat):
+        position = ord(named[1].upper()) - ord("A")
+    elif (label := _LABEL.match(flat)) and text[label.end() :].strip() in choices:  # "B. blue"
+        position = choices.index(text[label.end() :].strip())
     elif whole := re.fullmatch(r"(\d{1,9})(?:\.0)?", text):
         position = int(whole[1]) - first
     right = letter(position) if position is not None and position < len(choices) else None

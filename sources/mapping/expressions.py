@@ -16,6 +16,7 @@ from jmespath import exceptions, functions
 from jmespath.visitor import Options as JmesOptions
 
 from sources.mapping import choices as _choices
+from sources.mapping import listed_options as _listed
 
 MAX_TEXT = 1_000_000
 """The most characters of a text that a function reads; its time is proportional to them."""
@@ -58,15 +59,22 @@ def search(pattern: str, text: str) -> str | None:
 
 
 # Only the first of a run of backslashes looks for a box: from each of them it would take time with their square.
-_BRACES = re.compile(r"(?<!\\)\\++f?boxed\s*+\{|\\.|[{}]", re.DOTALL)
+_BRACES = re.compile(
+    r"(?<!\\)\\++(?:f?boxed|fbox|framebox)(?:\[[^\[\]]*+\])?\s*+\{"
+    r"|(?<!\\)\\++boxed (?P<bare>[^\s{}$\\]++)"  # MATH has a few without braces
+    r"|\\.|[{}]",
+    re.DOTALL,
+)
 
 
 def last_boxed(text: str) -> str | None:
-    """The content of the last \\boxed{…} (or \\fboxed{…}) with balanced braces; None if there is none."""
+    """The content of the last \\boxed{…} (\\fbox{…}, \\framebox{…}, \\boxed 5), braces balanced; None without any."""
     opened: list[int | None] = []  # where the content of each open box begins; None for other braces
     last: tuple[int, int] | None = None
     for sign in _BRACES.finditer(text):
-        if "boxed" in sign[0]:
+        if sign["bare"]:
+            last = (sign.start("bare"), sign.start("bare") + len(sign["bare"].rstrip(".,;:")))
+        elif "box" in sign[0]:
             opened.append(sign.end())
         elif sign[0] == "{":
             opened.append(None)
@@ -128,11 +136,11 @@ class _Functions(functions.Functions):
 
     @functions.signature(_TEXT)
     def _func_inline_choices(self, text: str | None) -> list[str] | None:
-        return None if text is None else _choices.inline_choices(_bounded(text))
+        return None if text is None else _listed.inline_choices(_bounded(text))
 
     @functions.signature(_TEXT)
     def _func_without_choices(self, text: str | None) -> str | None:
-        return None if text is None else _choices.without_choices(_bounded(text))
+        return None if text is None else _listed.without_choices(_bounded(text))
 
     @functions.signature(_LIST)
     def _func_unlabelled(self, options: list[Any] | None) -> list[str] | None:

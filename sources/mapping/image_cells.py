@@ -3,6 +3,7 @@
 import base64
 import binascii
 import io
+import math
 import os
 import re
 from collections.abc import Callable
@@ -97,6 +98,13 @@ def _encoded(image: Any) -> bytes:
     except Exception as error:  # a lazily opened file may be broken
         raise BrokenRow("image_unreadable", f"{type(error).__name__}: {error}") from None
     return buffer.getvalue()
+
+
+def is_no_image(value: Any) -> bool:
+    """Whether a cell says that there is no image: null, an empty text, or a struct of such."""
+    if isinstance(value, dict):
+        return all(map(is_no_image, value.values()))
+    return value is None or (isinstance(value, float) and math.isnan(value)) or value in ("", b"")
 
 
 def image_bytes(value: Any, by_path: Read, opened: Read) -> bytes:

@@ -12,9 +12,10 @@ from sources.draw import reject
 from sources.mapping.answer_type import infer
 from sources.mapping.cells import BrokenRow, cell_text
 from sources.mapping.choices import choice_letter, read_choices
-from sources.mapping.evidence import NOT_READ, row_evidence
+from sources.mapping.evidence import NOT_READ, RowEvidence, row_evidence
 from sources.mapping.expressions import ExpressionError, compiled, search
-from sources.mapping.image_cells import Read, folder_reader, image_bytes
+from sources.mapping.image_cells import Read, folder_reader, image_bytes, is_no_image
+from sources.mapping.image_marks import without_image_marks
 from sources.mapping.settings import MappingOptions
 
 
@@ -58,8 +59,19 @@ def _answer(options: MappingOptions, raw: Any) -> tuple[Any, list[str]]:
     return raw, also
 
 
-def _asked(options: MappingOptions, row: dict[str, Any]) -> dict[str, Any]:
-    """Answer, its type, choices and aliases, as fields of a Question."""
+def answer_number(options: MappingOptions, row: dict[str, Any] | BrokenRow) -> int | None:
+    """The whole number that a row, as its loader stores it, gives as the answer; None for anything else."""
+    if options.columns.choices is None or options.columns.answer is None or isinstance(row, BrokenRow):
+        return None
+    try:
+        value = compiled(options.columns.answer).value(row)
+    except ExpressionError:
+        return None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _asked(options: MappingOptions, row: dict[str, Any], number: int | None) -> dict[str, Any]:
+    """Answer, its type, choices and aliases, as fields of a Question; `number` is that of a named class."""
     columns = options.columns
     choices, labels = read_choices(_get(row, columns.choices))
     raw, aliases = _answer(options, _get(row, columns.answer)) if columns.answer is not None else ("", [])
@@ -67,7 +79,10 @@ def _asked(options: MappingOptions, row: dict[str, Any]) -> dict[str, Any]:
     if answer_type == "infer":
         answer_type = "choice" if choices and columns.answer is not None else infer(cell_text(raw), options.task)
     is_choice = answer_type == "choice"
-    answer = choice_letter(raw, choices, labels, options.first_choice) if is_choice else cell_text(raw)
+    first = options.first_choice
+    if is_choice and number is not None and isinstance(raw, str) and cell_text(raw) not in (*labels, *choices):
+        raw, first = number, 0  # classes are counted from 0
+    answer = choice_letter(raw, choices, labels, first) if is_choice else cell_text(raw)
     aliases += _flat(_get(row, columns.aliases))
     return {
         "choices": choices if is_choice else [],
@@ -86,11 +101,42 @@ def _pictures(options: MappingOptions, row: dict[str, Any], read: Read | None) -
     except BrokenRow as error:
         yield error
         return
-    for cell in pictures if isinstance(pictures, list | tuple) else [pictures]:
+    cells = pictures if isinstance(pictures, list | tuple) else [pictures]
+    if all(is_no_image(cell) for cell in cells):  # a question without an image, among others that have some
+        if options.images == "required":
+            yield BrokenRow("image_missing", "the row has no image")
+        return
+    for cell in cells:
         try:
             yield image_bytes(cell, by_path, opened)
         except BrokenRow as error:
             yield error
+
+
+def _readable(pictures: Iterator[bytes | BrokenRow], spec: Source, extra: dict[str, Any]) -> list[bytes]:
+    """The images of a row. The first that cannot be read is raised; an evaluation set goes without it, and `extra` says
+    why."""
+    good: list[bytes] = []
+    for picture in pictures:
+        if not isinstance(picture, BrokenRow):
+            good.append(picture)
+        elif not spec.evaluation:
+            raise picture
+        else:
+            extra["not_read"] = picture.reason
+    return good
+
+
+def _evidence(options: MappingOptions, row: dict[str, Any], spec: Source, extra: dict[str, Any]) -> RowEvidence | None:
+    """The evidence of a row; where it cannot be read, `extra` says why."""
+    if spec.evaluation:
+        return None
+    columns = options.columns
+    try:
+        return row_evidence(_get(row, columns.evidence_texts), _get(row, columns.evidence_boxes), options.box_form)
+    except BrokenRow as error:
+        extra[NOT_READ] = error.reason
+        return None
 
 
 def _extra_text(extra: dict[str, Any]) -> str:
@@ -103,13 +149,19 @@ def _unicode(text: str) -> str:
 
 
 def to_draft(
-    spec: Source, options: MappingOptions, number: object, row: dict[str, Any] | BrokenRow, read: Read | None = None
+    spec: Source,
+    options: MappingOptions,
+    number: object,
+    row: dict[str, Any] | BrokenRow,
+    read: Read | None = None,
+    answer: int | None = None,
 ) -> Draft | Reject:
     """The question of one raw row with its images as encoded bytes, not yet looked at; or the reject that says what is
     wrong with the row. A row that its loader could not read is a BrokenRow. An evaluation set keeps a row that has a
     text, with the images that can be read.
 
-    `read` opens the path of a {bytes: null, path} cell, where the loader knows what its paths mean.
+    `read` opens the path of a {bytes: null, path} cell, where the loader knows what its paths mean. `answer` is the
+    number that the loader stores in the place of the answer, where that is the name of a class (`answer_number`).
     """
     columns = options.columns
     name = _unicode(str(number))
@@ -124,28 +176,17 @@ def to_draft(
             raise BrokenRow("empty_text")
         extra = {column: _get(row, column) for column in columns.extra}
         try:
-            asked = _asked(options, row)
+            asked = _asked(options, row, answer)
         except BrokenRow as error:
             if not spec.evaluation:
                 raise
             asked = {"answer": "", "answer_type": "short_text"}
             extra["not_read"] = error.reason
-        pictures: list[bytes] = []
-        for picture in _pictures(options, row, read):
-            if not isinstance(picture, BrokenRow):
-                pictures.append(picture)
-            elif not spec.evaluation:
-                raise picture
-            else:
-                extra["not_read"] = picture.reason
-        evidence = None
-        try:
-            if not spec.evaluation:
-                evidence = row_evidence(
-                    _get(row, columns.evidence_texts), _get(row, columns.evidence_boxes), options.box_form
-                )
-        except BrokenRow as error:
-            extra[NOT_READ] = error.reason
+        pictures = _readable(_pictures(options, row, read), spec, extra)
+        text = without_image_marks(text, len(pictures))
+        if not text:
+            raise BrokenRow("empty_text", "the text is only a mark for its image")
+        evidence = _evidence(options, row, spec, extra)
         fields = {
             "source": spec.name,
             "source_row": name,

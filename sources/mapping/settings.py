@@ -91,6 +91,8 @@ class MappingOptions(BaseModel):
     """An expression; rows for which it gives false, null, 0 or nothing are rejected as `not_wanted`."""
     box_form: BoxForm = "xyxy"
     """The meaning of the four numbers of `columns.evidence_boxes`; pixels count on the upright picture."""
+    images: Literal["optional", "required"] = "optional"
+    """Whether a row without an image is a question without one, or rejected as `image_missing`."""
     image_folder: str | None = None
     """The folder that image paths start from; without it, paths are refused. No path leads out of it."""
     licence: str = "unknown"

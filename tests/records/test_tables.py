@@ -1,3 +1,5 @@
+import os
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -84,3 +86,32 @@ def test_a_table_file_is_taken_over_and_read_in_part(root, tmp_path):
     store.adopt("t", tables.TableFile(file))
     with pytest.raises(tables.SchemaError, match="version 99"):
         store.scan("t")
+
+
+def test_a_damaged_table_is_named_with_what_to_do(tmp_path):
+    store = tables.TableStore(str(tmp_path))
+    for content, what in ((b"", "is empty"), (b"PAR1 and no more", "is damaged")):
+        (tmp_path / "numbers.parquet").write_bytes(content)
+        with pytest.raises(tables.SchemaError, match=rf"numbers.parquet {what}.*Remove it.*asset 'numbers'"):
+            store.read("numbers")
+    with pytest.raises(FileNotFoundError, match="materialize the asset 'sums' first"):
+        store.read("rejects/sums")
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    store = tables.TableStore(str(tmp_path))
+
+    def full(frame, file, **_):
+        file.write(b"PAR1")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
+        patched.setattr(pl.DataFrame, "write_parquet", full)
+        store.write("numbers", pl.DataFrame({"n": [1]}))
+    assert not list(tmp_path.iterdir())
+    old, new = tmp_path / "numbers.parquet.0.tmp", tmp_path / "numbers.parquet.1.tmp"
+    for part in (old, new):
+        part.write_bytes(b"of a run that was killed, or is at work")
+    os.utime(old, (1, 1))
+    store.write("numbers", pl.DataFrame({"n": [1]}))
+    assert {path.name for path in tmp_path.iterdir()} == {"numbers.parquet", new.name}

@@ -18,7 +18,7 @@ from rollouts.prompts.build import PromptSetting, template_fingerprint
 from rollouts.prompts.examples import read_examples
 from rollouts.setting import Setting
 from tests.rollouts.test_agent import QUESTION, Counter, Scripted, prompt_of
-from training.rows import sft_rows
+from training.rows import Rendering, sft_rows
 
 MODULE = '''
 """Function calls in the fields of the API: tools in the request, tool_calls in the reply."""
@@ -133,7 +133,7 @@ async def test_a_native_dialect_is_one_file(tmp_path, native):
         trajectory_id="t", question_id=QUESTION.question_id, rollout_id="r", prompt=[prompt[0], prompt[-1]],
         messages=rollout.messages[:2] + rollout.messages[-1:], answer="4", images=[], checks="{}",
     )  # fmt: skip
-    (row,) = sft_rows([made], native, None, lambda _: "train", {}, rejects := [])
+    (row,) = sft_rows([made], Rendering(native, None), lambda _: "train", {}, rejects := [])
     assert rejects == [] and row.completion[0].text.count("<tool_call>") == 2 and row.completion[1].role == "user"
 
 

@@ -1,6 +1,7 @@
 """The python tool as TRL's environments: real sessions, and a stand-in where the subject is what is around them."""
 
 import asyncio
+import base64
 import gc
 import io
 import os
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from transformers.utils import get_json_schema
@@ -173,6 +175,19 @@ def test_images_of_a_question_come_from_the_store(store: ImageStore) -> None:
         row_images({"question": question(1, images=["0" * 64]).model_dump_json()}, store)
     assert row_images({"question": "what is this?", "images": [data]}, store) == [data], "another's column"
     assert row_images({"images": None}) == row_images({}) == []
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    uri = "data:image/png;base64," + base64.b64encode(data).decode()
+    block = {"type": "image_url", "image_url": {"url": uri}}
+    of_pandas = np.empty(1, object)
+    of_pandas[0] = {"bytes": data}
+    for given in ({"images": of_pandas}, {"images": {"bytes": data}}, {"image": uri}):
+        assert row_images(given) == [data]
+    assert row_images({"prompt": [{"role": "user", "content": [block]}]}) == [data]
+    for given in ({"image": pixels}, {"images": [pixels / 255]}, {"images": pixels.transpose(2, 0, 1)}):
+        (file,) = row_images(given)
+        assert (np.asarray(Image.open(io.BytesIO(file))) == pixels).all()
+    with pytest.raises(ValueError, match="nothing is downloaded"):
+        row_images({"image": "https://images.example/x.png"})
     for bad in (b"no image", {"path": None}, 3, picture()[:40]):
         with pytest.raises(ValueError):
             row_images({"images": [bad]})

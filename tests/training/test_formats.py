@@ -14,7 +14,7 @@ from records.trajectory import Message, Trajectory
 from tests.support.kept_loader import KeptLoaders
 from tests.support.training_rows import DIALECT, png, prompt, question, split_by, trajectory
 from training.formats import ExportError, format_names, get_format, loader_python
-from training.rows import RlRow, SftRow, rl_rows, sft_rows
+from training.rows import Rendering, RlRow, SftRow, rl_rows, sft_rows
 
 ASKED = [question(n) for n in range(6)]
 VALIDATION = {ASKED[0].question_id}
@@ -24,7 +24,7 @@ RL = ("trl_prompts", "verl_parquet")
 
 
 def made_sft(trajectories: list[Trajectory], images: ImageStore | None, rejects: list[Reject]) -> Iterator[SftRow]:
-    return sft_rows(trajectories, DIALECT, images, split_by(VALIDATION), TASKS, rejects)
+    return sft_rows(trajectories, Rendering(DIALECT, images), split_by(VALIDATION), TASKS, rejects)
 
 
 def rows_for(name: str, store: ImageStore, sees: bool) -> Iterator[SftRow] | Iterator[RlRow]:
@@ -34,7 +34,7 @@ def rows_for(name: str, store: ImageStore, sees: bool) -> Iterator[SftRow] | Ite
     if name in SFT:
         return made_sft([trajectory(a, *shown[n]) for n, a in enumerate(ASKED)], images, [])
     prompts = [(asked, prompt(asked, shown[n][0])) for n, asked in enumerate(ASKED)]
-    return rl_rows(prompts, DIALECT, images, split_by(VALIDATION), {"math": ["python"]}, [])
+    return rl_rows(prompts, Rendering(DIALECT, images), split_by(VALIDATION), {"math": ["python"]}, [])
 
 
 @pytest.fixture(scope="module")

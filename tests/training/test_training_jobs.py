@@ -16,7 +16,7 @@ from training import rl, sft
 from training.formats import get_format
 from training.job import JobError
 from training.policy_completer import PolicyCompleter
-from training.rows import rl_rows, sft_rows
+from training.rows import Rendering, rl_rows, sft_rows
 
 ASKED = [question(n) for n in range(4)]
 RECIPE = Recipe(
@@ -34,7 +34,7 @@ def adapter_weights(folder: str) -> dict[str, Any]:
 
 
 def test_sft_learns_the_completion(tiny_policy: str, tmp_path: Path) -> None:
-    rows = sft_rows([trajectory(a) for a in ASKED], DIALECT, None, split_by(set()), {}, [])
+    rows = sft_rows([trajectory(a) for a in ASKED], Rendering(DIALECT, None), split_by(set()), {}, [])
     get_format("trl_messages").write(rows, tmp_path / "data")
     settings = Sft(steps=10, batch_size=2, learning_rate=3e-2, lora_rank=4, max_length=1000)
     job = sft.SftJob(
@@ -63,7 +63,7 @@ def test_sft_learns_the_completion(tiny_policy: str, tmp_path: Path) -> None:
 
 def test_rows_with_images_are_refused(tiny_policy: str, store: ImageStore, tmp_path: Path) -> None:
     red = png(store, "red")
-    rows = sft_rows([trajectory(ASKED[0], [red])], DIALECT, store, split_by(set()), {}, [])
+    rows = sft_rows([trajectory(ASKED[0], [red])], Rendering(DIALECT, store), split_by(set()), {}, [])
     get_format("trl_messages").write(rows, tmp_path, images=store)
     with pytest.raises(JobError, match="hold images"):
         sft.run(sft.SftJob(model=tiny_policy, data=str(tmp_path / "train.parquet"), output=str(tmp_path)))
@@ -71,7 +71,7 @@ def test_rows_with_images_are_refused(tiny_policy: str, store: ImageStore, tmp_p
 
 def rl_job(tiny_policy: str, tmp_path: Path, **settings: Any) -> rl.RlJob:
     prompts = [(asked, prompt(asked)) for asked in ASKED]
-    rows = rl_rows(prompts, DIALECT, None, split_by(set()), {"math": ["python"]}, [])
+    rows = rl_rows(prompts, Rendering(DIALECT, None), split_by(set()), {"math": ["python"]}, [])
     get_format("trl_prompts").write(rows, tmp_path / "data")
     (tmp_path / "out").mkdir()
     values = {"steps": 2, "prompts_per_step": 2, "group_size": 2, "learning_rate": 1e-2, "lora_rank": 4}
@@ -163,7 +163,7 @@ def test_a_failing_model_leaves_rollouts_without_reward(
 
 def test_prompts_come_back_word_for_word(tmp_path: Path) -> None:
 
-    rows = rl_rows([(ASKED[0], prompt(ASKED[0]))], DIALECT, None, split_by(set()), {}, [])
+    rows = rl_rows([(ASKED[0], prompt(ASKED[0]))], Rendering(DIALECT, None), split_by(set()), {}, [])
     get_format("trl_prompts").write(rows, tmp_path)
     (row,) = pq.read_table(tmp_path / "train.parquet").to_pylist()
     assert DIALECT.training_turns(rl.prompt_messages(row["prompt"]), None) == row["prompt"]

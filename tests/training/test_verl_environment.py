@@ -20,7 +20,7 @@ from tests.support.training_rows import DIALECT, prompt, question, split_by
 from training.environments.schema import tool_schema, verl_tools
 from training.formats import get_format, loader_python
 from training.reward import compute_score
-from training.rows import rl_rows
+from training.rows import Rendering, rl_rows
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = loader_python("TOUCHSTONE_VERL_PYTHON", ".venv-verl")
@@ -74,7 +74,7 @@ def found(tiny_policy: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     picture = store.put(red())
     asked = [one.model_copy(update={"images": [picture]}) if n == 2 else one for n, one in enumerate(ASKED)]
     prompts = [(one, prompt(one)[-1:]) for one in asked]  # the tool is described by verl's chat template
-    rows = rl_rows(prompts, DIALECT, None, split_by(set()), {"math": ["python"]}, [])
+    rows = rl_rows(prompts, Rendering(DIALECT, None), split_by(set()), {"math": ["python"]}, [])
     get_format("verl_parquet").write(rows, folder / "data")
     shutil.copytree(tiny_policy, folder / "model")
     (folder / "model/chat_template.jinja").write_text(qwen2_5_chat_template)

@@ -5,6 +5,7 @@ what was read there, the words for malformed arguments included.
 """
 
 import asyncio
+import base64
 import io
 import os
 from collections.abc import Mapping
@@ -92,8 +93,8 @@ def row_images(row: Mapping[str, Any], store: ImageStore | None = None) -> list[
 
     Args:
         row: has the column `question` (a Question as JSON text), whose images are in `store`; or `images`, or `image`,
-            or image blocks in the `prompt`: files as bytes, mappings with `bytes`, `image` or `path`, paths, PIL
-            images. A row without them has none.
+            or image blocks in the `prompt`: files as bytes, mappings with `bytes`, `image`, `path` or `image_url`,
+            paths, data URIs, PIL images, arrays of pixels. A row without them has none.
 
     Raises:
         ValueError: something else, or no image that can be decoded, or more than one session takes, or a question's
@@ -113,13 +114,25 @@ def row_images(row: Mapping[str, Any], store: ImageStore | None = None) -> list[
 
 def _given(row: Mapping[str, Any]) -> list[Any]:
     if row.get("images") is not None:
-        return list(row["images"])
+        given = row["images"]
+        return [given] if isinstance(given, str | bytes | Mapping | Image.Image) or _is_pixels(given) else list(given)
     if row.get("image") is not None:
         return [row["image"]]
-    prompt = row.get("prompt")
+    prompt = _plain(row.get("prompt"))
     turns = [turn for turn in prompt if turn["role"] != "tool"] if isinstance(prompt, list) else []
-    blocks = [block for turn in turns if isinstance(turn.get("content"), list) for block in turn["content"]]
-    return [block for block in blocks if block.get("type") == "image" and _holds(block)]
+    contents = [_plain(turn.get("content")) for turn in turns]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    return [block for block in blocks if block.get("type") in ("image", "image_url", "input_image") and _holds(block)]
+
+
+def _plain(value: Any) -> Any:
+    """A list in the place of an array of objects, as pandas gives a column of lists."""
+    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, bytes) else value
+
+
+def _is_pixels(value: Any) -> bool:
+    """Whether an array holds the pixels of one image."""
+    return hasattr(value, "__array_interface__") and getattr(value, "ndim", 0) in (2, 3) and value.dtype.kind in "uif"
 
 
 def _question(row: Mapping[str, Any]) -> Question | None:
@@ -131,22 +144,44 @@ def _question(row: Mapping[str, Any]) -> Question | None:
 
 
 def _holds(image: Mapping[str, Any]) -> list[Any]:
-    return [image[key] for key in ("bytes", "image", "path") if image.get(key) is not None]
+    held = [image[key] for key in ("bytes", "image", "path", "image_url", "url") if image.get(key) is not None]
+    return held[:1]
 
 
 def _file(image: Any) -> bytes:
     if isinstance(image, Mapping):
         if not (held := _holds(image)):
-            raise ValueError(f"an image of a row has none of bytes, image and path, but {sorted(image)}")
+            raise ValueError(f"an image of a row has none of bytes, image, path and image_url, but {sorted(image)}")
         return _file(held[0])
     if isinstance(image, Image.Image):
         return _encoded(image)
+    if _is_pixels(image):
+        return _pixels(image)
+    if isinstance(image, str) and image.startswith("data:image/"):
+        image = base64.b64decode(image.partition(",")[2])
+    if isinstance(image, str) and image.startswith(("http://", "https://")):
+        raise ValueError(f"an image of a row is the address {image[:100]}: nothing is downloaded; put its file there")
     if isinstance(image, str | os.PathLike):
         image = Path(os.fspath(image).removeprefix("file://")).read_bytes()
     if not isinstance(image, bytes):
-        raise ValueError(f"an image of a row is bytes, a mapping, a path or a PIL image, not {type(image).__name__}")
+        raise ValueError(
+            "an image of a row is bytes, a mapping, a path, a data URI, a PIL image or an array of pixels, not "
+            f"{type(image).__name__}"
+        )
     check_image(image)
     return image
+
+
+def _pixels(array: Any) -> bytes:
+    """An array of pixels as a file: whole numbers up to 255, or shares up to 1; rows, columns and maybe channels."""
+    if array.dtype.kind == "f":
+        if array.size and not (array.min() >= 0 and array.max() <= 1):
+            raise ValueError("an image of a row is an array of floats that are not all between 0 and 1")
+        array = (array * 255).round()
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):  # channels first
+        array = array.transpose(1, 2, 0)
+    array = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    return _encoded(Image.fromarray(array.astype("uint8")))
 
 
 def _encoded(image: Image.Image) -> bytes:

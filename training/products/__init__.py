@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from filters.questions.splits import draw_split
+from records.control_tokens import control_tokens
 from records.images.store import ImageStore
 from records.plugins import get_module, module_names
 from records.question import Reject
@@ -21,7 +22,7 @@ from records.recipe.section import RecipeError
 from records.workspace import Workspace
 from rollouts.dialects import Dialect, get_dialect
 from training.formats import format_names, get_format
-from training.rows import SplitName
+from training.rows import Rendering, SplitName
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class ProductInput:
     """The recipe, and where images and tools are."""
     tables: Mapping[str, pl.DataFrame]
     """The tables that the product asks for, by their names."""
+    tokenizer: str | None = None
+    """The folder of the policy's tokenizer, where there is one."""
+
+    @property
+    def rendering(self) -> Rendering:
+        """How messages become turns."""
+        return Rendering(self.dialect, self.images, control_tokens(self.tokenizer))
 
     @property
     def recipe(self) -> Recipe:

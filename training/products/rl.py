@@ -15,7 +15,7 @@ def make(inputs: ProductInput, rejects: list[Reject]) -> list[RlRow]:
     questions = from_frame(inputs.tables["rl_questions"], Question)
     prompts = ((question, prepared.prompt(question)[1]) for question in questions)
     split_of = inputs.split_of("rl_questions")
-    return list(rl_rows(prompts, inputs.dialect, inputs.images, split_of, inputs.recipe.tools, rejects))
+    return list(rl_rows(prompts, inputs.rendering, split_of, inputs.recipe.tools, rejects))
 
 
 def entry(row: RlRow) -> RowEntry:

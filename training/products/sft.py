@@ -12,7 +12,7 @@ def make(inputs: ProductInput, rejects: list[Reject]) -> list[SftRow]:
     tasks = dict(inputs.tables["cold_start_questions"].select("question_id", "task").iter_rows())
     trajectories = from_frame(inputs.tables["trajectories"], Trajectory)
     split_of = inputs.split_of("cold_start_questions")
-    return list(sft_rows(trajectories, inputs.dialect, inputs.images, split_of, tasks, rejects))
+    return list(sft_rows(trajectories, inputs.rendering, split_of, tasks, rejects))
 
 
 def entry(row: SftRow) -> RowEntry:

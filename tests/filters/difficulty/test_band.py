@@ -86,3 +86,16 @@ def test_the_rule_of_a_recipe():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Difficulty(**wrong)
+
+
+def test_a_question_that_came_later_is_not_called_unfinished():
+    questions, rollouts = tables([])
+    for attempted, reason in (
+        (None, "unfinished"),
+        (["q"], "unfinished"),
+        (["r"], "not_attempted"),
+        ([], "not_attempted"),
+    ):
+        known = None if attempted is None else pl.Series(attempted, dtype=pl.String)
+        kept, rejects = difficulty.apply(questions, rollouts, RULE, known)
+        assert kept.is_empty() and rejects["reason"].to_list() == [reason]

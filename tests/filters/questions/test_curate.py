@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from filters.contamination import images as image_contamination
-from filters.questions.curate import EvaluationSets, curate
+from filters.questions.curate import EvaluationSets, Prompts, curate
 from records.images.normal_form import normal_form
 from records.images.store import ImageFacts, ImageStore
 from records.question import Question
@@ -68,7 +68,11 @@ class Table:
             return image_contamination.hits(images, benchmark, self.store.get, rules.decontamination)
 
         return curate(
-            table, to_frame(self.facts, ImageFacts), rules, ["What is 17 + 25?"], EvaluationSets(known, compare)
+            table,
+            to_frame(self.facts, ImageFacts),
+            rules,
+            Prompts(["What is 17 + 25?"]),
+            EvaluationSets(known, compare),
         )
 
 

@@ -129,7 +129,7 @@ def test_images_of_a_hugging_face_dataset_are_stored_as_they_came(tmp_path):
         )
         assert [store.get(i) for i in result[0].images] == [RED, BLUE]
         assert result[1].images == []
-        assert [r.reason for r in result[2:]] == ["not_an_image", "image_missing"]
+        assert (result[2].reason, result[3].images) == ("not_an_image", [])
     # The same file without `datasets`.
     direct = run(tmp_path, "files", path=path, columns={"images": "pics"})
     assert [getattr(r, "images", None) for r in direct] == [getattr(r, "images", None) for r in result]
@@ -234,7 +234,7 @@ def test_an_evaluation_row_keeps_the_images_that_are_good(tmp_path):
     made = list(load_source(spec, 0, store))
     assert [[store.get(i) for i in q.images] for q in made] == [[RED, BLUE], [], [], [BLUE], [RED, RED], []]
     assert [json.loads(q.extra).get("not_read") for q in made] == [
-        "not_an_image", "not_an_image", None, None, None, "image_missing",
+        "not_an_image", "not_an_image", None, None, None, None,
     ]  # fmt: skip
 
 
@@ -386,3 +386,27 @@ def test_a_corpus_from_a_table(tmp_path):
     ):
         (document,) = corpus_documents([spec])
         assert (document.document_id, document.title, document.text) == ("d1", "Peru", "Lima.")
+
+
+def test_lists_in_json_files_and_texts_in_csv(tmp_path):
+    rows = [{"question": "zip?", "answer": "01234"}, 3]
+    path = tmp_path / "rows.json"
+    for text in (json.dumps(rows, indent=1), "\ufeff" + json.dumps(rows), "\n".join(map(json.dumps, rows))):
+        path.write_text(text)
+        first, second = run(tmp_path, "files", path=str(path))
+        assert (first.answer, second.reason) == ("01234", "json_unreadable")
+    for text, says in ((json.dumps({"data": rows}, indent=1), "jq -c"), ("[{", "no readable JSON")):
+        path.write_text(text)
+        with pytest.raises(RecipeError, match=says):
+            run(tmp_path, "files", path=str(path))
+    (tmp_path / "empty.parquet").touch()
+    with pytest.raises(RecipeError, match=r"empty\.parquet is an empty file"):
+        run(tmp_path, "files", path=str(tmp_path / "empty.parquet"))
+    table = tmp_path / "rows.csv"
+    table.write_text("question,answer\nzip?,01234\n")
+    options = {"path": "csv", "data_files": str(table)}
+    assert [run(tmp_path, "huggingface", **options, **more)[0].answer for more in ({}, {"as_text": ["answer"]})] == [
+        "1234", "01234",
+    ]  # fmt: skip
+    with pytest.raises(RecipeError, match="as_text is for CSV"):
+        run(tmp_path, "huggingface", path="json", data_files=str(path), as_text=["answer"])

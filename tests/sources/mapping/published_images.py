@@ -298,7 +298,7 @@ ROWS: dict[str, Case] = {
             Made("Find x.", "12", "number", pictures=[RED]),
             Made("Which is the angle?", "B", "choice", ["30°", "60°"], pictures=[BLUE]),
             Made("What is $2+2$?", "4", "number"),
-            "image_missing",
+            Made("<image>Which?", "C", "short_text"),  # which the rules for the wording reject
         ],
         schema=pa.schema([("problem", TEXT), ("answer", TEXT), ("images", pa.list_(IMAGE)), ("dataset", TEXT)]),
     ),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.mapping.choices import choice_letter, inline_choices, read_choices, unlabelled, without_choices
+from sources.mapping.choices import choice_letter, read_choices, unlabelled
 from sources.mapping.expressions import (
     MAX_PATTERN_TEXT,
     MAX_TEXT,
@@ -16,6 +16,7 @@ from sources.mapping.expressions import (
     function_names,
     last_boxed,
 )
+from sources.mapping.listed_options import inline_choices, without_choices
 
 ROW = {
     "messages": [

@@ -166,10 +166,12 @@ def test_a_decoded_image_that_is_broken():
 
 def test_images_that_are_no_images():
     columns = {"images": "image"}
-    for cell in (None, "", {}, {"bytes": None, "path": None}, {"bytes": None, "path": ""}, 3, [None], False):
+    for cell in (None, "", {}, {"bytes": None, "path": None}, {"bytes": None, "path": ""}, [None], float("nan"), []):
+        assert draft({"image": cell}, columns=columns).pictures == []
+        assert reason({"image": cell}, columns=columns, images="required") == "image_missing"
+    for cell in (3, False, {"url": "x.png"}, [None, PNG], [PNG, ""], "none.png"):
         assert reason({"image": cell}, columns=columns) == "image_missing"
     assert reason({"image": "data:image/png;base64,???"}, columns=columns) == "image_unreadable"
-    assert draft({"image": []}, columns=columns).pictures == []
 
 
 def test_urls_are_not_fetched():
