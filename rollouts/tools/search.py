@@ -149,7 +149,7 @@ class SearchTool:
         identity = [index.version, options.top_k, options.snippet_words, BM25_SETTINGS, MAX_QUERY_CHARS]
         self.version = content_hash(identity)
 
-    def open(self, images: list[str]) -> SearchSession:
+    def open(self, images: list[str], seed: int | None = None) -> SearchSession:
         """A new session; the question's images play no part in it."""
         return SearchSession(self)
 

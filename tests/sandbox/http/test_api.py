@@ -34,7 +34,7 @@ def test_a_session_from_beginning_to_end_as_a_third_party_would(api):
     assert (result["outcome"], result["value"], result["blobs"], result["state_lost"]) == ("ok", "'abc'", [], False)
     assert api.delete(f"/v1/sessions/{answer['session']}").json()["sessions"]["open"] == 0
     status = api.get("/v1/status").json()
-    assert status["api"] == 1 and "seccomp" in status["layers"] and status["limits"]["memory_mb"] == 1024
+    assert status["api"] == wire.API and "seccomp" in status["layers"] and status["limits"]["memory_mb"] == 1024
 
 
 @pytest.mark.parametrize(
