@@ -89,7 +89,7 @@ def plain(image: object) -> object:
 
 
 def _eight_bits(image: object) -> object:
-    """Grey of 8 bits: 16 bits are scaled from their whole range; other numbers from 0 to 1, 255 or 65535, the first that
+    """Grey of 8 bits: 16 bits scaled from their whole range; other numbers from 0 to 1, 255 or 65535, the first that
     holds them all, or else from the range they take."""
     wide = image.mode.startswith("I;16")
     image = image.convert("I" if image.mode != "F" else "F")

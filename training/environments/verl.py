@@ -39,7 +39,7 @@ class ToolConfig(BaseModel):
     sees_images: bool = False
     """Whether the policy is a vision model: verl stops when a text model's tool returns images."""
     images_root: str | None = None
-    """An image store, for rows whose create_kwargs hold a `question`. The seed of a session is the `seed` there, or that
+    """An image store, for rows whose create_kwargs hold a `question`. A session's seed is the `seed` there, or that
     of the question."""
 
 
