@@ -173,6 +173,12 @@ def test_limits_above_the_servers_are_refused_with_the_maximum(api, limit, value
     assert limit in answer.json()["detail"] and said in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("seed", [-1, 1 << 63, 1.5, "1", True])
+def test_a_seed_that_is_none_is_refused(api, seed):
+    answer = api.post("/v1/sessions", content=wire.pack({"seed": seed}, []))
+    assert (answer.status_code, answer.json()["error"]) == (400, "malformed") and "seed" in answer.json()["detail"]
+
+
 def test_limits_below_the_servers_hold(api):
     session = opened(api, limits=settings(cell_timeout_s=1.5, output_chars=100))
     assert len(run(api, session, 1, "print('a' * 1000)")["stdout"]) < 200
