@@ -11,11 +11,13 @@ MAX_NOTES = 100
 """The most notes of one result."""
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{9,16}\b")
 """An object's address as reprs write it. A shorter number is the code's own: no object lies so low."""
+THREAD = re.compile(r"\bstarted( daemon)? \d{9,16}(?=\)>)")
+"""A thread's address, as the repr of a thread ends."""
 
 
 def without_addresses(text: str) -> str:
     """The text with every object's address written `0x...`, because it is another one in every session."""
-    return ADDRESS.sub("at 0x...", text)
+    return THREAD.sub(r"started\1 ...", ADDRESS.sub("at 0x...", text))
 
 
 def cut(text: str, limit: int) -> str:

@@ -29,7 +29,7 @@ class Capture:
         text = self._decoder.decode(data, final)
         self.bytes += len(data)
         self._characters += len(text)
-        room = self._limit - len(self._head)
+        room = 2 * self._limit - len(self._head)  # enough to show, once addresses are shortened
         self._head += text[:room]
         self._tail = (self._tail + text[room:])[-self._limit :]
 
