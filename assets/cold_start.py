@@ -23,7 +23,7 @@ from records.trajectory import Rollout, ToolResult, Trajectory
 from records.workspace import Workspace
 from reports.markdown import Markdown
 from rollouts.models.roles import Models
-from rollouts.tool_calls import replay
+from rollouts.tool_calls import replays
 from rollouts.tools import assets_of
 
 
@@ -57,7 +57,7 @@ def trajectories(
         rule.Candidate(rollout, questions[rollout.question_id]) for rollout in from_frame(teacher_rollouts, Rollout)
     ]
 
-    def replay_them(passed: Sequence[rule.Candidate]) -> dict[str, list[ToolResult]]:
+    def replay_them(passed: Sequence[rule.Candidate]) -> dict[str, list[list[ToolResult]]]:
         context.log.info(f"replaying {len(passed)} of {len(candidates)} rollouts in fresh sandboxes")
         return asyncio.run(_replays(workspace, passed))
 
@@ -73,9 +73,9 @@ def trajectories(
     )
 
 
-async def _replays(workspace: Workspace, candidates: Sequence[rule.Candidate]) -> dict[str, list[ToolResult]]:
-    """The results of each rollout's calls in fresh sandboxes, by rollout_id; none of one that cannot be replayed."""
-    results: dict[str, list[ToolResult]] = {}
+async def _replays(workspace: Workspace, candidates: Sequence[rule.Candidate]) -> dict[str, list[list[ToolResult]]]:
+    """The replays of each rollout's calls in fresh sandboxes, by rollout_id; none of one that cannot be replayed."""
+    results: dict[str, list[list[ToolResult]]] = {}
     limit = asyncio.Semaphore(workspace.recipe.sandbox.sessions)
     prepared = PreparedArm(teacher_arm(workspace.recipe), Toolbox(workspace))
 
@@ -83,8 +83,8 @@ async def _replays(workspace: Workspace, candidates: Sequence[rule.Candidate]) -
         tools = prepared.offered(candidate.question.task)
         async with limit:
             with contextlib.suppress(ToolInfrastructureError):
-                results[candidate.rollout.rollout_id] = await replay(
-                    candidate.rollout.tool_calls, tools, candidate.question.images
+                results[candidate.rollout.rollout_id] = await replays(
+                    candidate.rollout, tools, candidate.question.images
                 )
 
     await asyncio.gather(*(one(candidate) for candidate in candidates))

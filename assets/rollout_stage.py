@@ -58,5 +58,8 @@ def rollout_stage_metadata(outcome: Outcome, not_needed: dict[str, int] | None =
         prefix = f"{name}: " if several else ""
         metadata |= {f"{prefix}{kind}_calls_made": count for kind, count in calls.calls_made.items()}
         metadata |= {f"{prefix}{kind}_calls_from_the_ledger": n for kind, n in calls.calls_from_the_ledger.items()}
+    for progress in outcome.progresses:
+        prefix = f"{progress.arm.name}: " if several else ""
+        metadata[f"{prefix}redrawn"] = int((progress.used["redraws"] > 0).sum())
     summary = outcome.summary.plus(StageSummary(not_needed=not_needed or {}))
     return metadata | {METADATA_KEY: summary}

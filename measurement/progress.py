@@ -25,7 +25,7 @@ from rollouts.waves import OpenQuestion
 
 INDEX = [
     "rollout_id", "question_id", "arm", "setting", "sample_index", "stop_reason", "correct", "verdict", "judged_with",
-    "prompt_tokens", "completion_tokens", "seconds", "time",
+    "prompt_tokens", "completion_tokens", "seconds", "redraws", "time",
 ]  # fmt: skip
 PARTS = {"model_fingerprint": "model", "prompt_template": "prompt", "sampling": "sampling", "tool_versions": "tools"}
 """What a setting is made of, and how a changed part is called."""

@@ -23,6 +23,7 @@ from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import ModelOutage
 from rollouts.models.endpoint import Endpoint
 from rollouts.prompts.prefilled_results import results_of
+from rollouts.redraws import REDRAW
 from rollouts.waves import OpenQuestion, Waves
 
 MAX_UNFINISHED_SHARE = 0.05
@@ -119,7 +120,7 @@ class ArmRunner:
         before, now = self._calls, (dict(self.ledger.made), dict(self.ledger.reused))
         self._calls = now
         made, read = (
-            {kind: count - earlier.get(kind, 0) for kind, count in counts.items()}
+            {kind: count - earlier.get(kind, 0) for kind, count in counts.items() if kind != REDRAW}
             for counts, earlier in zip(now, before, strict=True)
         )
         return StageSummary(calls_made=made, calls_from_the_ledger=read)

@@ -47,6 +47,10 @@ class ToolResult(BaseModel):
     """Hashes into the image store."""
     seconds: float = 0.0
 
+    def reads_like(self, other: "ToolResult") -> bool:
+        """Whether a model reads the same of both; the time that they took is not shown."""
+        return (self.outcome, self.text, self.images) == (other.outcome, other.text, other.images)
+
 
 class Message(BaseModel):
     """One turn of a conversation."""
@@ -133,6 +137,10 @@ class Rollout(BaseModel):
     """How the verdict was reached."""
     judged_with: str = ""
     """Fingerprint of the verifier and of what it compared with, apart from the question's own identity."""
+    seed: int | None = None
+    """The seed that the tools' sessions were opened with; None if with none, as before there were seeds."""
+    redraws: int = 0
+    """How often the attempt was begun anew because a call could not be made again with an equal result."""
 
 
 class Trajectory(BaseModel):
@@ -149,3 +157,5 @@ class Trajectory(BaseModel):
     images: list[str]
     checks: str
     """JSON text: check name -> what it found."""
+    seed: int | None = None
+    """The seed that the tools' sessions were opened with."""

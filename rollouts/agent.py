@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from records.faults import ToolInfrastructureError
+from records.faults import NotRepeatable, ToolInfrastructureError
 from records.identity import canonical_json, content_hash, hashed
 from records.question import Question
 from records.trajectory import ExecutedCall, Message, Rollout, StopReason, text_message, tool_message
@@ -21,8 +21,10 @@ from rollouts.models.contract import (
     ModelUnavailable,
     Request,
 )
+from rollouts.redraws import Draws
 from rollouts.setting import Setting, sampling_identity
 from rollouts.tool_calls import Calls, ToolUser
+from rollouts.tools import session_seed
 
 REMINDER = "Give the final answer, and nothing but the answer."
 LONGEST_BARE_ANSWER = 100
@@ -149,6 +151,22 @@ async def _take_turns(turns: Turns, model: Completer, user: ToolUser, rollout_id
     return stop
 
 
+async def _take_draw(
+    turns: Turns, model: Completer, user: ToolUser, draws: Draws, calls: Calls
+) -> tuple[StopReason, str, bool]:
+    """Why a draw ended, the failure if it is unfinished, and whether it is given up for another one."""
+    try:
+        return await _take_turns(turns, model, user, draws.rollout_id, calls), "", False
+    except ModelOutage:
+        raise
+    except NotRepeatable as error:
+        return "unfinished", f"{ToolInfrastructureError.__name__}: {error}", await draws.give_up(str(error))
+    except (ModelUnavailable, ToolInfrastructureError) as error:
+        return "unfinished", f"{type(error).__name__}: {error}", False
+    finally:
+        await user.close()
+
+
 async def attempt(
     question: Question,
     prompt: Sequence[Message],
@@ -159,29 +177,28 @@ async def attempt(
 ) -> Rollout:
     """Roll the model out once. Faults of the server or of a tool leave the rollout `unfinished`, never wrong.
 
+    If a session cannot be brought back to the state that the model has read of, the attempt is begun anew, as the same
+    sample (rollouts/redraws.py).
+
     Raises:
         ModelOutage: no call gets through to the model at all, so other attempts would fail too.
     """
     # the prompt's images enter the fingerprint by hash, never as bytes
     prompt_fingerprint = content_hash([setting.dialect.name, [hashed(m) for m in prompt], setting.sees_images])
     sampling, versions = sampling_identity(setting.sampling), setting.tool_versions()
-    rollout_id = content_hash(
+    draws = Draws(
         [question.question_id, setting.arm, model.fingerprint, prompt_fingerprint, sampling, versions, sample,
-         *([setting.prompt_template] if setting.prefilled else [])]
+         *([setting.prompt_template] if setting.prefilled else [])],
+        calls,
     )  # fmt: skip
-    turns = Turns(setting, prompt)
-    user = ToolUser(setting.tools, question.images, calls, rollout_id)
-    error_class = ""
-    try:
-        stop = await _take_turns(turns, model, user, rollout_id, calls)
-    except ModelOutage:
-        raise
-    except (ModelUnavailable, ToolInfrastructureError) as error:
-        stop, error_class = "unfinished", f"{type(error).__name__}: {error}"
-    finally:
-        await user.close()
+    seed = session_seed(question.question_id, setting.arm, sample)
+    again = True
+    while again:
+        turns = Turns(setting, prompt)
+        user = ToolUser(setting.tools, question.images, calls, draws.rollout_id, seed)
+        stop, error_class, again = await _take_draw(turns, model, user, draws, calls)
     return Rollout(
-        rollout_id=rollout_id,
+        rollout_id=draws.rollout_id,
         question_id=question.question_id,
         arm=setting.arm,
         model_fingerprint=model.fingerprint,
@@ -200,4 +217,6 @@ async def attempt(
         seconds=turns.seconds,
         stop_reason=stop,
         error_class=error_class,
+        seed=seed if setting.tools else None,
+        redraws=draws.redraws,
     )

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from records.faults import ToolInfrastructureError
+from records.faults import NotRepeatable, ToolInfrastructureError
 from records.identity import content_hash
-from records.trajectory import ExecutedCall, ToolCall, ToolResult
-from rollouts.tools import Tool, ToolSession
+from records.trajectory import ExecutedCall, Rollout, ToolCall, ToolResult
+from rollouts.tools import Tool, ToolSession, open_session
 
 TOOL_ATTEMPTS = 3
 """How often a call is tried on a fresh session when the tool itself fails."""
@@ -16,11 +16,16 @@ TOOL_ATTEMPTS = 3
 class Calls(Protocol):
     """Where finished calls are stored: a Ledger, or NoLedger."""
 
+    def get(self, rollout_id: str, key: str) -> dict[str, Any] | None: ...
+
     async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]: ...
 
 
 class NoLedger:
     """Every call is made: for a model that changes between calls, as in an RL step."""
+
+    def get(self, rollout_id: str, key: str) -> None:
+        return None
 
     async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]:
         return await make()
@@ -32,14 +37,27 @@ class ToolUser:
     A session whose earlier calls came from the ledger is brought to the same state by making them again first.
     """
 
-    def __init__(self, tools: Mapping[str, Tool], images: list[str], calls: Calls, rollout_id: str = "") -> None:
-        self._tools, self._images, self._calls, self._rollout_id = tools, images, calls, rollout_id
+    def __init__(
+        self,
+        tools: Mapping[str, Tool],
+        images: list[str],
+        calls: Calls,
+        rollout_id: str = "",
+        seed: int | None = None,
+    ) -> None:
+        self._tools, self._images, self._calls = tools, images, calls
+        self._rollout_id, self._seed = rollout_id, seed
         self._sessions: dict[str, ToolSession] = {}
         self._history: dict[str, list[tuple[str, ToolResult]]] = {}
         self._performed: dict[str, int] = {}
 
     async def call(self, call: ToolCall) -> ToolResult:
-        """Raises ToolInfrastructureError when the tool fails on fresh sessions too."""
+        """The result of a call.
+
+        Raises:
+            ToolInfrastructureError: the tool fails on fresh sessions too.
+            NotRepeatable: the session's state cannot be brought back.
+        """
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools) or "none"
@@ -68,15 +86,13 @@ class ToolUser:
             try:
                 session = self._sessions.get(tool.name)
                 if session is None:
-                    session = self._sessions[tool.name] = tool.open(self._images)
+                    session = self._sessions[tool.name] = open_session(tool, self._images, self._seed)
                     self._performed[tool.name] = 0
                 for earlier, before in history[self._performed[tool.name] :]:
                     again = await session.call(json.loads(earlier))
-                    if (again.outcome, again.text, again.images) != (before.outcome, before.text, before.images):
+                    if not again.reads_like(before):
                         # The model has read the first result: to continue from another state would falsify the rollout.
-                        raise ToolInfrastructureError(
-                            f"{tool.name}: an earlier call gave something else when made again"
-                        )
+                        raise NotRepeatable(f"{tool.name}: an earlier call gave something else when made again")
                     self._performed[tool.name] += 1
                 result = await session.call(arguments)
                 self._performed[tool.name] += 1
@@ -94,10 +110,37 @@ class ToolUser:
         self._sessions.clear()
 
 
-async def replay(calls: Sequence[ExecutedCall], tools: Mapping[str, Tool], images: list[str]) -> list[ToolResult]:
-    """Make a rollout's calls again, in order, in fresh sessions; nothing is read from a ledger."""
-    user = ToolUser(tools, images, NoLedger())
+async def replay(
+    calls: Sequence[ExecutedCall], tools: Mapping[str, Tool], images: list[str], seed: int | None = None
+) -> list[ToolResult]:
+    """Make a rollout's calls again, in order, in fresh sessions; nothing is read from a ledger.
+
+    Raises:
+        ToolInfrastructureError: a tool failed by itself.
+        NotRepeatable: it failed by itself, and its session could not be brought back.
+    """
+    user = ToolUser(tools, images, NoLedger(), seed=seed)
     try:
         return [await user.call(executed.call) for executed in calls]
     finally:
         await user.close()
+
+
+async def replays(rollout: Rollout, tools: Mapping[str, Tool], images: list[str]) -> list[list[ToolResult]]:
+    """The results of a rollout's calls made again, and once more if they are not what they were: two replays that agree
+    show that the calls can be repeated. Without any replay they cannot.
+
+    Raises:
+        ToolInfrastructureError: a tool failed by itself.
+    """
+    found: list[list[ToolResult]] = []
+    for _ in range(2):
+        try:
+            found.append(await replay(rollout.tool_calls, tools, images, rollout.seed))
+        except NotRepeatable:
+            return []
+        if all(
+            executed.result.reads_like(again) for executed, again in zip(rollout.tool_calls, found[-1], strict=True)
+        ):
+            break
+    return found

@@ -30,7 +30,7 @@ class Withheld:
     def __init__(self, tool: Tool) -> None:
         self.name, self.description, self.parameters = tool.name, tool.description, tool.parameters
 
-    def open(self, images: list[str]) -> WithheldSession:
+    def open(self, images: list[str], seed: int | None = None) -> WithheldSession:
         return WithheldSession()
 
 

@@ -44,7 +44,8 @@ class CellResult:
     error: str = ""
     """The traceback, the cells' frames alone; or why the code was stopped."""
     images: list[bytes] = field(default_factory=list)
-    """PNG files: what was displayed, open figures, an image as last value, image files that the cell saved."""
+    """PNG files in RGB or grey, without transparency: what was displayed and shown, in order, an image as last value,
+    figures still open, image files that the cell saved."""
     notes: list[str] = field(default_factory=list)
     """What was left out or changed about the images."""
     usage: Usage = field(default_factory=Usage)
@@ -72,8 +73,13 @@ class Session(Protocol):
 class Sandbox(Protocol):
     """Opens sessions; those beyond its bound wait for their turn."""
 
-    async def open(self, images: Sequence[bytes] = (), files: Mapping[str, bytes] | None = None) -> Session:
+    async def open(
+        self, images: Sequence[bytes] = (), files: Mapping[str, bytes] | None = None, seed: int | None = None
+    ) -> Session:
         """A warm session with `image_1`, `image_2`, ... loaded and the files in its working folder.
+
+        Args:
+            seed: what random numbers start from: sessions with one seed draw the same. None: from the system.
 
         Raises:
             SandboxUnavailable: the isolation is not available; nothing was run.

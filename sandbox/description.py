@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from records.identity import content_hash
 from sandbox.walls import bubblewrap, seccomp
 
-FORMAT = 1
+FORMAT = 2
 """Count up when the supervisor's part of a result changes: its texts and verdicts, the environment, the filter's rules
 beyond its tables. (A hash of its programs would throw away every recorded call for a comment.)"""
 

@@ -4,7 +4,7 @@ Chunks: Portable Network Graphics (PNG) Specification, third edition, section 5.
 """
 
 from records.images.store import ImageError, check_image
-from sandbox.inside.worker import MAX_PIXELS
+from sandbox.inside.bounds import MAX_PIXELS
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """The first bytes of every PNG file."""

@@ -15,6 +15,7 @@ from records.images.store import ImageStore
 from records.question import Question, Reject, Task
 from records.trajectory import Message, Trajectory
 from rollouts.dialects import Dialect
+from rollouts.tools import session_seed
 
 SplitName = Literal["train", "validation"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation")
@@ -52,6 +53,11 @@ class RlRow:
     question: Question
     dialect: str
     tools: tuple[str, ...]
+
+    @property
+    def seed(self) -> int:
+        """The seed that the tools' sessions are opened with, in every rollout of the row."""
+        return session_seed(self.question.question_id)
 
 
 class BadRow(ValueError):

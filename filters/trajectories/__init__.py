@@ -182,4 +182,5 @@ def _trajectory(candidate: Candidate, record: Mapping[str, str]) -> Trajectory:
         answer=rollout.answer or "",
         images=list(dict.fromkeys([*candidate.question.images, *images])),
         checks=json.dumps(dict(record), ensure_ascii=False),
+        seed=rollout.seed,
     )

@@ -2,8 +2,10 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 from filters.trajectories import Candidate, Finding, check
+from records.trajectory import ToolResult
 
 MAX_ANSWER_CHARS = 300
 """Longer answers are refused, as DeepEyesV2's reward does against answers written for a lenient judge."""
@@ -46,12 +48,27 @@ def well_formed(candidate: Candidate) -> Finding:
 
 @check("replayed", needs={"replay"})
 def replayed(candidate: Candidate) -> Finding:
-    """The same calls in a fresh sandbox give the same outcome, text and images."""
-    results = candidate.gathered.get("replay")
-    if results is None:
+    """The same calls in a fresh sandbox give the same outcome, text and images.
+
+    What was gathered are the results of the calls made again, and, where they differ from the rollout's, of making them
+    once more. Replays that differ from each other say that a result depends on a clock or on chance (`not_repeatable`);
+    replays that agree, that it was obtained in another way than by these calls (`replay_differs`).
+    """
+    replays: Sequence[Sequence[ToolResult]] | None = candidate.gathered.get("replay")
+    if replays is None:
         return Finding(False, "replay_failed", "the calls could not be made again")
-    for index, (executed, again) in enumerate(zip(candidate.rollout.tool_calls, results, strict=True)):
-        first = executed.result
-        if (first.outcome, first.text, first.images) != (again.outcome, again.text, again.images):
-            return Finding(False, "replay_differs", f"call {index + 1}: {first.text[:80]!r} became {again.text[:80]!r}")
-    return Finding(True, "replay_differs", f"{len(results)} call(s) reproduced")
+    if not replays:
+        return Finding(False, "not_repeatable", "a session could not be brought back to its state")
+    record, first, last = [executed.result for executed in candidate.rollout.tool_calls], replays[0], replays[-1]
+    if (at := _first_difference(record, first)) is None:
+        return Finding(True, "replay_differs", f"{len(first)} call(s) reproduced")
+    detail = f"call {at + 1}: {record[at].text[:80]!r} became {first[at].text[:80]!r}"
+    if (at := _first_difference(first, last)) is None:
+        return Finding(False, "replay_differs", detail)
+    return Finding(False, "not_repeatable", f"{detail}, and made again once more: {last[at].text[:80]!r}")
+
+
+def _first_difference(some: Sequence[ToolResult], others: Sequence[ToolResult]) -> int | None:
+    """The index of the first result that does not read like its counterpart."""
+    pairs = enumerate(zip(some, others, strict=True))
+    return next((index for index, (one, other) in pairs if not one.reads_like(other)), None)

@@ -94,6 +94,14 @@ class Recipe(Section):
     """The cron line of the nightly refresh."""
 
     @model_validator(mode="after")
+    def _result_images_as_the_questions(self) -> Self:
+        rules, given = self.questions.images, self.sandbox.model_fields_set
+        shape = {"image_min_side": rules.min_side, "image_max_aspect": rules.max_aspect}
+        missing = {name: value for name, value in shape.items() if name not in given}
+        object.__setattr__(self, "sandbox", self.sandbox.model_copy(update=missing))
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [source.name for source in self.sources]
         if twice := {name for name in names if names.count(name) > 1}:

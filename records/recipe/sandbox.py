@@ -41,6 +41,11 @@ class SandboxSettings(Section):
     """The most characters of stdout, and of stderr, that one call returns; a note says where text was cut."""
     images_per_call: Positive = 4
     """The most images that one call returns."""
+    image_min_side: Positive = 28
+    """The fewest pixels of the shorter side of a result image. The model gets a note in place of a smaller one. Where
+    it is not given it is that of the questions' images (`questions.images.min_side`), and likewise the next."""
+    image_max_aspect: Annotated[float, Field(gt=1)] = 200.0
+    """The largest ratio of longer side to shorter side of a result image."""
     sessions: Positive = 64
     """The most sessions that are open at once; further ones wait."""
     cells: Positive | None = None

@@ -41,6 +41,7 @@ ROLLOUTS = SegmentKind(
     version=1,
     version_key="touchstone.rollouts_version",
     upgrade={},
+    later={"seed": None, "redraws": 0},
 )
 VERDICTS = SegmentKind(
     name="ledger verdicts",

@@ -174,7 +174,8 @@ class Segments:
             source = self.store.source(name)
             file = pq.ParquetFile(source, page_checksum_verification=True)
             upgrade = self._upgrade(name, file)
-            wanted = file.schema_arrow.names if upgrade else list(columns)
+            there = file.schema_arrow.names
+            wanted = there if upgrade else [name for name in columns if name in there] or [self.kind.key]
             read = 0
             for group in range(file.num_row_groups):
                 size = _batch_rows(file.metadata.row_group(group), wanted, rows)
@@ -183,6 +184,7 @@ class Segments:
                     read += frame.height
                     if upgrade:
                         frame = self._upgraded(name, frame, upgrade)
+                    frame = self.kind.filled(frame, columns)
                     same = [*frame.schema.items()] == [*types.items()]  # select and cast cost more than a tiny segment
                     yield frame if same else frame.select(columns).cast(types)
             if read != file.metadata.num_rows:
@@ -226,7 +228,7 @@ class Segments:
         if file.schema_arrow.equals(self.arrow_schema):
             return None
         there = cast(pl.DataFrame, pl.from_arrow(file.schema_arrow.empty_table())).schema
-        if reason := misfit(there, self.kind.schema):
+        if reason := self.kind.misfit(there):
             raise ValueError(f"it is not one of {self.kind.name}: {reason}")
         return None
 
@@ -236,7 +238,7 @@ class Segments:
         """An upgrade that fails is not the segment's damage: it is left where it is, and the run ends."""
         try:
             frame = upgrade(frame)
-            reason = misfit(frame.schema, self.kind.schema)
+            reason = self.kind.misfit(frame.schema)
         except Exception as error:
             reason = repr(error)
         if reason:

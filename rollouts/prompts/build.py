@@ -15,7 +15,7 @@ from rollouts.prompts.examples import Example, Examples
 from rollouts.prompts.forms import DIRECT, TOOLS, Form
 from rollouts.withheld import NOTICE
 
-FOUND_OUT = "This was found out about it:"
+FOUND_OUT = "The following is known:"
 """The line above prefilled results; it is as true of a tool's results as of a source's annotations."""
 NAMELESS = (DIRECT, TOOLS)
 """The forms whose names are not part of their fingerprints. Two others may come to the same words and still differ."""

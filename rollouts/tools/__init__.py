@@ -9,10 +9,12 @@
 Modules whose names start with an underscore are not tools.
 """
 
+import inspect
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
 
+from records.identity import content_hash
 from records.images.store import ImageStore
 from records.plugins import get_module, module_names
 from records.recipe import Recipe, RecipeError
@@ -44,9 +46,27 @@ class Tool(Protocol):
     version: str
     """Changes whenever the same call could come back differently: the index, the limits, the libraries."""
 
-    def open(self, images: list[str]) -> ToolSession:
-        """A new session for a question with these images (hashes)."""
+    def open(self, images: list[str], seed: int | None = None) -> ToolSession:
+        """A new session for a question with these images (hashes).
+
+        Args:
+            seed: what the session's random numbers start from, so that its calls can be made again with equal results.
+                A tool that draws none may leave the parameter out.
+        """
         ...
+
+
+def session_seed(question_id: str, arm: str = "tools", sample: int = 0) -> int:
+    """The seed of the tools' sessions of one attempt: another one for each sample, the same whenever it is made again.
+    Every rollout of an RL row has that of the first sample of the arm with tools."""
+    return int(content_hash(["seed", question_id, arm, sample])[:8], 16)
+
+
+def open_session(tool: Tool, images: list[str], seed: int | None) -> ToolSession:
+    """A new session of a tool, with the seed if it takes one."""
+    if "seed" in inspect.signature(tool.open).parameters:
+        return tool.open(images, seed=seed)
+    return tool.open(images)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The Python tool: code runs in a stateful, isolated session; images are preloaded as image_1, image_2, ..."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from records.faults import ToolInfrastructureError
@@ -16,7 +17,7 @@ SECTION = "sandbox"
 Options = SandboxSettings
 MAX_CODE = 100_000
 """The most characters of code that one call may have."""
-FORMAT = 1
+FORMAT = 2
 """The version of the text of a result: count it up when that changes."""
 PARAMETERS: dict[str, Any] = {
     "type": "object",
@@ -33,30 +34,55 @@ def describe(settings: SandboxSettings) -> str:
     return (
         "Run Python code and see what it prints and the value of its last expression. Variables are kept from one "
         "call to the next. The images of the question are there as PIL images named image_1, image_2, and so on. "
-        "An image or figure that the code ends with, or gives to display(), comes back. "
-        "So does an image file that it saves. "
+        "Images and figures are returned if the code displays them, ends with them, or saves them to a file. "
         f"Libraries: {', '.join(settings.libraries) or 'the standard library alone'}. "
-        f"No network; at most {settings.cell_timeout_s:g} seconds a call and {settings.memory_mb} MB of memory."
+        f"No network; at most {settings.cell_timeout_s:g} seconds per call and {settings.memory_mb} MB of memory."
     )
 
 
-def _size(png: bytes) -> str:
-    return f"{int.from_bytes(png[16:20], 'big')}x{int.from_bytes(png[20:24], 'big')}"
+def _size(png: bytes) -> tuple[int, int]:
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
 
-def render(result: CellResult) -> str:
-    """What the model reads of a result: stdout, the last value, stderr, images, then the error if there was one."""
-    images = [f"[image of {_size(png)} pixels]" for png in result.images]
+def _line(png: bytes, hindrance: str) -> str:
+    width, height = _size(png)
+    return f"[image of {width}x{height} pixels{f': not shown, {hindrance}' if hindrance else ''}]"
+
+
+def _hindrance(png: bytes, settings: SandboxSettings) -> str:
+    """Why a model may refuse an image of this shape; empty if none does."""
+    shorter, longer = sorted(_size(png))
+    if shorter < settings.image_min_side:
+        return f"the shorter side needs at least {settings.image_min_side} pixels"
+    if longer > shorter * settings.image_max_aspect:
+        return f"the sides may be at most {settings.image_max_aspect:g} to 1"
+    return ""
+
+
+def render(result: CellResult, hindrances: Sequence[str]) -> str:
+    """What the model reads of a result: stdout, the last value, stderr, images, then the error if there was one.
+
+    Args:
+        hindrances: why each image is not shown; empty for one that is.
+    """
+    images = map(_line, result.images, hindrances)
     parts = [result.stdout, result.value, result.stderr, *images, *result.notes, result.error]
     text = "\n".join(part.rstrip("\n") for part in parts if part.strip("\n"))
     return text or NO_OUTPUT
 
 
 class PythonSession:
-    """The tool in the hands of one rollout; the sandbox is opened by the first call."""
+    """The tool in the hands of one rollout; the sandbox is opened by the first call.
 
-    def __init__(self, sandbox: Sandbox, store: ImageStore, images: list[str]) -> None:
-        self._sandbox, self._store, self._images = sandbox, store, images
+    Args:
+        settings: which shapes of images are shown.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, settings: SandboxSettings, store: ImageStore, images: list[str], seed: int | None
+    ) -> None:
+        self._sandbox, self._settings, self._store = sandbox, settings, store
+        self._images, self._seed = images, seed
         self._session: Session | None = None
         self._closed = False
 
@@ -68,19 +94,22 @@ class PythonSession:
             raise ToolInfrastructureError("python: the session is closed")
         if self._session is None:
             try:
-                self._session = await self._sandbox.open(await asyncio.to_thread(self._load))
+                self._session = await self._sandbox.open(await asyncio.to_thread(self._load), seed=self._seed)
             except ValueError as error:  # more than a session takes
                 raise ToolInfrastructureError(f"python: {error}") from error
         result = await self._session.run(arguments["code"])
         if result.outcome == "infrastructure":
             await self.close()
             raise ToolInfrastructureError(f"python: {result.error}")
+        hindrances = [_hindrance(png, self._settings) for png in result.images]
+        shown = [png for png, hindrance in zip(result.images, hindrances, strict=True) if not hindrance]
         try:
-            hashes = [await asyncio.to_thread(self._store.put, png) for png in result.images]
+            hashes = [await asyncio.to_thread(self._store.put, png) for png in shown]
         except OSError as error:
             await self.close()  # the cell has run: it must not run again in the same session
             raise ToolInfrastructureError(f"python: a result image cannot be stored: {error}") from error
-        return ToolResult(outcome=result.outcome, text=render(result), images=hashes, seconds=result.usage.seconds)
+        text = render(result, hindrances)
+        return ToolResult(outcome=result.outcome, text=text, images=hashes, seconds=result.usage.seconds)
 
     def _load(self) -> list[bytes]:
         try:
@@ -117,15 +146,15 @@ class PythonInSandbox:
     name = "python"
 
     def __init__(self, settings: SandboxSettings, store: ImageStore, description: SandboxDescription) -> None:
-        self._sandbox, self._store = build_sandbox(settings), store
+        self._sandbox, self._settings, self._store = build_sandbox(settings), settings, store
         self.description, self.parameters = describe(settings), PARAMETERS
         # How many run side by side, where, and behind which further walls, changes no result.
         limits = hashed(settings, leaving_out={"sessions", "cells", "servers", "minimum", "isolation"})
         self.version = content_hash([FORMAT, limits, description.version])
 
-    def open(self, images: list[str]) -> PythonSession:
+    def open(self, images: list[str], seed: int | None = None) -> PythonSession:
         """A new session. Nothing is started before its first call."""
-        return PythonSession(self._sandbox, self._store, images)
+        return PythonSession(self._sandbox, self._settings, self._store, images, seed)
 
 
 def build(options: SandboxSettings, context: ToolContext) -> Tool:

@@ -162,7 +162,7 @@ class SearchTool:
             raise ToolInfrastructureError(f"search: the index {self.index.path} cannot be read: {error}") from error
         return index.show(query, self.options.top_k, self.options.snippet_words)
 
-    def open(self, images: list[str]) -> SearchSession:
+    def open(self, images: list[str], seed: int | None = None) -> SearchSession:
         """A new session; the question's images play no part in it."""
         return SearchSession(self)
 

@@ -35,6 +35,8 @@ MOST_WAITING_BYTES = 1 << 30
 """How many bytes of images and files the waiting sessions may have; further ones are refused with 503."""
 RETRY_AFTER_S = 2
 """After how many seconds a client is asked to try again when too many sessions wait."""
+Opening = tuple[list[bytes], dict[str, bytes], SandboxSettings, int | None]
+"""What a session is opened with: images, files, limits and seed."""
 CLOSE = {"Connection": "close"}
 """The header that ends the connection, so that the rest of a body is not read."""
 
@@ -133,8 +135,8 @@ class Api:
         """GET /v1/status"""
         return _answer(wire.pack_status(self._description, self._settings, self._sessions.load))
 
-    async def _read_opening(self, request: Request) -> tuple[list[bytes], dict[str, bytes], SandboxSettings]:
-        """Images, files and limits that may be handed to a session. Raises Refusal, Malformed."""
+    async def _read_opening(self, request: Request) -> Opening:
+        """Images, files, limits and seed that may be handed to a session. Raises Refusal, Malformed."""
         size = min(int(request.headers.get("content-length", wire.MAX_OPEN_BYTES)), wire.MAX_OPEN_BYTES)
         full = self._sessions.waiting_bytes + self._coming + size > MOST_WAITING_BYTES
         if full or self._sessions.load.waiting >= MOST_WAITING:
@@ -143,7 +145,7 @@ class Api:
         self._coming += size
         try:
             body = await _body(request, wire.MAX_OPEN_BYTES)
-            images, files, limits = await asyncio.to_thread(wire.read_opening, body, self._settings)
+            images, files, limits, seed = await asyncio.to_thread(wire.read_opening, body, self._settings)
         finally:
             self._coming -= size
         if excess := wire.excess(wire.limits_of(limits), wire.limits_of(self._settings)):
@@ -152,7 +154,7 @@ class Api:
             check_files(images, files)
         except ValueError as error:
             raise Refusal(422, "files", str(error)) from None
-        return images, files, limits
+        return images, files, limits, seed
 
     async def open(self, request: Request) -> Response:
         """POST /v1/sessions, PUT /v1/sessions/{session}"""

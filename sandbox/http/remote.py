@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from records.recipe import SandboxSettings
 from sandbox.contract import check_files
 from sandbox.description import SandboxDescription
+from sandbox.http import wire
 from sandbox.http.placement import SessionPlacer
 from sandbox.http.remote_session import RemoteSession
 from sandbox.slots import SessionSlots
@@ -30,11 +31,14 @@ class RemoteSandbox:
         """What the servers are; they are asked once. Raises SandboxUnavailable, see `SessionPlacer.describe`."""
         return await self.placer.describe()
 
-    async def open(self, images: Sequence[bytes] = (), files: Mapping[str, bytes] | None = None) -> RemoteSession:
+    async def open(
+        self, images: Sequence[bytes] = (), files: Mapping[str, bytes] | None = None, seed: int | None = None
+    ) -> RemoteSession:
         """See the contract."""
         check_files(images, files or {})
         await self.describe()
-        return await self._slots.open(lambda: RemoteSession(self.placer, images, files or {}, self._slots.free))
+        opening = wire.pack_opening(images, files or {}, self.settings, seed)
+        return await self._slots.open(lambda: RemoteSession(self.placer, opening, self._slots.free))
 
     async def close(self) -> None:
         """Close all sessions that are still open, and the connections."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from records.faults import ToolInfrastructureError
 from sandbox.contract import CellResult
@@ -24,13 +24,12 @@ class RemoteSession(RebuildingSession):
     def __init__(
         self,
         placer: SessionPlacer,
-        images: Sequence[bytes],
-        files: Mapping[str, bytes],
+        opening: bytes,
         on_close: "Callable[[RemoteSession], None]",
     ) -> None:
         super().__init__()
         self._placer, self._settings, self._on_close = placer, placer.settings, on_close
-        self._opening = wire.pack_opening(images, files, placer.settings)
+        self._opening = opening
         self._place: Place | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._closed = False

@@ -97,11 +97,16 @@ class ServerSessions:
         return sum(session.size for session in self._by_id.values() if not session.opening.done())
 
     def begin(
-        self, session_id: str, images: Sequence[bytes], files: Mapping[str, bytes], limits: SandboxSettings
+        self,
+        session_id: str,
+        images: Sequence[bytes],
+        files: Mapping[str, bytes],
+        limits: SandboxSettings,
+        seed: int | None,
     ) -> OpenSession:
         """Begin a session, which opens as soon as there is a slot for it."""
         session = OpenSession(session_id, sum(map(len, images)) + sum(map(len, files.values())))
-        session.opening = asyncio.create_task(self._open(images, files, limits))
+        session.opening = asyncio.create_task(self._open(images, files, limits, seed))
         self._by_id[session.id] = session
         return session
 
@@ -118,10 +123,12 @@ class ServerSessions:
             self._sandboxes[key] = self._make(limits)
         return self._sandboxes[key]
 
-    async def _open(self, images: Sequence[bytes], files: Mapping[str, bytes], limits: SandboxSettings) -> Session:
+    async def _open(
+        self, images: Sequence[bytes], files: Mapping[str, bytes], limits: SandboxSettings, seed: int | None
+    ) -> Session:
         await self._slots.acquire()
         try:
-            return await self._sandbox(limits).open(images, files)
+            return await self._sandbox(limits).open(images, files, seed)
         except BaseException:
             self._slots.release()
             raise

@@ -21,14 +21,14 @@ from records.recipe.section import explain
 from records.trajectory import Outcome
 from sandbox.contract import MAX_FILE_BYTES, CellResult, SandboxUnavailable, Usage
 from sandbox.description import SandboxDescription
-from sandbox.inside.worker import MAX_NOTES
+from sandbox.inside.bounds import MAX_NOTES
 from sandbox.result_images import check_result_image
 
 FRAME = "application/x-touchstone-frame"
 """The media type of a frame."""
 JSON = "application/json"
 """The media type of all other bodies."""
-API = 1
+API = 2
 """The version of the API; count up when older clients no longer work with it."""
 MAX_HEAD_BYTES = 8 << 20
 """The most bytes of a frame's JSON object, and of any other JSON body."""
@@ -182,16 +182,18 @@ def check_session(session: Any) -> str:
     return session
 
 
-def pack_opening(images: Sequence[bytes], files: Mapping[str, bytes], settings: SandboxSettings) -> bytes:
+def pack_opening(
+    images: Sequence[bytes], files: Mapping[str, bytes], settings: SandboxSettings, seed: int | None = None
+) -> bytes:
     """The body that opens a session."""
-    head = {"images": len(images), "files": list(files), "limits": limits_of(settings)}
+    head = {"images": len(images), "files": list(files), "limits": limits_of(settings), "seed": seed}
     return pack(head, [*images, *files.values()])
 
 
 def read_opening(
     body: bytes | bytearray, most: SandboxSettings
-) -> tuple[list[bytes], dict[str, bytes], SandboxSettings]:
-    """Images, files and limits of a session to be opened; missing limits are the server's.
+) -> tuple[list[bytes], dict[str, bytes], SandboxSettings, int | None]:
+    """Images, files, limits and seed of a session to be opened; missing limits are the server's.
 
     Raises:
         Malformed: also for limits that no settings can have. Whether they are allowed is not checked.
@@ -206,11 +208,14 @@ def read_opening(
         raise Malformed(f"{len(blobs)} parts came, which is not the announced number of images and files")
     if not isinstance(limits, dict) or set(limits) - set(LIMITS):
         raise Malformed(f"limits must be an object with no other keys than {', '.join(LIMITS)}")
+    seed = head.get("seed")
+    if seed is not None and (type(seed) is not int or not 0 <= seed < 1 << 63):
+        raise Malformed("a seed is a whole number from 0 and below 2**63")
     try:
         wanted = SandboxSettings.model_validate({**most.model_dump(), **limits})
     except ValidationError as error:
         raise Malformed(explain(error, SandboxSettings, "limits")) from None
-    return blobs[:count], dict(zip(names, blobs[count:], strict=True)), wanted
+    return blobs[:count], dict(zip(names, blobs[count:], strict=True)), wanted, seed
 
 
 def read_cell(body: bytes | bytearray) -> tuple[int, str]:

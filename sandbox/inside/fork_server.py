@@ -23,6 +23,8 @@ import confine
 import worker
 
 sys.path.pop(0)
+for name in os.listdir(os.path.dirname(os.path.abspath(__file__))):
+    sys.modules.pop(name.removesuffix(".py"), None)  # so that the names are free for the files of a session
 
 PARTS = {
     "matplotlib": ("matplotlib.pyplot", "matplotlib.patches"),
@@ -62,14 +64,6 @@ def rehearse() -> None:
         pyplot.close("all")
 
 
-def seed_anew() -> None:
-    """Random numbers as in a fresh interpreter (the module `random` does so by itself)."""
-    if numpy := sys.modules.get("numpy.random"):
-        numpy.seed()
-    if sympy := sys.modules.get("sympy.core.random"):
-        sympy.rng.seed()
-
-
 def be_first(child: int) -> None:
     """The first process of a session: takes in orphans, and ends with its child, and then all the others end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one signal that Python listens to, and its session could send
@@ -96,7 +90,6 @@ def be_session(request: dict, program: bytes, descriptors: list[int]) -> None:
         kept = os.dup2(channel, 3, inheritable=False) if channel != 3 else channel
         os.closerange(4, 1 << 16)
         os.chdir("/tmp")
-        seed_anew()
         confine.limit(request["rlimits"])
         confine.install_filter(program)
         worker.serve(kept)

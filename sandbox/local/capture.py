@@ -4,7 +4,7 @@ import asyncio
 import codecs
 import os
 
-from sandbox.inside.worker import cut
+from sandbox.inside.bounds import cut, without_addresses
 
 MAX_BYTES = 32 << 20
 """The most bytes that one call may print; beyond, the session is ended, so that a flood cannot keep us busy."""
@@ -29,7 +29,7 @@ class Capture:
         text = self._decoder.decode(data, final)
         self.bytes += len(data)
         self._characters += len(text)
-        room = self._limit - len(self._head)
+        room = 2 * self._limit - len(self._head)  # enough to show, once addresses are shortened
         self._head += text[:room]
         self._tail = (self._tail + text[room:])[-self._limit :]
 
@@ -56,17 +56,18 @@ class Capture:
         return self.bytes > MAX_BYTES
 
     def take(self) -> str:
-        """All that has been written since the last time."""
+        """All that has been written since the last time, without the addresses of objects."""
         while not self.flooded and self._read():
             pass
         self._feed(b"", final=True)
         hidden = self._characters - len(self._head) - len(self._tail)
         if not hidden:
-            text = cut(self._head + self._tail, self._limit)
+            text = cut(without_addresses(self._head + self._tail), self._limit)
         else:
             head = self._limit * 2 // 3
             lost = self._characters - self._limit
-            text = f"{self._head[:head]}\n[... {lost} characters cut ...]\n{self._tail[head - self._limit :]}"
+            first, last = without_addresses(self._head)[:head], without_addresses(self._tail)[head - self._limit :]
+            text = f"{first}\n[... {lost} characters cut ...]\n{last}"
         self._reset()
         return text
 

@@ -62,8 +62,9 @@ class Jail:
         images: Sequence[bytes],
         files: Mapping[str, bytes],
         cgroups: Cgroups | None,
+        seed: int | None = None,
     ) -> "Jail":
-        """A session that is confined and has its images and files.
+        """A session that is confined and has its images, files and seed.
 
         Raises:
             StartFailed, OSError: it did not come up; nothing of it is left.
@@ -82,7 +83,7 @@ class Jail:
             raise
         try:
             async with asyncio.timeout(START_SECONDS):
-                await protocol.send(forked.socket, {"files": list(files)}, [*images, *files.values()])
+                await protocol.send(forked.socket, {"files": list(files), "seed": seed}, [*images, *files.values()])
                 head, _ = await protocol.receive(forked.socket)
             if head.get("ready") is not True:
                 raise StartFailed("the worker did not say that it is ready")

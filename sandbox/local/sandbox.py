@@ -15,7 +15,7 @@ from records.images.store import ImageError
 from records.recipe import SandboxSettings
 from records.trajectory import Outcome
 from sandbox.contract import CellResult, check_files
-from sandbox.inside import worker
+from sandbox.inside.bounds import MAX_NOTES
 from sandbox.local import worker_protocol as protocol
 from sandbox.local.fork_client import fork_server
 from sandbox.local.jail import Jail
@@ -43,7 +43,7 @@ def _checked(head: dict, blobs: list[bytes], request: dict) -> CellResult:
     texts = [head["value"], head["error"]]
     if not all(isinstance(text, str) and len(text) <= request["limit"] + 200 for text in texts):
         raise protocol.Hostile("texts of the wrong kind or size")
-    if not isinstance(notes, list) or len(notes) > worker.MAX_NOTES:
+    if not isinstance(notes, list) or len(notes) > MAX_NOTES:
         raise protocol.Hostile("notes of the wrong kind or number")
     if not all(isinstance(note, str) and len(note) <= NOTE_CHARS for note in notes):
         raise protocol.Hostile("notes of the wrong kind or size")
@@ -74,10 +74,12 @@ class LocalSession(RebuildingSession):
         sandbox: "LocalSandbox",
         images: Sequence[bytes],
         files: Mapping[str, bytes],
+        seed: int | None,
         on_close: "Callable[[LocalSession], None]",
     ) -> None:
         super().__init__()
-        self._sandbox, self._images, self._files, self._on_close = sandbox, images, files, on_close
+        self._sandbox, self._on_close = sandbox, on_close
+        self._images, self._files, self._seed = images, files, seed
         self._settings = sandbox.settings
         self._turns = sandbox.turns()
         self._jail: Jail | None = None
@@ -87,7 +89,7 @@ class LocalSession(RebuildingSession):
         """Start a worker. Raises ToolInfrastructureError after a few attempts."""
         for attempt in range(ATTEMPTS):
             try:
-                self._jail = await self._sandbox.start_jail(self._images, self._files)
+                self._jail = await self._sandbox.start_jail(self._images, self._files, self._seed)
                 if self._broken:  # closed meanwhile
                     await self._end_worker()
                     raise ToolInfrastructureError(f"sandbox: {self._broken}")
@@ -202,18 +204,20 @@ class LocalSandbox:
             self._layers[os.getpid()] = await find_layers(self.settings)
         return self._layers[os.getpid()]
 
-    async def start_jail(self, images: Sequence[bytes], files: Mapping[str, bytes]) -> Jail:
+    async def start_jail(self, images: Sequence[bytes], files: Mapping[str, bytes], seed: int | None) -> Jail:
         """A worker for a session. Raises StartFailed, OSError."""
         layers = await self.layers()
         server = fork_server(layers.bwrap, self.settings.libraries, layers.seccomp)
         await asyncio.shield(asyncio.wrap_future(server.ready))
-        return await Jail.start(server, self.settings, images, files, layers.cgroups)
+        return await Jail.start(server, self.settings, images, files, layers.cgroups, seed)
 
-    async def open(self, images: Sequence[bytes] = (), files: Mapping[str, bytes] | None = None) -> LocalSession:
+    async def open(
+        self, images: Sequence[bytes] = (), files: Mapping[str, bytes] | None = None, seed: int | None = None
+    ) -> LocalSession:
         """See the contract."""
         check_files(images, files or {})
         await self.layers()
-        return await self._slots.open(lambda: LocalSession(self, images, files or {}, self._slots.free))
+        return await self._slots.open(lambda: LocalSession(self, images, files or {}, seed, self._slots.free))
 
     @property
     def sessions(self) -> tuple[LocalSession, ...]:

@@ -136,6 +136,8 @@ def environment() -> dict[str, str]:
         # One thread: threads count as processes, and each reserves address space.
         **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")},
         "POLARS_MAX_THREADS": "1",
+        "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own reserves a gigabyte of addresses, which the limit counts
+        "TQDM_DISABLE": "1",  # its bars are made of clocks
         # A process with a second thread cannot be forked safely.
         "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }

@@ -11,6 +11,7 @@ from measurement import arms
 from measurement.cost import cost
 from measurement.prepared_arm import PreparedArm
 from measurement.progress import LedgerSnapshot, arm_progress, open_questions
+from measurement.run import prefilled_by
 from measurement.toolbox import Toolbox
 from records.evidence import Box, Evidence, write_evidence
 from records.recipe.section import RecipeError
@@ -48,6 +49,18 @@ def test_every_arm_is_made_of_every_question_and_the_oracle_where_there_is_somet
     assert {rollout.sample_index for rollout in by_arm["direct"]} == {4, 5, 6}  # others than those of the difficulty
     assert table["rollout_id"].is_unique().all()
     assert requests.total() == sum(metadata[f"{arm}: model_calls_made"] for arm in by_arm)
+
+
+def test_a_redrawn_attempt_is_counted_and_gives_its_results_to_the_sample_of_its_number(by_arm, first, tmp_path):
+    assert {first[2][f"{arm}: redrawn"] for arm in by_arm} == {0}
+    donor = next(rollout for rollout in by_arm["tools"] if rollout.tool_calls)
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        ledger.finish(donor.model_copy(update={"rollout_id": "second draw", "redraws": 1}))
+        ledger.flush()
+        rows = LedgerSnapshot(ledger).rollouts
+        (prefilled,) = prefilled_by(ledger, rows, rows["question_id"])
+    assert rows["redraws"].to_list() == [1]
+    assert prefilled == {donor.sample_index: tuple(m for m in donor.messages if m.role == "tool")}
 
 
 def test_the_arms_have_one_budget_and_are_sampled_alike(by_arm):

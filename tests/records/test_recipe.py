@@ -109,6 +109,17 @@ def test_the_program_alone_says_what_is_an_evaluation_set():
     assert EvaluationSource(name="a", loader="files").evaluation
 
 
+def test_result_images_follow_the_rules_of_the_questions_images(tmp_path):
+    def shape(**changes):
+        sandbox = read_recipe(write(tmp_path, **changes)).sandbox
+        return sandbox.image_min_side, sandbox.image_max_aspect
+
+    images = {"images": {"min_side": 32, "max_aspect": 100}}
+    assert shape() == (28, 200)
+    assert shape(questions=images) == (32, 100)
+    assert shape(questions=images, sandbox={"image_min_side": 10}) == (10, 100)
+
+
 def test_every_public_name_of_the_package_is_there():
     assert sorted(package.__all__) == package.__all__ and all(hasattr(package, name) for name in package.__all__)
 

@@ -71,6 +71,14 @@ async def test_state_is_kept_and_everything_that_is_said_comes_back(sandbox):
         assert (await session.run("x + 2")).value == "22"
 
 
+async def test_sessions_with_one_seed_draw_the_same(sandbox):
+    drawn = []
+    for seed in (7, 7, 8, None, None):
+        async with await sandbox.open(seed=seed) as session:
+            drawn.append((await session.run("import random, numpy\nrandom.random(), numpy.random.rand()")).value)
+    assert drawn[0] == drawn[1] and len(set(drawn)) == 4
+
+
 async def test_usage_is_told(sandbox):
     async with await sandbox.open() as session:
         used = (await session.run("import time\ntime.sleep(0.3)")).usage

@@ -69,6 +69,9 @@ class Keys:
     def __init__(self) -> None:
         self.keys: list[str] = []
 
+    def get(self, rollout_id: str, key: str) -> None:
+        return None
+
     async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]:
         self.keys.append(f"{kind} {key}")
         if kind == "tool":

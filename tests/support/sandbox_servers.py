@@ -143,7 +143,14 @@ class Liar:
     """A server that says what a test wants: `answers` holds (status, headers, body) by the path's end, or `open`."""
 
     def __init__(self, **answers: tuple[int, dict[str, str], bytes]) -> None:
-        status = {"api": 1, "version": "1", "layers": DESCRIPTION.layers, "python": "3", "libraries": {}, "limits": {}}
+        status = {
+            "api": wire.API,
+            "version": "1",
+            "layers": DESCRIPTION.layers,
+            "python": "3",
+            "libraries": {},
+            "limits": {},
+        }
         load = {"sessions": {"open": 0, "waiting": 0, "capacity": 8}}
         opened = {"state": "open", "version": "1", "layers": DESCRIPTION.layers, **load}
         self.answers = {"status": self.json({**status, **load}), "open": self.json(opened), **answers}

@@ -27,7 +27,7 @@ class StandIn:
         self.open_now = self.opened = 0
         self.closed = False
 
-    async def open(self, images: Any = (), files: Any = None) -> Any:
+    async def open(self, images: Any = (), files: Any = None, seed: int | None = None) -> Any:
         self.open_now += 1
         self.opened += 1
         return StandInSession(self)

@@ -35,9 +35,9 @@ class Failing:
     def __init__(self, inner: Any, faults: int) -> None:
         self.inner, self.faults, self.opened = inner, faults, 0
 
-    async def open(self, images: Any = (), files: Any = None) -> Any:
+    async def open(self, images: Any = (), files: Any = None, seed: int | None = None) -> Any:
         self.opened += 1
-        session = await self.inner.open(images, files)
+        session = await self.inner.open(images, files, seed)
         run = session.run
 
         async def sometimes(code: str) -> CellResult:

@@ -20,16 +20,16 @@ from transformers.utils import get_json_schema
 from records.images.store import ImageStore
 from records.recipe import Recipe, SandboxSettings
 from records.recipe.section import RecipeError
-from rollouts.tools import ToolContext, build_tool
+from rollouts.tools import ToolContext, build_tool, session_seed
 from sandbox import SandboxUnavailable
 from tests.support.served_sandboxes import TOKEN, StandIn, open_sessions, served
 from tests.support.training_rows import question
 from training.environments import blocking, trl
-from training.environments.episode import Episode, SandboxFault, row_images, shown
+from training.environments.episode import Episode, SandboxFault, row_images
 from training.environments.trl import CUT_OFF, PythonEnvironments
 
 SETTINGS = SandboxSettings(cell_timeout_s=2, memory_mb=512, sessions=4, libraries=["numpy", "PIL"])
-PICTURE = "from PIL import Image\nImage.new('RGB', (6, 4), 'red')"
+PICTURE = "from PIL import Image\nImage.new('RGB', (60, 40), 'red')"
 CALLS = [
     {"code": "x = 41\nprint('said')\nx + 1"},
     {"code": "x"},
@@ -48,7 +48,7 @@ CALLS = [
 
 def picture(color: str = "red", form: str = "PNG", mode: str = "RGB") -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (8, 4), color).convert(mode).save(buffer, form)
+    Image.new("RGB", (80, 40), color).convert(mode).save(buffer, form)
     return buffer.getvalue()
 
 
@@ -89,8 +89,8 @@ def test_it_says_what_it_said_in_curation(real: PythonEnvironments, store: Image
     environment.reset(prompt="?", images=[picture()])
     assert [environment.python(**arguments) for arguments in CALLS] == expected
     assert expected[:2] == ["said\n42", "41"] and "ZeroDivisionError" in expected[2]
-    assert expected[3] == "[image of 6x4 pixels]" and "longer than 2 seconds" in expected[4]
-    assert "NameError" in expected[5] and expected[6] == "(8, 4)" and expected[-1].startswith("Invalid call")
+    assert expected[3] == "[image of 60x40 pixels]" and "longer than 2 seconds" in expected[4]
+    assert "NameError" in expected[5] and expected[6] == "(80, 40)" and expected[-1].startswith("Invalid call")
 
     schema = get_json_schema(environment.python)
     parameters = {key: value for key, value in curated.parameters.items() if key != "additionalProperties"}
@@ -112,7 +112,7 @@ def test_state_lasts_for_an_episode_and_no_longer(real: PythonEnvironments) -> N
 
 
 def test_several_calls_at_once_are_one_after_the_other(real: PythonEnvironments) -> None:
-    episode = Episode(real.sandbox(), [])
+    episode = Episode(real.sandbox(), SETTINGS, [])
 
     async def turn() -> list[Any]:
         codes = ("x = 1\n" + PICTURE, "x + 1", "x + 2")
@@ -121,7 +121,7 @@ def test_several_calls_at_once_are_one_after_the_other(real: PythonEnvironments)
     results = blocking.run(turn())
     blocking.run(episode.close())
     assert [(result.text, len(images)) for result, images in results] == [
-        ("[image of 6x4 pixels]", 1),
+        ("[image of 60x40 pixels]", 1),
         ("2", 0),
         ("3", 0),
     ]
@@ -133,12 +133,25 @@ def test_result_images_are_content_blocks_for_a_policy_that_sees() -> None:
         environment.reset()
         assert environment.python("1") == "1"
         image, text = environment.python(PICTURE)
-        assert text == {"type": "text", "text": "[image of 6x4 pixels]"}
-        assert image["type"] == "image" and image["image"].size == (6, 4)
+        assert text == {"type": "text", "text": "[image of 60x40 pixels]"}
+        assert image["type"] == "image" and image["image"].size == (60, 40)
         assert image["image"].getpixel((0, 0)) == (255, 0, 0)
-    clear = io.BytesIO()
-    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(clear, "PNG")
-    assert shown(clear.getvalue()).getpixel((0, 0)) == (255, 255, 255)
+        clear, _ = environment.python("Image.new('RGBA', (40, 40), (0, 0, 0, 0))")
+        assert clear["image"].mode == "RGB" and clear["image"].getpixel((0, 0)) == (255, 255, 255)
+        assert environment.python("Image.new('RGB', (1, 300))").startswith("[image of 1x300 pixels: not shown, ")
+
+
+def test_a_rows_sessions_draw_what_they_drew(real: PythonEnvironments) -> None:
+    draw, asked = "import random\nrandom.random()", question(1)
+    environment, drawn = real(), []
+    exported = {"seed": str(session_seed(asked.question_id))}
+    rows: list[dict[str, Any]] = [{"question": asked.model_dump_json()}, exported, exported, {"seed": "1"}, {}, {}]
+    for row in rows:
+        environment.reset(**row)
+        drawn.append(environment.python(draw))
+    assert drawn[0] == drawn[1] == drawn[2] and len(set(drawn)) == 4, "the seed of the question is that of its row"
+    with pytest.raises(ValueError, match="invalid literal"):
+        environment.reset(seed="none")
 
 
 @pytest.mark.parametrize("form", ["bytes", "mapping", "pil", "path", "pil_mapping", "single", "prompt", "cmyk"])
@@ -160,7 +173,7 @@ def test_images_of_a_row_in_every_form(form: str, real: PythonEnvironments, tmp_
     environment = real()
     environment.reset(**row)
     seen = environment.python("image_1.mode, image_1.size, image_1.getpixel((1, 1))")
-    assert seen == repr((opened.mode, (8, 4), opened.getpixel((1, 1))))
+    assert seen == repr((opened.mode, (80, 40), opened.getpixel((1, 1))))
     if form in ("bytes", "mapping", "path"):
         assert row_images(row) == [data], "the row's own bytes"
 
@@ -295,7 +308,7 @@ def test_a_fleet_of_servers_in_place_of_this_machine(monkeypatch: pytest.MonkeyP
         one, other = environments(), environments()
         for environment in (one, other):
             environment.reset(images=[picture()])
-        assert one.python("x = image_1.size; x") == one.python("x") == "(8, 4)"
+        assert one.python("x = image_1.size; x") == one.python("x") == "(80, 40)"
         assert "NameError" in other.python("x") and open_sessions(url) == 2
         one.reset()
         assert "NameError" in one.python("x") and open_sessions(url) == 2

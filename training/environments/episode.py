@@ -18,7 +18,9 @@ from pydantic import ValidationError
 from records.faults import ToolInfrastructureError
 from records.images.store import ImageError, ImageStore, check_image
 from records.question import Question
+from records.recipe import SandboxSettings
 from records.trajectory import ToolResult
+from rollouts.tools import session_seed
 from rollouts.tools.python import PythonSession
 from sandbox.contract import Sandbox, check_files
 
@@ -61,13 +63,17 @@ class Episode:
     """A session that is opened by the first call, for one trajectory.
 
     Args:
+        settings: the recipe's `sandbox`.
         images: files of any format that PIL reads; image_1, image_2, ... of the session.
+        seed: what the session's random numbers start from.
     """
 
-    def __init__(self, sandbox: Sandbox, images: list[bytes]) -> None:
+    def __init__(
+        self, sandbox: Sandbox, settings: SandboxSettings, images: list[bytes], seed: int | None = None
+    ) -> None:
         self._images = _RowImages(images)
         names = [str(number) for number in range(len(images))]
-        self._session = PythonSession(sandbox, cast(ImageStore, self._images), names)
+        self._session = PythonSession(sandbox, settings, cast(ImageStore, self._images), names, seed)
         self._one = asyncio.Lock()
         self._owner = os.getpid()
 
@@ -110,6 +116,15 @@ def row_images(row: Mapping[str, Any], store: ImageStore | None = None) -> list[
             raise ValueError(f"the question has {len(question.images)} images and its row none: give images_root")
     check_files(files, {})
     return files
+
+
+def row_seed(row: Mapping[str, Any]) -> int | None:
+    """The seed of a row's sessions: its column `seed` as exported, or that of its question; None for rows that have
+    neither. Raises ValueError: the column holds something else."""
+    if row.get("seed") is not None:
+        return int(row["seed"])
+    question = _question(row)
+    return None if question is None else session_seed(question.question_id)
 
 
 def _given(row: Mapping[str, Any]) -> list[Any]:
@@ -195,11 +210,5 @@ def _encoded(image: Image.Image) -> bytes:
 
 
 def shown(png: bytes) -> Image.Image:
-    """A result image as a vision processor takes it: RGB, on white where it is transparent, as vLLM does."""
-    image = Image.open(io.BytesIO(png))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        paper = Image.new("RGB", image.size, "white")
-        paper.paste(image, mask=image.getchannel("A"))
-        return paper
-    return image.convert("RGB")
+    """A result image as a vision processor takes it; the sandbox has flattened it already."""
+    return Image.open(io.BytesIO(png)).convert("RGB")

@@ -20,7 +20,7 @@ from rollouts.tools.python import PARAMETERS, describe
 from sandbox import build_sandbox
 from sandbox.contract import Sandbox
 from training.environments import blocking
-from training.environments.episode import Episode, SandboxFault, row_images, shown
+from training.environments.episode import Episode, SandboxFault, row_images, row_seed, shown
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class PythonEnvironment:
         """Begin a rollout on a row: the session before is closed, the next is opened by its first call.
 
         Raises:
-            ValueError: the row's images cannot be used.
+            ValueError: the row's images or its seed cannot be used.
             FileNotFoundError: an image is not where the row says.
         """
         while self._episode:
@@ -52,7 +52,9 @@ class PythonEnvironment:
             except Exception as error:  # of no consequence to the next
                 log.warning("a session could not be closed: %s", error)
         self.fault = ""
-        self._episode.append(Episode(self._owner.sandbox(), row_images(row, self._owner._store)))
+        owner = self._owner
+        images, seed = row_images(row, owner._store), row_seed(row)
+        self._episode.append(Episode(owner.sandbox(), owner.settings, images, seed))
 
     def _call(self, arguments: dict[str, Any]) -> str | list[dict[str, Any]]:
         if self.fault:

@@ -24,7 +24,7 @@ from records.recipe.section import check_settings
 from sandbox import build_sandbox
 from sandbox.contract import Sandbox
 from training.environments import blocking
-from training.environments.episode import Episode, SandboxFault, row_images, shown
+from training.environments.episode import Episode, SandboxFault, row_images, row_seed, shown
 from training.environments.schema import tool_schema
 
 
@@ -39,7 +39,8 @@ class ToolConfig(BaseModel):
     sees_images: bool = False
     """Whether the policy is a vision model: verl stops when a text model's tool returns images."""
     images_root: str | None = None
-    """An image store, for rows whose create_kwargs hold a `question`."""
+    """An image store, for rows whose create_kwargs hold a `question`. A session's seed is the `seed` there, or that
+    of the question."""
 
 
 class PythonTool(BaseTool):
@@ -114,7 +115,8 @@ class PythonTool(BaseTool):
             row = self._rows.get(instance_id, {})
             if trajectory is not None:
                 row = row | {"prompt": list(trajectory.messages)}
-            episode = owners[key] = Episode(self._opened(), row_images(row, self._store))
+            images, seed = row_images(row, self._store), row_seed(row)
+            episode = owners[key] = Episode(self._opened(), self._own.sandbox, images, seed)
             if trajectory is not None:
                 weakref.finalize(trajectory, _let_go, episode).atexit = False
         return episode

@@ -67,9 +67,9 @@ class PythonAgentLoop(ToolAgentLoop):
 
 
 def _with_question(row: dict[str, Any]) -> dict[str, Any]:
-    """The tools_kwargs of a row, with its question for the tool that has none of its own."""
-    tools_kwargs = dict(row.get("tools_kwargs") or {})
-    question = (row.get("extra_info") or {}).get("question")
-    if question and not tools_kwargs.get("python"):
-        tools_kwargs["python"] = {"create_kwargs": {"question": question}}
+    """The tools_kwargs of a row, with its question and its seed for the tool that has none of its own."""
+    tools_kwargs, extra = dict(row.get("tools_kwargs") or {}), row.get("extra_info") or {}
+    given = {name: extra[name] for name in ("question", "seed") if extra.get(name)}
+    if given and not tools_kwargs.get("python"):
+        tools_kwargs["python"] = {"create_kwargs": given}
     return tools_kwargs

@@ -1,7 +1,7 @@
 """RL prompts for TRL's GRPOTrainer: one parquet file a split.
 
-Columns: prompt (conversational), images (only when the policy sees them), and columns that reach the reward function:
-question (the Question as JSON text), dialect, tools (JSON text).
+Columns: prompt (conversational), images (only when the policy sees them), and columns that reach the reward function
+and the environment: question (the Question as JSON text), dialect, tools (JSON text), seed (of the tools' sessions).
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from training.rows import RlRow
 KIND = "rl"
 NAME = "trl_prompts"
 TURNS = ("prompt",)
-TEXTS = ("question", "dialect", "tools")
+TEXTS = ("question", "dialect", "tools", "seed")
 
 
 def write(
@@ -38,6 +38,7 @@ def write(
             "question": row.question.model_dump_json(),
             "dialect": row.dialect,
             "tools": canonical_json(row.tools),
+            "seed": str(row.seed),
         }
         writer.add(row.split, record | cells, size)
         digests.setdefault(row.split, Digest()).add_turns(row.prompt)

@@ -32,7 +32,8 @@ NAME = "verl_parquet"
 AGENT = "tool_agent"
 """verl's multi-turn agent loop; which tools it has, and how it reads calls, is verl's own configuration."""
 
-_TEXTS = ("split", "question_id", "question", "answer", "answer_type", "aliases", "choices", "task", "dialect", "tools")
+_TEXTS = ("split", "question_id", "question", "answer", "answer_type", "aliases", "choices", "task", "dialect", "tools",
+          "seed")  # fmt: skip
 SCHEMA = pa.schema(
     [
         ("data_source", pa.string()),
@@ -71,6 +72,7 @@ def write(
             "task": question.task,
             "dialect": row.dialect,
             "tools": canonical_json(row.tools),
+            "seed": str(row.seed),
         }
         record = {
             "data_source": f"touchstone/{question.source}",

@@ -9,7 +9,7 @@ QUESTION = Question(source="s", source_row="1", task="math", text="1+1?", answer
 CALL = ToolCall(name="python", arguments='{"code": "print(2)"}')
 
 
-def candidate(rollout_id="r", correct=True, outcome="ok", text="2", again="2", answer="2", calls=1, tokens=10):
+def candidate(rollout_id="r", correct=True, outcome="ok", text="2", again=("2",), answer="2", calls=1, tokens=10):
     result = ToolResult(outcome=outcome, text=text)
     turns = []
     for _ in range(calls):
@@ -22,8 +22,8 @@ def candidate(rollout_id="r", correct=True, outcome="ok", text="2", again="2", a
         tool_calls=[ExecutedCall(call=CALL, result=result)] * calls, prompt_tokens=1, completion_tokens=tokens,
         seconds=0.1, stop_reason="answered", correct=correct,
     )  # fmt: skip
-    replay = {} if again is None else {"replay": [ToolResult(outcome="ok", text=again)] * calls}
-    return trajectories.Candidate(rollout, QUESTION, replay)
+    replays = [] if again is None else [[ToolResult(outcome="ok", text=text)] * calls for text in again]
+    return trajectories.Candidate(rollout, QUESTION, {} if again is None else {"replay": replays})
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,10 @@ def candidate(rollout_id="r", correct=True, outcome="ok", text="2", again="2", a
         ({"outcome": "invalid_call"}, "tool_error"),
         ({"answer": "  "}, "malformed"),
         ({"answer": "2" * 400}, "malformed"),
-        ({"again": "3"}, "replay_differs"),
+        ({"again": ["3", "3"]}, "replay_differs"),
+        ({"again": ["3", "4"]}, "not_repeatable"),
+        ({"again": ["3", "2"]}, "not_repeatable"),
+        ({"again": []}, "not_repeatable"),
         ({"again": None}, "replay_failed"),
     ],
 )

@@ -37,7 +37,7 @@ def test_what_a_check_needs_is_gathered_for_candidates_that_pass_the_others():
 
     def replay(passed):
         asked.extend(one.rollout.rollout_id for one in passed)
-        return {one.rollout.rollout_id: [call.result for call in one.rollout.tool_calls] for one in passed}
+        return {one.rollout.rollout_id: [[call.result for call in one.rollout.tool_calls]] for one in passed}
 
     gathered = trajectories.gather([wrong, good], NAMES, {"replay": replay})
     assert asked == ["b"] and [list(one.gathered) for one in gathered] == [[], ["replay"]]

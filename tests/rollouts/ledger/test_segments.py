@@ -236,6 +236,20 @@ def test_an_older_version_is_read_and_a_newer_or_forgotten_one_refused(root):
         assert segments.names() == sorted(["0-other.parquet", *before]) and not segments.set_aside
 
 
+def test_a_column_that_was_added_later_has_its_value_in_older_rows(root):
+    schema = pl.Schema({**SCHEMA, "draws": pl.Int64})
+    wider = SegmentKind("test calls", schema, "key", 2, "test.version", KIND.upgrade, {"draws": 3})
+    Segments(root, KIND).append(rows("a", "b"))
+    newer = Segments(root, wider)
+    newer.append(rows("c").with_columns(draws=pl.lit(5, pl.Int64)))
+    assert sorted(newer.read(["key", "draws"]).iter_rows()) == [("a", 3), ("b", 3), ("c", 5)]
+    assert sorted(newer.read(["draws"])["draws"]) == [3, 3, 5], "also where none of the columns asked for is there"
+    assert keys(Segments(root, KIND).read(COLUMNS)) == ["a", "b", "c"], "an older reader passes over it"
+    compact(newer)
+    assert sorted(Segments(root, wider).read(list(schema)).select("key", "draws").iter_rows())[0] == ("a", 3)
+    assert not newer.set_aside
+
+
 def test_an_upgrade_that_fails_moves_nothing(tmp_path):
     put(tmp_path, "0-old.parquet", parquet(rows("old").rename({"value": "words"}), b"1"))
     segments = Segments(str(tmp_path), KIND)

@@ -96,13 +96,13 @@ async def test_the_text_holds_output_then_value_then_error(make):
 
 async def test_images_come_from_the_store_and_go_there(make, store):
     red, blue = picture(store, "red"), picture(store, "blue")
-    cells = ["image_1.getpixel((0, 0)), image_2.getpixel((0, 0))", "image_2.resize((2, 3))"]
+    cells = ["image_1.getpixel((0, 0)), image_2.getpixel((0, 0))", "image_2.resize((40, 30))"]
     results = await run(make(), [red, blue], cells)
     assert results[0].text == "((255, 0, 0), (0, 0, 255))"
-    assert results[1].text == "[image of 2x3 pixels]"
+    assert results[1].text == "[image of 40x30 pixels]"
     (made,) = results[1].images
     with Image.open(io.BytesIO(store.get(made))) as image:
-        assert image.size == (2, 3) and image.getpixel((0, 0)) == (0, 0, 255)
+        assert image.size == (40, 30) and image.getpixel((0, 0)) == (0, 0, 255)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,8 @@ async def test_a_stopped_call_says_so_and_the_session_goes_on(make):
 
 async def test_a_replay_reproduces_texts_and_images(make, store):
     red = picture(store, "red")
-    cells = ["names = {'c', 'a', 'b'}\nprint(names)", "image_1.rotate(90, expand=True)", "lambda: 0", "{}['k']"]
+    turned = "image_1.resize((60, 40)).rotate(90, expand=True)"
+    cells = ["names = {'c', 'a', 'b'}\nprint(names)", turned, "lambda: 0", "{}['k']"]
     tool = make()
     first, second = await run(tool, [red], cells), await run(tool, [red], cells)
     assert [(r.outcome, r.text, r.images) for r in first] == [(r.outcome, r.text, r.images) for r in second]
@@ -163,7 +164,7 @@ async def test_faults_of_ours_are_raised(make, store, monkeypatch):
 
     monkeypatch.setattr(store, "put", full)
     with pytest.raises(ToolInfrastructureError, match="no space left"):
-        await session.call({"code": "image_1"})
+        await session.call({"code": "image_1.resize((40, 30))"})
     with pytest.raises(ToolInfrastructureError, match="closed"):
         await session.call({"code": "1"})
     assert not tool._sandbox.sessions

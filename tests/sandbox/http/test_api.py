@@ -34,7 +34,7 @@ def test_a_session_from_beginning_to_end_as_a_third_party_would(api):
     assert (result["outcome"], result["value"], result["blobs"], result["state_lost"]) == ("ok", "'abc'", [], False)
     assert api.delete(f"/v1/sessions/{answer['session']}").json()["sessions"]["open"] == 0
     status = api.get("/v1/status").json()
-    assert status["api"] == 1 and "seccomp" in status["layers"] and status["limits"]["memory_mb"] == 1024
+    assert status["api"] == wire.API and "seccomp" in status["layers"] and status["limits"]["memory_mb"] == 1024
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,12 @@ def test_limits_above_the_servers_are_refused_with_the_maximum(api, limit, value
     answer = api.post("/v1/sessions", content=wire.pack({"limits": {limit: value}}, []))
     assert (answer.status_code, answer.json()["error"]) == (422, "limits")
     assert limit in answer.json()["detail"] and said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63, 1.5, "1", True])
+def test_a_seed_that_is_none_is_refused(api, seed):
+    answer = api.post("/v1/sessions", content=wire.pack({"seed": seed}, []))
+    assert (answer.status_code, answer.json()["error"]) == (400, "malformed") and "seed" in answer.json()["detail"]
 
 
 def test_limits_below_the_servers_hold(api):

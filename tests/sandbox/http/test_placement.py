@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import SandboxUnavailable
 from sandbox.description import SandboxDescription
+from sandbox.http import wire
 from sandbox.http.remote import RemoteSandbox, check_servers
 from tests.support.sandbox_servers import (
     DESCRIPTION,
@@ -61,14 +62,21 @@ def test_a_url_that_is_none_is_named(url):
         (200, {"Content-Type": "application/json"}, b"[" * 100_000),
         (200, {"Content-Type": "application/json", "Content-Encoding": "gzip"}, b"\x1f\x8b"),
         Liar.json({}),
-        Liar.json({"api": 2, "version": "1", "python": "3", "layers": [], "libraries": {}, "limits": {}}),
-        Liar.json({"api": 1, "version": "1", "python": "3", "layers": "all", "libraries": {}, "limits": {}}),
+        Liar.json({"api": 99, "version": "1", "python": "3", "layers": [], "libraries": {}, "limits": {}}),
+        Liar.json({"api": wire.API, "version": "1", "python": "3", "layers": "all", "libraries": {}, "limits": {}}),
         Liar.json(
-            {"api": 1, "version": "1", "python": "3", "layers": [], "libraries": {}, "limits": {"memory_mb": "much"}}
+            {
+                "api": wire.API,
+                "version": "1",
+                "python": "3",
+                "layers": [],
+                "libraries": {},
+                "limits": {"memory_mb": "much"},
+            }
         ),
         Liar.json(
             {
-                "api": 1,
+                "api": wire.API,
                 "version": "1",
                 "python": "3",
                 "layers": [],

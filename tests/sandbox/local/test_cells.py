@@ -160,6 +160,38 @@ async def test_the_libraries_are_there_and_random_numbers_differ(sandbox):
     assert not set(seen[0].strip("()").split(", ")) & set(seen[1].strip("()").split(", "))
 
 
+async def test_with_a_seed_random_numbers_are_the_same_and_another_seed_gives_others(sandbox):
+    code = "import numpy, random, sympy.core.random as s\n(numpy.random.rand(), random.random(), s.random())"
+    seen = []
+    for seed in (1, 1, 2):
+        async with await sandbox.open(seed=seed) as session:
+            seen.append((await session.run(code)).value.strip("()").split(", "))
+    assert seen[0] == seen[1] and not set(seen[0]) & set(seen[2])
+
+
+async def test_libraries_that_a_cell_imports_first_show_and_draw_as_the_warm_ones_do():
+    pytest.importorskip("torch")
+    sandbox = LocalSandbox(SandboxSettings(cell_timeout_s=120, memory_mb=4096, libraries=["PIL"]))
+    cells = [
+        "import sys\n[name for name in ('numpy', 'matplotlib', 'torch') if name in sys.modules]",
+        "import numpy\n(numpy.random.rand(), numpy.random.default_rng().random())",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show(); plt.bar([0, 1], [5, 9]); plt.show()",
+        "import torch\ntorch.rand(2).tolist()",
+    ]
+    seen = []
+    for _ in range(2):
+        async with await sandbox.open(seed=1) as session:
+            results = [await session.run(cell) for cell in cells]
+            seen.append([(result.outcome, result.value, result.images) for result in results])
+    await sandbox.close()
+    assert seen[0] == seen[1] and seen[0][0][1] == "[]" and len(seen[0][2][2]) == 2
+
+
+async def test_the_names_of_the_workers_own_modules_are_free(sandbox):
+    async with await sandbox.open([], {"pictures.py": b"mine = 1", "worker.py": b"mine = 2"}) as session:
+        assert (await session.run("import pictures, worker\npictures.mine + worker.mine")).value == "3"
+
+
 @pytest.mark.parametrize(("name", "word"), [("no_such_library", "cannot be imported"), ("lazy", "starts threads")])
 async def test_a_library_that_cannot_be_kept_warm_is_named(tmp_path, monkeypatch, name, word):
     (tmp_path / "lazy.py").write_text("import threading, time\nthreading.Thread(target=time.sleep, args=(9,)).start()")
