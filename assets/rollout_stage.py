@@ -12,7 +12,7 @@ from measurement.run import ArmRunner, Outcome, Stage, sentence
 from measurement.summary import METADATA_KEY, StageSummary
 from measurement.toolbox import Toolbox
 from records.workspace import Workspace
-from reports.markdown import Markdown, markdown_table
+from reports.markdown import Markdown, markdown_table, plain
 from reports.samples import rollout_metadata
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.endpoint import Endpoint
@@ -58,5 +58,7 @@ def rollout_stage_metadata(outcome: Outcome, not_needed: dict[str, int] | None =
         prefix = f"{name}: " if several else ""
         metadata |= {f"{prefix}{kind}_calls_made": count for kind, count in calls.calls_made.items()}
         metadata |= {f"{prefix}{kind}_calls_from_the_ledger": n for kind, n in calls.calls_from_the_ledger.items()}
+    if outcome.warnings:
+        metadata["warnings"] = Markdown("\n".join(f"- {plain(warning, 1000)}" for warning in outcome.warnings))
     summary = outcome.summary.plus(StageSummary(not_needed=not_needed or {}))
     return metadata | {METADATA_KEY: summary}

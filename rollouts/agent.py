@@ -16,9 +16,9 @@ from rollouts.models.contract import (
     Completer,
     Completion,
     ContextLengthExceeded,
-    MalformedReply,
     ModelOutage,
     ModelUnavailable,
+    QuestionRefused,
     Request,
 )
 from rollouts.setting import Setting, sampling_identity
@@ -111,10 +111,21 @@ def _bare_answer(message: Message, reply: Completion) -> Message:
     return message.model_copy(update={"answer": text})
 
 
-async def _complete(
-    model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls
-) -> Completion | StopReason:
-    """The completion, or the stop reason that a refused prompt or a malformed reply is recorded as."""
+class _CutByTheServer(Exception):
+    """A reply that the server's context ended: it is used, but a server with a longer one would end it elsewhere."""
+
+    def __init__(self, reply: Completion) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+async def _complete(model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls) -> Completion:
+    """The completion, stored as a call unless it depends on the server's settings.
+
+    Raises:
+        QuestionRefused: the server's rules of content refused the prompt, or kept the reply back.
+        ContextLengthExceeded, ModelUnavailable: as the model's client.
+    """
     # The rollout's identity is part of the key: questions about different images can have the very same words, and each
     # needs draws of its own.
     key = content_hash(
@@ -123,16 +134,18 @@ async def _complete(
     )  # fmt: skip
 
     async def make() -> dict[str, Any]:
-        try:
-            reply = await model.complete(replace(request, id=key))
-        except ContextLengthExceeded as error:
-            return {"failure": "context_length", "detail": str(error)}
-        except MalformedReply as error:
-            return {"failure": "malformed_reply", "detail": str(error)}
+        reply = await model.complete(replace(request, id=key))
+        if reply.finish_reason == "length" and 0 < reply.completion_tokens < request.max_tokens:
+            raise _CutByTheServer(reply)
         return vars(reply)
 
-    value = await calls.once(rollout_id, "model", key, make)
-    return value["failure"] if "failure" in value else Completion(**value)
+    try:
+        reply = Completion(**await calls.once(rollout_id, "model", key, make))
+    except _CutByTheServer as cut:
+        return cut.reply
+    if reply.finish_reason == "filtered":
+        raise QuestionRefused("the reply was kept back (finish_reason content_filter, refusal or the like)")
+    return reply
 
 
 async def _take_turns(turns: Turns, model: Completer, user: ToolUser, rollout_id: str, calls: Calls) -> StopReason:
@@ -140,8 +153,6 @@ async def _take_turns(turns: Turns, model: Completer, user: ToolUser, rollout_id
     while (stop := turns.over()) is None:
         turn, request = turns.requests, turns.next_request()
         reply = await _complete(model, request, rollout_id, turn, calls)
-        if isinstance(reply, str):
-            return reply
         if (stop := turns.add(reply, request.max_tokens)) is not None:
             return stop
         for call in turns.messages[-1].tool_calls:
@@ -176,6 +187,10 @@ async def attempt(
         stop = await _take_turns(turns, model, user, rollout_id, calls)
     except ModelOutage:
         raise
+    except ContextLengthExceeded as error:
+        stop, error_class = "context_length", str(error)
+    except QuestionRefused as error:
+        stop, error_class = "refused", str(error)
     except (ModelUnavailable, ToolInfrastructureError) as error:
         stop, error_class = "unfinished", f"{type(error).__name__}: {error}"
     finally:

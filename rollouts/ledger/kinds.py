@@ -15,7 +15,7 @@ class SegmentKind:
     """What a folder of segments holds.
 
     `name` is for messages. Rows with equal `key` are the same row. `version` is written under `version_key` of the
-    parquet metadata. `upgrade` gives, for each older version that can still be read, what makes a frame of it (all its
+    parquet metadata. Rows of `gives_way` are kept only where there is no other row of their key. `upgrade` gives, for each older version that can still be read, what makes a frame of it (all its
     columns, some of its rows in their order) a frame of `schema`.
     """
 
@@ -25,6 +25,7 @@ class SegmentKind:
     version: int
     version_key: str
     upgrade: Mapping[int, Callable[[pl.DataFrame], pl.DataFrame]] = field(default_factory=dict)
+    gives_way: pl.Expr | None = None
 
 
 def misfit(got: pl.Schema, want: pl.Schema) -> str:

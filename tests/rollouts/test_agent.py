@@ -13,7 +13,7 @@ from records.trajectory import ToolResult
 from rollouts.agent import REMINDER, attempt
 from rollouts.dialects import get_dialect
 from rollouts.ledger.ledger import Ledger
-from rollouts.models.contract import Completion, ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable
+from rollouts.models.contract import Completion, ContextLengthExceeded, ModelOutage, ModelUnavailable, QuestionRefused
 from rollouts.prompts.build import PromptSetting, build_prompt
 from rollouts.prompts.examples import read_examples
 from rollouts.setting import Setting, sampling_identity
@@ -106,14 +106,15 @@ async def test_turns_calls_tokens_and_state_are_recorded(tmp_path):
         ([("<python>2", "cut")], "context_length"),  # the server's context ended before the budget it was given
         ([CALL] * 5, "max_turns"),
         ([ContextLengthExceeded("long")], "context_length"),
-        ([MalformedReply("odd")], "malformed_reply"),
+        ([QuestionRefused("flagged")], "refused"),
+        ([("<answer>4</answer>", "filtered")], "refused"),
         ([CALL, ModelUnavailable("gone")], "unfinished"),
     ],
 )
 async def test_every_end_has_its_reason(tmp_path, lines, reason):
     rollout = await once(tmp_path, Scripted(*lines), Counter())
     assert rollout.stop_reason == reason and rollout.answer is None
-    assert bool(rollout.error_class) == (reason == "unfinished")
+    assert bool(rollout.error_class) == (reason in ("unfinished", "refused") or isinstance(lines[0], Exception))
 
 
 async def test_a_model_that_forgets_the_form_is_reminded_once(tmp_path):

@@ -16,6 +16,7 @@ import pytest
 
 from records.recipe import Serve
 from rollouts.models import local_server as server_module
+from rollouts.models.connections import ServerTraits
 from rollouts.models.contract import ContextLengthExceeded, Request
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.local_server import LocalServer, ServerError, vllm_version
@@ -257,7 +258,7 @@ async def test_the_real_server_and_model(policy_files, tmp_path):
     """Replies, stop strings and over-long prompts as the client understands them; and nothing left after a kill."""
     serve = Serve(dtype="bfloat16", max_model_len=512, max_num_seqs=8, enforce_eager=True, kv_cache_gib=1)
     server = LocalServer(policy_files, serve, tmp_path / "server.log", say=print)
-    endpoint = Endpoint(server.start, "policy", server.fingerprint(), vllm=True)
+    endpoint = Endpoint(server.start, "policy", server.fingerprint(), traits=ServerTraits(vllm=True))
 
     def ask(text: str, **settings):
         messages = [{"role": "user", "content": text}]
