@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 import httpx
 
@@ -89,9 +90,15 @@ def _key(key: str) -> str:
 
 
 @contextmanager
-def understandable() -> Iterator[None]:
-    """Turns what the environment's proxy and certificates raise into a ModelOutage that says what to change."""
+def understandable(environment: bool = True) -> Iterator[None]:
+    """Turns what the environment's proxy and certificates raise into a ModelOutage that says what to change.
+
+    Args:
+        environment: whether they are used at all.
+    """
     try:
+        for proxy in getproxies().values() if environment else ():
+            _ = urlsplit(proxy).port  # one beyond 65535 would come up with the first request, in words of asyncio
         yield
     except ImportError:
         raise ModelOutage(
@@ -100,7 +107,8 @@ def understandable() -> Iterator[None]:
             "connection",
         ) from None
     except (OSError, ssl.SSLError) as error:
-        named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+        given = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+        named = [name for name in given if not os.path.exists(os.environ[name])] or given
         reason = redacted(error.strerror or error) if isinstance(error, OSError) else redacted(error)
         raise ModelOutage(
             f"the certificates that {' or '.join(named) or 'this Python'} names cannot be read ({reason}): let the "

@@ -78,7 +78,7 @@ class Connections:
         """
         headers = {"Authorization": authorization} if authorization else {}
         pool = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        with understandable():
+        with understandable(remote):
             tls = httpx.create_ssl_context(trust_env=remote)  # slow to make, so the clients share one
             clients = deque(
                 httpx.AsyncClient(timeout=limits.timeout_s, limits=pool, headers=headers, trust_env=remote, verify=tls)

@@ -11,6 +11,8 @@ from rollouts.models.redaction import redacted
 
 SHOWN_CHARACTERS = 500
 """Characters of what a server said that are shown."""
+READ_CHARACTERS = 20_000
+"""Characters of it that are read; an error is said at the beginning."""
 _ERRORS = ("error", "errors", "detail", "error_msg", "error_message", "error_code", "errorCode", "errmsg", "base_resp")
 _CODES = ("status_code", "http_status", "httpStatus", "code", "status", "error_code", "errorCode")
 _ECHOED = {"input", "inputs", "prompt", "messages", "flagged_input", "ctx", "request", "url", "headers"}
@@ -40,7 +42,7 @@ class Said:
 
 def what_it_said(response: httpx.Response) -> str:
     """What the endpoint said, in at most SHOWN_CHARACTERS and without a secret."""
-    return redacted(" ".join(response.text.split()))[:SHOWN_CHARACTERS] or "(nothing)"
+    return redacted(" ".join(response.text[:READ_CHARACTERS].split()))[:SHOWN_CHARACTERS] or "(nothing)"
 
 
 def read_error(response: httpx.Response) -> Said:
@@ -48,7 +50,7 @@ def read_error(response: httpx.Response) -> Said:
     body = _json(response)
     plain = response.text.strip()
     text = " ".join(_words(body)) if body is not None else "" if plain.startswith("<") else plain
-    return Said(text, response.status_code, what_it_said(response))
+    return Said(text[:READ_CHARACTERS], response.status_code, what_it_said(response))
 
 
 def error_inside(response: httpx.Response, reply: Any) -> Said | None:
@@ -72,7 +74,7 @@ def error_inside(response: httpx.Response, reply: Any) -> Said | None:
         found = reply
     else:
         return None
-    text = " ".join(_words(found))
+    text = " ".join(_words(found))[:READ_CHARACTERS]
     return Said(text, _status(found) or _status(reply) or _named(text), what_it_said(response))
 
 

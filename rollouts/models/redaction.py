@@ -20,7 +20,7 @@ _PATTERNS = (
     (rf"(?i)([\"']?\b(?:{_FIELDS})\\?[\"']?\s*[:=]\s*\\?[\"'])[^\"'\\]+", rf"\1{SHOWN}"),
     (rf"(?i)([?&](?:{_FIELDS}|key|sig|signature)=)[^&\s\"'<>]+", rf"\1{SHOWN}"),
     (r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=*-]{8,}", rf"\1\2{SHOWN}"),
-    (r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'<>]+@", rf"\1{SHOWN}@"),
+    (r"([A-Za-z0-9+.-]{1,20}://)[^\s\"'<>]{1,500}@", rf"\1{SHOWN}@"),
     (r"\b(?:sk|gsk|xai|hf|r8|fw|nvapi|pplx|ghp|csk|dapi)[-_][A-Za-z0-9_*.-]{6,}", SHOWN),
     (r"\bAIza[A-Za-z0-9_*-]{10,}", SHOWN),
 )
