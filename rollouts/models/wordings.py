@@ -73,10 +73,10 @@ _MAX_TOKENS = _any(
     r"range of max_tokens|supports at most [\d,]+ (?:completion|output) tokens",
 )
 _LIMIT = re.compile(
-    r"(?:context|model|prompt|sequence|input)(?: \w+)? (?:length|size|window|limit)(?: allowed)?(?: is| of|:)?(?: only)?"
-    r"[ (=]*(?P<a>\d[\d,]{2,})"
-    r"|must be <= (?P<b>\d+)|> ?(?P<c>\d[\d,]+) maximum|with (?P<d>\d[\d,]+) maximum context"
-    r"|(?:only supports up to|token limit:|exceeds the limit of|cannot exceed|tokens allowed \(?) ?(?P<e>\d[\d,]+)",
+    r"(?:maximum|model'?s?)(?: allowed| maximum)*(?: context| model| prompt| sequence| input)? (?:length|size|window)"
+    r"(?: limit| allowed)*(?: is| of|:)?(?: only)?[ (=]*(\d[\d,]{2,})|length of only (\d[\d,]+)"
+    r"|must be <= (\d+)|> ?(\d[\d,]+) maximum|with (\d[\d,]+) maximum context"
+    r"|(?:only supports up to|token limit:|exceeds the limit of|cannot exceed|tokens allowed \(?) ?(\d[\d,]+)",
     re.IGNORECASE,
 )
 
