@@ -195,8 +195,8 @@ class Stage:
         warnings = list(alike(pl.concat([progress.used.select("arm", "stop_reason") for progress in progresses])))
         if estimated := runner.model.counters.estimated:
             warnings.append(
-                f"the endpoint did not count the tokens of {estimated} replies: they are estimated from the text, rather "
-                "too many than too few, and those that it read are not counted"
+                f"the endpoint did not count the tokens of {estimated} replies: they are estimated from the text, "
+                "rather too many than too few, and those that it read are not counted"
             )
         for warning in warnings:
             runner.log.warning(warning)
@@ -230,7 +230,7 @@ def _check_unfinished(log: logging.Logger, unfinished: list[Rollout], finished: 
     by_tool = sum(r.error_class.startswith(ToolInfrastructureError.__name__) for r in unfinished)
     what = (
         f"{len(unfinished)} of {total} rollouts could not be finished ({by_tool} because a tool failed, "
-        f"{len(unfinished) - by_tool} because the model's endpoint did not answer); the first: {unfinished[0].error_class}"
+        f"{len(unfinished) - by_tool} because the endpoint did not answer); the first: {unfinished[0].error_class}"
     )
     if len(unfinished) > MAX_UNFINISHED_SHARE * total:
         raise MeasurementError(

@@ -43,8 +43,9 @@ def compact(segments: Segments, target: int = 64 * 2**20) -> Compaction:
     """Merge segments of fewer than `target` bytes into some that reach it, but for the last; the others stay.
 
     Rows keep the order that they have in the inputs taken in name order; of rows with equal keys the first is kept, or
-    the last where all of them give way to others; all are of the current version afterwards. In memory: the inputs' keys, a few row groups and, for an object store, a
-    segment. SegmentVersionError: a segment is of a version that cannot be read; nothing is lost.
+    the last where all of them give way to others; all are of the current version afterwards. In memory: the inputs'
+    keys, a few row groups and, for an object store, a segment. SegmentVersionError: a segment is of a version that
+    cannot be read; nothing is lost.
     """
     segments.store.remove(segments.store.leftovers(_DAY))
     before, totals = len(segments.names()), Counter[str]()
@@ -89,9 +90,7 @@ def _one_of_each_key(segments: Segments, names: Sequence[str]) -> pl.Series:
     key, gives_way = segments.kind.key, segments.kind.gives_way
     weak = pl.lit(False) if gives_way is None else gives_way.fill_null(False)
     columns = list(dict.fromkeys([key, *weak.meta.root_names()]))
-    frames = (
-        frame.select(key, weak=weak) for name in names for frame in segments.rows_of(name, columns, GROUP_ROWS)
-    )
+    frames = (frame.select(key, weak=weak) for name in names for frame in segments.rows_of(name, columns, GROUP_ROWS))
     rows = pl.concat([pl.DataFrame(schema={key: segments.kind.schema[key], "weak": pl.Boolean}), *frames])
     if not rows["weak"].any():
         return rows[key].is_first_distinct() | rows[key].is_null()

@@ -15,8 +15,9 @@ class SegmentKind:
     """What a folder of segments holds.
 
     `name` is for messages. Rows with equal `key` are the same row. `version` is written under `version_key` of the
-    parquet metadata. Rows of `gives_way` are kept only where there is no other row of their key. `upgrade` gives, for each older version that can still be read, what makes a frame of it (all its
-    columns, some of its rows in their order) a frame of `schema`.
+    parquet metadata. `upgrade` gives, for each older version that can still be read, what makes a frame of it (all its
+    columns, some of its rows in their order) a frame of `schema`. Rows for which `gives_way` holds are kept only where
+    no other row has their key.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The message of a chat completion, in whichever of the usual shapes: its text, its thoughts, its calls, its refusal."""
+"""The message of a chat completion, in whichever of the usual shapes: text, thoughts, calls and refusal."""
 
 import json
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def read_message(message: dict[str, Any]) -> MessageParts:
     old = message.get("function_call")
     if not calls and isinstance(old, dict) and old.get("name"):
         calls = [{"function": old}]
-    parts.calls = [_call(call["function"] if "function" in call else call) for call in calls]
+    parts.calls = [_call(call.get("function", call)) for call in calls]
     content = message.get("content")
     for block in content if isinstance(content, list) else ():
         if isinstance(block, dict) and block.get("type") in ("tool_use", "tool_call", "function_call") and not calls:

@@ -16,7 +16,10 @@ _SECRETS: set[str] = set()
 _HEADERS = "proxy-authorization|authorization|x-api-key|api-key|x-goog-api-key|x-auth-token|set-cookie|cookie"
 _FIELDS = "api[-_]?key|access[-_]?token|auth[-_]?token|refresh[-_]?token|client[-_]?secret|secret|password|passwd|token"
 _PATTERNS = (
-    (rf"(?i)\b({_HEADERS})(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(?:bearer|basic|token)\s+)?[^\s\"',;}}\\]+", rf"\1\2{SHOWN}"),
+    (
+        rf"(?i)\b({_HEADERS})(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(?:bearer|basic|token)\s+)?[^\s\"',;}}\\]+",
+        rf"\1\2{SHOWN}",
+    ),
     (rf"(?i)([\"']?\b(?:{_FIELDS})\\?[\"']?\s*[:=]\s*\\?[\"'])[^\"'\\]+", rf"\1{SHOWN}"),
     (rf"(?i)([?&](?:{_FIELDS}|key|sig|signature)=)[^&\s\"'<>]+", rf"\1{SHOWN}"),
     (r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=*-]{8,}", rf"\1\2{SHOWN}"),

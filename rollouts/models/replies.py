@@ -34,9 +34,7 @@ class EndpointRefused(ModelUnavailable):
     `kind`: what kind of outage it then is.
     """
 
-    def __init__(
-        self, message: str, status: int, holds_for_all: bool | None = None, kind: str = "refused"
-    ) -> None:
+    def __init__(self, message: str, status: int, holds_for_all: bool | None = None, kind: str = "refused") -> None:
         super().__init__(message)
         self.status, self.kind = status, kind
         of_all = status < 400 or status in (401, 402, 403, 404, 405, 429)
@@ -88,9 +86,7 @@ async def received(response: httpx.Response) -> httpx.Response:
                 raise RetryLater("malformed", f"the reply is longer than {most} bytes")
             break
     # the body is decompressed by now, which the other headers deny
-    kept = {
-        name: value for name, value in response.headers.items() if name == "content-type" or is_about_waiting(name)
-    }
+    kept = {name: value for name, value in response.headers.items() if name == "content-type" or is_about_waiting(name)}
     return httpx.Response(response.status_code, headers=kept, content=bytes(body[:most]))
 
 
@@ -173,9 +169,8 @@ def _failure(said: Said, asked: Asked, headers: Mapping[str, str], where: str) -
     status, text = said.status, said.text
     what = f"{where}: {said.shown}"
     after = asked_to_wait(headers, text)
-    if status in (402, 429) or (status in (400, 403) and wordings.says_no_quota(text)):
-        if status == 402 or (wordings.says_no_quota(text) and not after):
-            return EndpointRefused(f"{where}: the account has no quota left: {said.shown}", status or 429, True)
+    if status == 402 or (status in (400, 403, 429) and wordings.says_no_quota(text) and not after):
+        return EndpointRefused(f"{where}: the account has no quota left: {said.shown}", status or 429, True)
     if status in _OF_THE_REQUEST or not status:
         if wordings.says_too_long(text):
             return ContextLengthExceeded(what, wordings.said_limit(text))

@@ -50,8 +50,9 @@ def served_context(address: Address, model: str) -> int | None:
         entry = _entry(address, model)
     except ModelUnavailable:
         return None
-    for place in (entry, entry.get("meta"), entry.get("top_provider")):
-        for name in _CONTEXT if isinstance(place, dict) else ():
+    places = [place for place in (entry, entry.get("meta"), entry.get("top_provider")) if isinstance(place, dict)]
+    for place in places:
+        for name in _CONTEXT:
             value = place.get(name)
             if isinstance(value, int) and not isinstance(value, bool) and value > 0:
                 return value

@@ -17,7 +17,17 @@ MOST_TOKENS = 2**31
 BYTES_A_TOKEN = 256
 """A text of more bytes than this for each token that the server counted was counted wrongly."""
 
-_PLACES = ("usage", "usage_metadata", "usageMetadata", "meta", "details", "timings", "metrics", "billed_units", "tokens")
+_PLACES = (
+    "usage",
+    "usage_metadata",
+    "usageMetadata",
+    "meta",
+    "details",
+    "timings",
+    "metrics",
+    "billed_units",
+    "tokens",
+)
 # in the order in which they are believed
 _READ = (
     "prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount", "prompt_token_count", "prefill_tokens",
@@ -35,7 +45,7 @@ _PARTS = re.compile(r"[A-Za-z]{1,4}|[0-9]|[^\x00-\x7f]|[^A-Za-z0-9\s]|\s+")
 
 
 @dataclass(frozen=True)
-class Usage:
+class TokenCounts:
     """Tokens of one reply. `read` is 0 where the server does not count it."""
 
     read: int
@@ -60,7 +70,7 @@ def counted(reply: Mapping[str, Any]) -> tuple[int | None, int | None]:
     return None, None
 
 
-def usage_of(reply: Mapping[str, Any], texts: Iterable[str], finish: FinishReason, max_tokens: int) -> Usage:
+def usage_of(reply: Mapping[str, Any], texts: Iterable[str], finish: FinishReason, max_tokens: int) -> TokenCounts:
     """The tokens of a reply.
 
     Args:
@@ -71,9 +81,9 @@ def usage_of(reply: Mapping[str, Any], texts: Iterable[str], finish: FinishReaso
     whole = "".join(texts)
     plausible = written is not None and (written > 0 or not whole) and len(whole.encode()) <= BYTES_A_TOKEN * written
     if plausible and written is not None:
-        return Usage(read or 0, written, estimated=False)
+        return TokenCounts(read or 0, written, estimated=False)
     guess = max_tokens if finish == "length" else min(max_tokens, estimated_tokens(whole))
-    return Usage(read or 0, guess, estimated=True)
+    return TokenCounts(read or 0, guess, estimated=True)
 
 
 def estimated_tokens(text: str) -> int:

@@ -12,17 +12,18 @@ def _any(*patterns: str) -> re.Pattern[str]:
 
 
 _PROMPT = r"(?:prompt|inputs?|messages?|conversation|context|input text|input sequence|input prompt)"
-_PAST = r"(?:exceed|longer than|larger than|greater than|more than|at most|only supports?|over the|cannot be|must be <)"
+_PAST = r"(?:exceed|(?:longer|larger|greater|more) than|at most|only supports?|over the|cannot be|must be <)"
 _TOO_LONG = _any(
     r"context[ _-]?(?:length|window|size|limit)[ _-]?(?:has been |is |was )?(?:exceeded|exceeds|overflow|too)",
-    r"(?:maximum|max\.?|maximal|model'?s?|available|configured)[ _-](?:allowed )?(?:context|sequence|prompt|model|input)"
+    r"(?:maxim(?:um|al)|max\.?|model'?s?|available|configured)[ _-](?:allowed )?(?:context|sequence|prompt|model|input)"
     r"[ _-](?:length|window|size|tokens?)",
     r"max_model_len|max_seq_len|max_sequence_length|max_input_len|max_position_embeddings|max_num_tokens",
     rf"{_PROMPT}(?: text| size| length)?,?(?: is| are| was| were)? too (?:long|large)\b(?! an? image)",
     rf"{_PAST}.{{0,60}}context (?:length|window|size|limit)",
-    r"context (?:length|window|size|limit).{0,40}(?:exceed|only \d|overflow)|context the overflows|overflows? the context",
-    rf"(?:input|prompt|request(?:ed)?|total|message)s?['` ]*(?:tokens?|token count|token length|\(\d+ tokens\)).{{0,80}}"
-    rf"{_PAST}",
+    r"context (?:length|window|size|limit).{0,40}(?:exceed|only \d|overflow)",
+    r"context the overflows|overflows? the context",
+    r"(?:input|prompt|request(?:ed)?|total|message)s?['` ]*(?:tokens?|token count|token length|\(\d+ tokens\))"
+    rf".{{0,80}}{_PAST}",
     rf"(?:number|count|sum) of (?:the )?(?:input|prompt|total)[a-z ]{{0,20}}(?:tokens|length).{{0,80}}{_PAST}",
     rf"(?:prompt|input) (?:length|size|token length).{{0,80}}(?:{_PAST}|should be)",
     r"sum of prompt length.{0,60}(?:exceed|max)",
@@ -34,11 +35,12 @@ _TOO_LONG = _any(
     r"reduce the length of (?:the|your) (?:input |prompt )?(?:messages|prompt|input|context)",
     r"(?:reduce|shorten) (?:your|the) (?:prompt|input|messages)",
     r"messages?\S{0,40}:? *(?:string|content|text) too long",
-    r"prompt *(?:超长|过长)|(?:输入|提示词?|请求|对话|消息)\S{0,8}(?:过长|超长|超限|超出|超过)|上下文\S{0,6}(?:过长|超|限制)",
+    r"prompt *(?:超长|过长)|(?:输入|提示词?|请求|对话|消息)\S{0,8}(?:过长|超长|超限|超出|超过)",
+    r"上下文\S{0,6}(?:过长|超|限制)",
     r"超[过出](?:了)?(?:模型)?(?:的)?最大\S{0,6}(?:长度|上下文|token|限制)|长度(?:超限|超过|超出)",
 )
 _SAME_WORDS_FOR_ELSE = _any(
-    r"unrecogni[sz]ed|unknown (?:argument|parameter|field|name)|unexpected (?:keyword|argument|field|parameter|property)",
+    r"unrecogni[sz]ed|unknown (?:argument|parameter|field|name)|unexpected (?:keyword|argument|field|parameter)",
     r"not (?:permitted|allowed as)|extra (?:inputs|fields)|unsupported (?:parameter|argument|value|field)",
     r"additional propert|no such (?:parameter|argument|field)|invalid (?:parameter|argument|field) name|is not a valid",
     r"\d[\d.]* *(?:[kmg]i?b|bytes)\b|\bbytes\b|megabytes",
@@ -48,7 +50,9 @@ _PER_TIME = _any(
     r"resource[ _]exhausted|(?:wait|try again|retry) (?:before|in|after) \S+|concurren(?:t|cy) (?:request|limit|quota)",
     r"请求\S{0,6}(?:频率|过快|过多|频繁)|限流|并发",
 )
-_TOO_MUCH_FOR_A_WINDOW = _any(r"request too large", r"requested [\d,]+.{0,40}(?:limit|maximum) (?:is )?[\d,]+ (?:tokens )?per")
+_TOO_MUCH_FOR_A_WINDOW = _any(
+    r"request too large", r"requested [\d,]+.{0,40}(?:limit|maximum) (?:is )?[\d,]+ (?:tokens )?per"
+)
 _NO_QUOTA = _any(
     r"insufficient[_ ](?:quota|balance|credits?|funds)|exceeded_current_quota|billing[_ ](?:hard[_ ])?limit",
     r"credit balance is too low|out of credits|payment required|quota (?:is )?used up|account\S* (?:is )?in arrears",
@@ -58,7 +62,8 @@ _CONTENT = _any(
     r"content[ _-]?(?:filter|polic|management|moderat|safety|exists risk|violat|blocked|security)",
     r"\bflagged\b|moderation|responsible ?ai|safety[ _](?:system|filter|polic|settings?|reasons?|check|guideline)",
     r"blocked.{0,60}(?:safety|polic|guardrail|content|moderation|filter|harm)|guardrail",
-    r"data_?inspection_?failed|inappropriate|(?<!case[ -])sensitive|unsafe|harmful|jailbreak|\bhigh risk\b|risk control",
+    r"data_?inspection_?failed|inappropriate|(?<!case[ -])sensitive|unsafe|harmful|jailbreak",
+    r"\bhigh risk\b|risk control",
     r"prohibited[ _](?:content|use)|violat\w*.{0,60}(?:polic|guideline|terms)|usage polic|blocklist|block_?reason",
     r"敏感|不安全|违规|违法|内容安全|审核|不合规|安全策略",
 )

@@ -10,7 +10,8 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """One HTTP reply; `body` is sent as it is when it is text, as JSON otherwise."""
+    """One HTTP reply; `body` is sent as it is when it is text, as JSON otherwise, and may be a function of the headers
+    that the request came with."""
 
     body: Any = ""
     status: int = 200
@@ -66,7 +67,8 @@ class StandIn:
                 if reply.drop:
                     self.close_connection = True
                     return
-                data = (reply.body if isinstance(reply.body, str) else json.dumps(reply.body)).encode()
+                body = reply.body(dict(self.headers)) if callable(reply.body) else reply.body
+                data = (body if isinstance(body, str) else json.dumps(body)).encode()
                 try:
                     self.send_response(reply.status)
                     for name, value in reply.headers.items():

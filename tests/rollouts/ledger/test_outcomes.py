@@ -25,7 +25,11 @@ def stored(tmp_path, context, *finished):
 
 
 def test_a_prompt_that_does_not_fit_is_asked_again_in_another_context(tmp_path):
-    made = [ended("a", "context_length", "HTTP 400: too long"), ended("b", "context_length"), ended("c", "refused", "no")]
+    made = [
+        ended("a", "context_length", "HTTP 400: too long"),
+        ended("b", "context_length"),
+        ended("c", "refused", "no"),
+    ]
     assert stored(tmp_path, 2048, *made) == {"a": "context_length", "b": "context_length", "c": "refused"}
     assert stored(tmp_path, 2048) == {"a": "context_length", "b": "context_length", "c": "refused"}
     assert stored(tmp_path, 4096) == stored(tmp_path, None) == {"c": "refused"}

@@ -453,7 +453,9 @@ async def test_a_call_that_comes_through_ends_an_outage(served):
 FLAGGED = {"error": {"message": "Your input was flagged by moderation", "code": 403}}
 
 
-@pytest.mark.parametrize("reply", [(400, "extra_body: not permitted"), (403, FLAGGED), (400, {"code": "content_filter"})])
+@pytest.mark.parametrize(
+    "reply", [(400, "extra_body: not permitted"), (403, FLAGGED), (400, {"code": "content_filter"})]
+)
 async def test_an_endpoint_that_refuses_everything(served, reply):
     async def answer(path, body):
         return (200, chat()) if asked(body) == "good" else reply
@@ -479,9 +481,7 @@ async def test_a_question_that_is_refused_alone_is_an_outcome_of_its_own(served,
 
     async with client(await served(answer)) as endpoint:
         found = await gathered(endpoint, "bad") + await gathered(endpoint, "good", "bad", "good")
-    assert [type(outcome).__name__ for outcome in found] == ["QuestionRefused", "Completion"] + (
-        ["QuestionRefused", "Completion"]
-    )
+    assert [type(outcome).__name__ for outcome in found] == ["QuestionRefused", "Completion"] * 2
 
 
 @pytest.mark.parametrize(
@@ -535,7 +535,7 @@ async def test_max_tokens_beyond_the_context_stops_and_says_both(stand_in):
 
 async def test_a_finish_reason_that_is_not_known_stops_and_says_how_to_go_on(stand_in):
     server = stand_in(Reply(chat("4", "ran_out_of_steam")))
-    with pytest.raises(ModelOutage, match=r"'ran_out_of_steam', .*finish_reasons: \{ran_out_of_steam: stop\}") as caught:
+    with pytest.raises(ModelOutage, match=r"'ran_out_of_steam'.*finish_reasons: \{ran_out_of_steam: stop") as caught:
         await complete(server)
     assert caught.value.kind == "finish_reason" and len(server.bodies) == 1
     traits = ServerTraits(finish_reasons={"ran_out_of_steam": "length"})
@@ -736,7 +736,7 @@ async def test_faults_of_all_kinds_leave_every_reply_as_it_would_have_been(tmp_p
             assert (outcome.finish_reason, outcome.completion_tokens) == ("length", 1)
         else:
             assert (outcome.text, outcome.finish_reason) == (expected.text, "stop")
-    assert sum(asked_for.values()) >= 80 + 80 + counters.retries  # and what was asked to see whether anything goes through
+    assert sum(asked_for.values()) >= 80 + 80 + counters.retries  # and the smallest requests
 
 
 async def test_nothing_is_left_behind(served):
