@@ -4,6 +4,7 @@ A call that is stored in the ledger is read from it; any other call is made and 
 therefore takes the same way again up to the first call that had not finished, and resumes there.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,7 @@ from rollouts.models.contract import (
     QuestionRefused,
     Request,
 )
+from rollouts.models.finish_reasons import FINISH_REASONS, UnknownFinishReason, said_reason, unsaid_reason
 from rollouts.setting import Setting, sampling_identity
 from rollouts.tool_calls import Calls, ToolUser
 
@@ -119,6 +121,18 @@ class _CutByTheServer(Exception):
         self.reply = reply
 
 
+def _in_our_words(reply: Completion, max_tokens: int) -> Completion:
+    """The reply with one of our finish reasons: earlier versions stored the server's own word for it."""
+    if reply.finish_reason in FINISH_REASONS:
+        return reply
+    with contextlib.suppress(UnknownFinishReason):
+        reason = said_reason(reply.finish_reason)
+        written = reply.completion_tokens or None
+        reason = reason or unsaid_reason(reply.text, bool(reply.tool_calls), written, max_tokens)
+        return replace(reply, finish_reason=reason)
+    return reply
+
+
 async def _complete(model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls) -> Completion:
     """The completion, stored as a call unless it depends on the server's settings.
 
@@ -140,7 +154,7 @@ async def _complete(model: Completer, request: Request, rollout_id: str, turn: i
         return vars(reply)
 
     try:
-        reply = Completion(**await calls.once(rollout_id, "model", key, make))
+        reply = _in_our_words(Completion(**await calls.once(rollout_id, "model", key, make)), request.max_tokens)
     except _CutByTheServer as cut:
         return cut.reply
     if reply.finish_reason == "filtered":
