@@ -102,7 +102,8 @@ def every_question_measured(workspace: dg.ResourceParam[Workspace], tool_benefit
     return dg.AssetCheckResult(
         passed=not any(missing.values()) and not warnings,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={**missing, "questions_not_measured": unmeasured, "arms_that_end_alike": warnings},
+        metadata={**missing, "questions_not_measured": unmeasured}
+        | ({"arms_that_end_alike": warnings} if warnings else {}),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,9 +32,16 @@ def chat(text: str | None = "4", finish_reason: str | None = "stop", **message: 
 
 
 class StandIn:
-    """Answers the n-th POST with the n-th reply of `script`, the last one again and again; notes what it was sent."""
+    """Answers the n-th POST with the n-th reply of `script`, the last one again and again; notes what it was sent.
 
-    def __init__(self, *script: Reply, models: Any = None) -> None:
+    Args:
+        models: what GET /models says.
+        answer: gives the reply to a body, instead of a script.
+    """
+
+    def __init__(
+        self, *script: Reply, models: Any = None, answer: Callable[[dict[str, Any]], Reply] | None = None
+    ) -> None:
         self.script, self.models = list(script), models
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -52,7 +60,8 @@ class StandIn:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with outer._lock:
-                    reply = outer.script[min(len(outer.bodies), len(outer.script) - 1)]
+                    last = len(outer.script) - 1
+                    reply = answer(body) if answer else outer.script[min(len(outer.bodies), last)]
                     outer.bodies.append(body)
                     outer.headers.append(dict(self.headers))
                     outer.times.append(time.monotonic())
