@@ -12,7 +12,7 @@ from measurement.run import ArmRunner, Outcome, Stage, sentence
 from measurement.summary import METADATA_KEY, StageSummary
 from measurement.toolbox import Toolbox
 from records.workspace import Workspace
-from reports.markdown import Markdown, markdown_table
+from reports.markdown import Markdown, markdown_table, plain
 from reports.samples import rollout_metadata
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.endpoint import Endpoint
@@ -61,5 +61,7 @@ def rollout_stage_metadata(outcome: Outcome, not_needed: dict[str, int] | None =
     for progress in outcome.progresses:
         prefix = f"{progress.arm.name}: " if several else ""
         metadata[f"{prefix}redrawn"] = int((progress.used["redraws"] > 0).sum())
+    if outcome.warnings:
+        metadata["warnings"] = Markdown("\n".join(f"- {plain(warning, 1000)}" for warning in outcome.warnings))
     summary = outcome.summary.plus(StageSummary(not_needed=not_needed or {}))
     return metadata | {METADATA_KEY: summary}

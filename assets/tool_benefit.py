@@ -11,6 +11,7 @@ from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
 from measurement.arms import compared_arms
 from measurement.budget import FORECAST_ROLLOUTS, ExtraRollouts, spend_budget
+from measurement.endings import alike
 from measurement.prepared_arm import PreparedArm
 from measurement.run import Stage
 from measurement.toolbox import Toolbox
@@ -81,7 +82,8 @@ def tool_benefit(
 
 @dg.asset_check(
     asset=tool_benefit,
-    description="Every question has an attempt with a verdict in each arm (in `oracle`: where the source has an aid).",
+    description="Every question has an attempt with a verdict in each arm (in `oracle`: where the source has an aid), "
+    "and no arm's attempts end nearly all the same way without an answer.",
 )
 def every_question_measured(workspace: dg.ResourceParam[Workspace], tool_benefit: pl.DataFrame) -> dg.AssetCheckResult:
     asked = workspace.tables.read("difficulty")
@@ -96,10 +98,12 @@ def every_question_measured(workspace: dg.ResourceParam[Workspace], tool_benefit
         for arm in compared_arms(workspace.recipe)
     }
     unmeasured = asked.join(tool_benefit, on="question_id", how="anti").height
+    warnings = list(alike(workspace.tables.scan("tool_rollouts").select("arm", "stop_reason").collect()))
     return dg.AssetCheckResult(
-        passed=not any(missing.values()),
+        passed=not any(missing.values()) and not warnings,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={**missing, "questions_not_measured": unmeasured},
+        metadata={**missing, "questions_not_measured": unmeasured}
+        | ({"arms_that_end_alike": warnings} if warnings else {}),
     )
 
 

@@ -21,6 +21,7 @@ from measurement.progress import ArmProgress, LedgerSnapshot, arm_progress
 from measurement.toolbox import Toolbox
 from records.recipe import Recipe
 from rollouts.ledger.ledger import Ledger
+from rollouts.ledger.outcomes import Outcomes
 from rollouts.models.roles import Models
 
 
@@ -40,13 +41,17 @@ def plan(toolbox: Toolbox, ledger: Ledger, models: Models, questions: pl.DataFra
         questions: the table of questions as a run would make it now.
     """
     snapshot, workspace = LedgerSnapshot(ledger), toolbox.workspace
-    recipe, policy = workspace.recipe, models.completer("policy").fingerprint
+    recipe, attempting, teaching = workspace.recipe, models.completer("policy"), models.completer("teacher")
+    policy = attempting.fingerprint
+    ledger.outcomes = Outcomes(attempting.context)
     curation = questions.filter(pl.col("split") == "curation")
     held_out = held_out_questions(questions, recipe.evaluation.limit_per_task)
 
-    def stage(name: str, arm: Arm, model: str, asked: pl.DataFrame) -> tuple[ArmProgress, Planned]:
-        progress = arm_progress(PreparedArm(arm, toolbox), snapshot, model, asked)
-        return progress, Planned(name, cost(snapshot, progress, asked))
+    def stage(
+        name: str, arm: Arm, model: str, asked: pl.DataFrame, stored: LedgerSnapshot = snapshot
+    ) -> tuple[ArmProgress, Planned]:
+        progress = arm_progress(PreparedArm(arm, toolbox), stored, model, asked)
+        return progress, Planned(name, cost(stored, progress, asked))
 
     direct, planned = stage("direct_rollouts", direct_arm(recipe), policy, curation)
     yield planned
@@ -59,7 +64,10 @@ def plan(toolbox: Toolbox, ledger: Ledger, models: Models, questions: pl.DataFra
     if recipe.tool_benefit.further:
         yield Planned("tool_rollouts", budget_cost(compared, moderate))
     shown = _likely(curation, _routed(recipe, moderate, compared))
-    yield stage("teacher_rollouts", teacher_arm(recipe), models.completer("teacher").fingerprint, shown)[1]
+    stored = snapshot
+    if teaching.fingerprint != policy:  # another context: other outcomes of the ledger stand
+        ledger.outcomes, stored = Outcomes(teaching.context), LedgerSnapshot(ledger)
+    yield stage("teacher_rollouts", teacher_arm(recipe), teaching.fingerprint, shown, stored)[1]
     for arm in evaluation_arms(recipe):
         yield stage("base_evaluation", arm, policy, held_out)[1]
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from measurement.arms import Arm, tools_arm
 from measurement.cost import Cost, cost
+from measurement.endings import alike
 from measurement.export import export
 from measurement.prepared_arm import PreparedArm
 from measurement.progress import ArmProgress, LedgerSnapshot, Prefilled, arm_progress, open_questions
@@ -20,6 +21,7 @@ from records.faults import ToolInfrastructureError
 from records.tables import TableFile, to_frame
 from records.trajectory import Rollout
 from rollouts.ledger.ledger import Ledger
+from rollouts.ledger.outcomes import Outcomes
 from rollouts.models.contract import ModelOutage
 from rollouts.models.endpoint import Endpoint
 from rollouts.prompts.prefilled_results import results_of
@@ -42,12 +44,13 @@ class ArmRunner:
     Args:
         toolbox: builds the tools; its workspace says where things are.
         model: the client of the model that attempts.
-        ledger: an open ledger.
+        ledger: an open ledger, which is told how long the model's context is.
         log: where progress goes.
     """
 
     def __init__(self, toolbox: Toolbox, model: Endpoint, ledger: Ledger, log: logging.Logger) -> None:
         self.toolbox, self.model, self.ledger, self.log = toolbox, model, ledger, log
+        ledger.outcomes = Outcomes(model.context)
         self.unfinished: list[Rollout] = []
         self._prepared: dict[str, PreparedArm] = {}
         self._snapshot: LedgerSnapshot | None = None
@@ -137,6 +140,8 @@ class Outcome:
     """What each arm needed before any call was made, by arm."""
     calls: dict[str, StageSummary] = field(default_factory=dict)
     """The calls of each arm, in the order in which they were made."""
+    warnings: list[str] = field(default_factory=list)
+    """What someone should look at before the figures are believed; the log says it too."""
 
     @property
     def summary(self) -> StageSummary:
@@ -188,10 +193,18 @@ class Stage:
         _check_unfinished(runner.log, lasting, sum(progress.used.height for progress in progresses))
         for aside in runner.ledger.set_aside:
             runner.log.warning(f"a ledger segment could not be read and was set aside: {aside}")
+        warnings = list(alike(pl.concat([progress.used.select("arm", "stop_reason") for progress in progresses])))
+        if estimated := runner.model.counters.estimated:
+            warnings.append(
+                f"the endpoint did not count the tokens of {estimated} replies: they are estimated from the text, "
+                "rather too many than too few, and those that it read are not counted"
+            )
+        for warning in warnings:
+            runner.log.warning(warning)
         scratch = runner.toolbox.workspace.scratch
         table = export(runner.ledger, progresses, to_frame(runner.unfinished, Rollout), scratch)
         self.calls["unfinished"] = StageSummary(unfinished=len(lasting))
-        return Outcome(table, progresses, self.planned, self.calls)
+        return Outcome(table, progresses, self.planned, self.calls, warnings)
 
 
 def prefilled_by(ledger: Ledger, donors: pl.DataFrame, question_ids: pl.Series) -> Iterator[Prefilled]:
@@ -218,7 +231,7 @@ def _check_unfinished(log: logging.Logger, unfinished: list[Rollout], finished: 
     by_tool = sum(r.error_class.startswith(ToolInfrastructureError.__name__) for r in unfinished)
     what = (
         f"{len(unfinished)} of {total} rollouts could not be finished ({by_tool} because a tool failed, "
-        f"{len(unfinished) - by_tool} because the model was unreachable); the first: {unfinished[0].error_class}"
+        f"{len(unfinished) - by_tool} because the endpoint did not answer); the first: {unfinished[0].error_class}"
     )
     if len(unfinished) > MAX_UNFINISHED_SHARE * total:
         raise MeasurementError(

@@ -45,11 +45,12 @@ def _plan() -> int:
     """What a run would cost, without making a call."""
     from pipelines.definitions import recipe, workspace
     from pipelines.plan import PlanError, printed_plan
+    from rollouts.models.roles import RoleError
 
     try:
         for text in printed_plan(recipe, workspace):
             print(f"\n{text}")
-    except PlanError as error:
+    except (PlanError, RoleError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Role = Literal["system", "user", "assistant", "tool"]
 Outcome = Literal["ok", "raised", "timed_out", "out_of_memory", "killed", "invalid_call", "infrastructure"]
 StopReason = Literal[
-    "answered", "no_answer", "max_turns", "max_tokens", "context_length", "malformed_reply", "unfinished"
+    "answered", "no_answer", "max_turns", "max_tokens", "context_length", "refused", "malformed_reply", "unfinished"
 ]
 
 
@@ -130,9 +130,10 @@ class Rollout(BaseModel):
     """Seconds of model and tool time, as first measured (a call read from the ledger keeps its first time)."""
     stop_reason: StopReason
     error_class: str = ""
-    """The failure that lasted, for an `unfinished` rollout. Such a rollout does not count as an attempt."""
+    """What the server or the tool said, for a rollout that is not an attempt: `unfinished`, `refused`, `context_length`
+    (which begins with how long the server's context was) or `malformed_reply`."""
     correct: bool | None = None
-    """The verdict; None until judged, and always None for an unfinished rollout."""
+    """The verdict; None until judged, and always None for a rollout that is not an attempt."""
     verdict: str = ""
     """How the verdict was reached."""
     judged_with: str = ""

@@ -4,6 +4,7 @@ A call that is stored in the ledger is read from it; any other call is made and 
 therefore takes the same way again up to the first call that had not finished, and resumes there.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,11 +17,12 @@ from rollouts.models.contract import (
     Completer,
     Completion,
     ContextLengthExceeded,
-    MalformedReply,
     ModelOutage,
     ModelUnavailable,
+    QuestionRefused,
     Request,
 )
+from rollouts.models.finish_reasons import FINISH_REASONS, UnknownFinishReason, said_reason, unsaid_reason
 from rollouts.redraws import Draws
 from rollouts.setting import Setting, sampling_identity
 from rollouts.tool_calls import Calls, ToolUser
@@ -113,10 +115,33 @@ def _bare_answer(message: Message, reply: Completion) -> Message:
     return message.model_copy(update={"answer": text})
 
 
-async def _complete(
-    model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls
-) -> Completion | StopReason:
-    """The completion, or the stop reason that a refused prompt or a malformed reply is recorded as."""
+class _CutByTheServer(Exception):
+    """A reply that the server's context ended: it is used, but a server with a longer one would end it elsewhere."""
+
+    def __init__(self, reply: Completion) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+def _in_our_words(reply: Completion, max_tokens: int) -> Completion:
+    """The reply with one of our finish reasons: earlier versions stored the server's own word for it."""
+    if reply.finish_reason in FINISH_REASONS:
+        return reply
+    with contextlib.suppress(UnknownFinishReason):
+        reason = said_reason(reply.finish_reason)
+        written = reply.completion_tokens or None
+        reason = reason or unsaid_reason(reply.text, bool(reply.tool_calls), written, max_tokens)
+        return replace(reply, finish_reason=reason)
+    return reply
+
+
+async def _complete(model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls) -> Completion:
+    """The completion, stored as a call unless it depends on the server's settings.
+
+    Raises:
+        QuestionRefused: the server's rules of content refused the prompt, or kept the reply back.
+        ContextLengthExceeded, ModelUnavailable: as the model's client.
+    """
     # The rollout's identity is part of the key: questions about different images can have the very same words, and each
     # needs draws of its own.
     key = content_hash(
@@ -125,16 +150,18 @@ async def _complete(
     )  # fmt: skip
 
     async def make() -> dict[str, Any]:
-        try:
-            reply = await model.complete(replace(request, id=key))
-        except ContextLengthExceeded as error:
-            return {"failure": "context_length", "detail": str(error)}
-        except MalformedReply as error:
-            return {"failure": "malformed_reply", "detail": str(error)}
+        reply = await model.complete(replace(request, id=key))
+        if reply.finish_reason == "length" and 0 < reply.completion_tokens < request.max_tokens:
+            raise _CutByTheServer(reply)
         return vars(reply)
 
-    value = await calls.once(rollout_id, "model", key, make)
-    return value["failure"] if "failure" in value else Completion(**value)
+    try:
+        reply = _in_our_words(Completion(**await calls.once(rollout_id, "model", key, make)), request.max_tokens)
+    except _CutByTheServer as cut:
+        return cut.reply
+    if reply.finish_reason == "filtered":
+        raise QuestionRefused("the reply was kept back (finish_reason content_filter, refusal or the like)")
+    return reply
 
 
 async def _take_turns(turns: Turns, model: Completer, user: ToolUser, rollout_id: str, calls: Calls) -> StopReason:
@@ -142,8 +169,6 @@ async def _take_turns(turns: Turns, model: Completer, user: ToolUser, rollout_id
     while (stop := turns.over()) is None:
         turn, request = turns.requests, turns.next_request()
         reply = await _complete(model, request, rollout_id, turn, calls)
-        if isinstance(reply, str):
-            return reply
         if (stop := turns.add(reply, request.max_tokens)) is not None:
             return stop
         for call in turns.messages[-1].tool_calls:
@@ -154,13 +179,17 @@ async def _take_turns(turns: Turns, model: Completer, user: ToolUser, rollout_id
 async def _take_draw(
     turns: Turns, model: Completer, user: ToolUser, draws: Draws, calls: Calls
 ) -> tuple[StopReason, str, bool]:
-    """Why a draw ended, the failure if it is unfinished, and whether it is given up for another one."""
+    """Why a draw ended, what was said of it if it failed, and whether it is given up for another one."""
     try:
         return await _take_turns(turns, model, user, draws.rollout_id, calls), "", False
     except ModelOutage:
         raise
     except NotRepeatable as error:
         return "unfinished", f"{ToolInfrastructureError.__name__}: {error}", await draws.give_up(str(error))
+    except ContextLengthExceeded as error:
+        return "context_length", str(error), False
+    except QuestionRefused as error:
+        return "refused", str(error), False
     except (ModelUnavailable, ToolInfrastructureError) as error:
         return "unfinished", f"{type(error).__name__}: {error}", False
     finally:

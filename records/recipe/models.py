@@ -77,6 +77,14 @@ class Model(Section):
     """Seconds after which a request counts as failed."""
     max_retries: Annotated[int, Field(ge=0)] = 6
     """How often a failed request is made again."""
+    patience_s: Positive = 600
+    """Seconds for which a request is made again while the endpoint says that it is asked too often, from its last
+    answer to any request on."""
+    finish_reasons: dict[str, Literal["stop", "length", "tool_calls", "filtered", "aborted"]] = Field(
+        default_factory=dict
+    )
+    """What words of the endpoint's own for the end of a reply (finish_reason) mean; those of the usual servers are
+    known."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

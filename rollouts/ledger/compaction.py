@@ -42,9 +42,10 @@ class _Group:
 def compact(segments: Segments, target: int = 64 * 2**20) -> Compaction:
     """Merge segments of fewer than `target` bytes into some that reach it, but for the last; the others stay.
 
-    Rows keep the order that they have in the inputs taken in name order; of rows with equal keys the first is kept; all
-    are of the current version afterwards. In memory: the inputs' keys, a few row groups and, for an object store, a
-    segment. SegmentVersionError: a segment is of a version that cannot be read; nothing is lost.
+    Rows keep the order that they have in the inputs taken in name order; of rows with equal keys the first is kept, or
+    the last where all of them give way to others; all are of the current version afterwards. In memory: the inputs'
+    keys, a few row groups and, for an object store, a segment. SegmentVersionError: a segment is of a version that
+    cannot be read; nothing is lost.
     """
     segments.store.remove(segments.store.leftovers(_DAY))
     before, totals = len(segments.names()), Counter[str]()
@@ -64,7 +65,7 @@ def compact(segments: Segments, target: int = 64 * 2**20) -> Compaction:
 def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Counter[str]) -> None:
     """Write the rows of the inputs (name: bytes) again, and delete each input when the last of its rows is visible."""
     series = uuid.uuid4().hex[:12]
-    groups = _groups(segments, list(inputs), _first_of_each_key(segments, list(inputs)))
+    groups = _groups(segments, list(inputs), _one_of_each_key(segments, list(inputs)))
     for number, group in enumerate(groups):
         done, change = list(group.done), Counter(rows=group.rows.height, duplicates=group.duplicates)
         if group.rows.height:  # the last may be empty: its inputs' rows are visible already
@@ -84,12 +85,19 @@ def _merge(segments: Segments, inputs: dict[str, int], target: int, totals: Coun
         totals.update(bytes_before=sum(inputs[name] for name in done))
 
 
-def _first_of_each_key(segments: Segments, names: Sequence[str]) -> pl.Series:
-    """One boolean per row of these segments, in order: false where the key came before. A row without a key is kept."""
-    key = segments.kind.key
-    frames = (frame[key] for name in names for frame in segments.rows_of(name, [key], GROUP_ROWS))
-    keys = pl.concat([pl.Series(key, [], segments.kind.schema[key]), *frames])
-    return keys.is_first_distinct() | keys.is_null()
+def _one_of_each_key(segments: Segments, names: Sequence[str]) -> pl.Series:
+    """One boolean per row of these segments, in order: whether it is the row of its key. A row without one is kept."""
+    key, gives_way = segments.kind.key, segments.kind.gives_way
+    weak = pl.lit(False) if gives_way is None else gives_way.fill_null(False)
+    columns = list(dict.fromkeys([key, *weak.meta.root_names()]))
+    frames = (frame.select(key, weak=weak) for name in names for frame in segments.rows_of(name, columns, GROUP_ROWS))
+    rows = pl.concat([pl.DataFrame(schema={key: segments.kind.schema[key], "weak": pl.Boolean}), *frames])
+    if not rows["weak"].any():
+        return rows[key].is_first_distinct() | rows[key].is_null()
+    strong = pl.col(key).is_first_distinct().over("weak")
+    alone = pl.col("weak").all().over(key) & pl.col(key).is_last_distinct()
+    kept = pl.when("weak").then(alone).otherwise(strong)
+    return rows.select(keep=kept | pl.col(key).is_null())["keep"]
 
 
 def _groups(segments: Segments, names: Sequence[str], keep: pl.Series) -> Iterator[_Group]:

@@ -18,7 +18,8 @@ class SegmentKind:
     `name` is for messages. Rows with equal `key` are the same row. `version` is written under `version_key` of the
     parquet metadata. `upgrade` gives, for each older version that can still be read, what makes a frame of it (all its
     columns, some of its rows in their order) a frame of `schema`. `later` names columns that were added within a
-    version, each with the value of the rows that were written without it: older readers pass over them.
+    version, each with the value of the rows that were written without it: older readers pass over them. Rows for which
+    `gives_way` holds are kept only where no other row has their key.
     """
 
     name: str
@@ -28,6 +29,7 @@ class SegmentKind:
     version_key: str
     upgrade: Mapping[int, Callable[[pl.DataFrame], pl.DataFrame]] = field(default_factory=dict)
     later: Mapping[str, Any] = field(default_factory=dict)
+    gives_way: pl.Expr | None = None
 
     def misfit(self, got: pl.Schema) -> str:
         """Why columns of `got` cannot be read as rows of this kind; empty if they can."""

@@ -19,6 +19,7 @@ from records.tables import schema, to_frame
 from records.trajectory import Rollout
 from rollouts.ledger.compaction import Compaction, compact
 from rollouts.ledger.kinds import SegmentKind
+from rollouts.ledger.outcomes import COLUMNS, GIVES_WAY, Outcomes, is_old_failure
 from rollouts.ledger.segments import Segments
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ ROLLOUTS = SegmentKind(
     version_key="touchstone.rollouts_version",
     upgrade={},
     later={"seed": None, "redraws": 0},
+    gives_way=GIVES_WAY,
 )
 VERDICTS = SegmentKind(
     name="ledger verdicts",
@@ -72,6 +74,8 @@ class Ledger:
     What finishes is on disk at most `flush_seconds` later. Safe to use from one event loop and its threads.
     Memory holds the calls of rollouts that have not finished, and nothing else.
 
+    `outcomes` says which stored rollouts stand; whoever makes rollouts tells it what the model's context is.
+
     Args:
         poll_seconds: how often whoever makes rollouts should `look_around`.
     """
@@ -81,6 +85,7 @@ class Ledger:
         self.calls = Segments(self.root, CALLS)
         self.rollouts = Segments(f"{self.root}/rollouts", ROLLOUTS)
         self.verdicts = Segments(f"{self.root}/verdicts", VERDICTS)
+        self.outcomes = Outcomes()
         self.made = Counter(model=0, tool=0)
         self.reused = Counter(model=0, tool=0)
         self._lock, self._flushing = threading.Lock(), threading.Lock()
@@ -109,7 +114,8 @@ class Ledger:
             self.look_around()  # what is read below is not news any more
             with self._reading:
                 if self._unfinished is None:
-                    finished = self.rollouts.read(["rollout_id"], names)["rollout_id"].unique().implode()
+                    rollouts = self.outcomes.standing(self.rollouts.read(["rollout_id", *COLUMNS], names))
+                    finished = rollouts["rollout_id"].unique().implode()
                     open_ids = ~pl.col("rollout_id").is_in(finished)
                     found: dict[str, dict[str, str]] = {}
                     for segment in self.calls.names():
@@ -117,7 +123,8 @@ class Ledger:
                             continue
                         for batch in self.calls.batches(["rollout_id", "key", "value"], [segment]):
                             for rollout_id, key, value in batch.filter(open_ids).iter_rows():
-                                found.setdefault(rollout_id, {})[key] = value
+                                if not is_old_failure(value):
+                                    found.setdefault(rollout_id, {})[key] = value
                     self._unfinished = found
         return self._unfinished
 
@@ -156,6 +163,7 @@ class Ledger:
 
     def finish(self, rollout: Rollout) -> None:
         """Store a finished, judged rollout; its calls leave the memory."""
+        rollout = self.outcomes.stamped(rollout)
         with self._lock:
             self._pending_rollouts.append(rollout)
             if self._unfinished is not None:
@@ -164,18 +172,18 @@ class Ledger:
 
     def select(self, columns: Sequence[str], where: pl.Expr) -> pl.DataFrame:
         """These columns (rollout_id among them) of the finished rollouts for which `where` holds, each once."""
-        needed = list(dict.fromkeys([*columns, *where.meta.root_names()]))
+        needed = [*columns, *where.meta.root_names()]
         parts = [batch.filter(where).select(columns) for batch in self._batches(needed)]
         empty = ROLLOUTS.schema.to_frame().select(columns)
         return pl.concat([empty, *parts]).unique("rollout_id", keep="first", maintain_order=True)
 
     def distinct(self, columns: Sequence[str]) -> pl.DataFrame:
         """The distinct values of these columns over all finished rollouts."""
-        parts = [batch.unique() for batch in self._batches(columns)]
+        parts = [batch.select(columns).unique() for batch in self._batches(columns)]
         return pl.concat([ROLLOUTS.schema.to_frame().select(columns), *parts]).unique()
 
     def _batches(self, columns: Sequence[str], rows: int = 50_000) -> Iterator[pl.DataFrame]:
-        """These columns of all finished rollouts.
+        """These columns, and those that say so, of all finished rollouts that stand.
 
         A segment that was read is no news any more. So what others have written since the first reading is taken in
         before it is read for something else, or `found` would not know of it.
@@ -184,7 +192,8 @@ class Ledger:
         if self._has_read:
             self.look_around()
         self._has_read = True
-        yield from self.rollouts.batches(columns, names, rows)
+        needed = list(dict.fromkeys([*columns, *COLUMNS]))
+        yield from map(self.outcomes.standing, self.rollouts.batches(needed, names, rows))
 
     def found(self, setting: str, question_id: str, sample: int) -> Found | None:
         """The end of that attempt, if another writer has finished it since this ledger was opened."""
@@ -194,8 +203,9 @@ class Ledger:
         """Take in what other writers have finished since this ledger was opened, for `found`."""
         columns = ["setting", "question_id", "sample_index", "answer", "stop_reason", "correct", "judged_with"]
         with self._reading:
-            news = self.rollouts.news(["time", *columns])  # a merged segment of others holds old rows too
-        news = news.filter(pl.col("time") > self._opened - CLOCKS_APART_S).select(columns)
+            news = self.rollouts.news(["time", *columns, "error_class"])
+        # a merged segment of others holds old rows too
+        news = self.outcomes.standing(news.filter(pl.col("time") > self._opened - CLOCKS_APART_S)).select(columns)
         for setting, question_id, sample, *how in news.iter_rows():
             self._found[(setting, question_id, sample)] = Found(*how)
 

@@ -3,11 +3,14 @@
 import asyncio
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 import httpx
 
+from rollouts.models.addresses import understandable
+from rollouts.models.finish_reasons import FinishReason
 from rollouts.models.limiter import Limiter
 from rollouts.models.outage import Outages
 
@@ -25,7 +28,23 @@ class EndpointLimits:
     timeout_s: float = 300
     """Seconds for one attempt."""
     max_retries: int = 6
-    """Attempts after the first."""
+    """Attempts after the first. Where the endpoint only says that it is asked too often, `patience_s` counts."""
+    patience_s: float = 600
+    """Seconds for which a request is asked again whose endpoint says that it is asked too often, from its last answer
+    to any request on; a longer wait than this is not waited out."""
+
+
+@dataclass(frozen=True)
+class ServerTraits:
+    """What is known of one server alone."""
+
+    vllm: bool = False
+    """Whether it is vLLM, which can be asked to keep the stop string in the text. Without this the text ends before the
+    stop string."""
+    context: int | None = None
+    """The tokens of its context. None: it is asked for them when they are needed."""
+    finish_reasons: Mapping[str, FinishReason] = field(default_factory=dict)
+    """What words of its own for the end of a reply mean."""
 
 
 @dataclass
@@ -51,15 +70,20 @@ class Connections:
         return self.clients[0]
 
     @classmethod
-    def opened(cls, limits: EndpointLimits, api_key: str | None, remote: bool) -> Self:
-        """Connections of the running event loop; `remote` ones go through the proxy that the environment names."""
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        tls = httpx.create_ssl_context(trust_env=remote)  # slow to make, so the clients share one
+    def opened(cls, limits: EndpointLimits, authorization: str, remote: bool) -> Self:
+        """Connections of the running event loop; `remote` ones go through the proxy that the environment names.
+
+        Raises:
+            ModelOutage: that proxy, or the certificates that it names, cannot be used.
+        """
+        headers = {"Authorization": authorization} if authorization else {}
         pool = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        clients = deque(
-            httpx.AsyncClient(timeout=limits.timeout_s, limits=pool, headers=headers, trust_env=remote, verify=tls)
-            for _ in range(math.ceil(limits.concurrency / REQUESTS_PER_CLIENT))
-        )
+        with understandable(remote):
+            tls = httpx.create_ssl_context(trust_env=remote)  # slow to make, so the clients share one
+            clients = deque(
+                httpx.AsyncClient(timeout=limits.timeout_s, limits=pool, headers=headers, trust_env=remote, verify=tls)
+                for _ in range(math.ceil(limits.concurrency / REQUESTS_PER_CLIENT))
+            )
         limiter = Limiter(limits.concurrency)
         return cls(clients, limiter, Outages(limiter.fail_waiting))
 

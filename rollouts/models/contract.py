@@ -26,11 +26,14 @@ class Completion:
 
     text: str
     finish_reason: str
+    """One of rollouts.models.finish_reasons.FinishReason, whatever the server calls it."""
     prompt_tokens: int
     completion_tokens: int
     seconds: float
     tool_calls: list[dict[str, str]] = field(default_factory=list)
     """Native function calls: name and arguments (JSON text)."""
+    reasoning: str = ""
+    """What the model thought before it answered, where the server gives it in a field of its own."""
 
 
 class ModelUnavailable(RuntimeError):
@@ -40,8 +43,8 @@ class ModelUnavailable(RuntimeError):
 class ModelOutage(ModelUnavailable):
     """Nothing goes through: the endpoint is at fault and not this request, so asking it for more is useless.
 
-    Raised `from` the error that showed it. `kind`: connection, timeout, rate_limit, server_error, aborted, malformed,
-    server_lost or refused; `status`: the HTTP status of a refusal, otherwise 0.
+    Raised `from` the error that showed it. `kind`: connection, timeout, rate_limit, too_large, server_error, aborted,
+    malformed, server_lost, max_tokens, finish_reason or refused; `status`: the HTTP status of a refusal, otherwise 0.
     """
 
     def __init__(self, message: str, kind: str = "", status: int = 0) -> None:
@@ -50,11 +53,18 @@ class ModelOutage(ModelUnavailable):
 
 
 class ContextLengthExceeded(RuntimeError):
-    """The endpoint refused the prompt as too long: a recorded outcome of its own."""
+    """The endpoint refused the prompt as too long: a recorded outcome of its own.
+
+    `limit`: the tokens that it allows, where it names them.
+    """
+
+    def __init__(self, message: str, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
-class MalformedReply(RuntimeError):
-    """The endpoint answered 200 with something that is not a chat completion, and kept doing so."""
+class QuestionRefused(RuntimeError):
+    """The endpoint refused what was asked by its rules of content, while others are answered: a recorded outcome."""
 
 
 class Completer(Protocol):
@@ -63,5 +73,5 @@ class Completer(Protocol):
     fingerprint: str
 
     async def complete(self, request: Request) -> Completion:
-        """Raises ModelUnavailable (ModelOutage when no call can succeed), ContextLengthExceeded or MalformedReply."""
+        """Raises ModelUnavailable (ModelOutage when no call can succeed), ContextLengthExceeded or QuestionRefused."""
         ...

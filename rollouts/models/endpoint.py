@@ -5,24 +5,18 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self
 
-import httpx
-
-from rollouts.models.connections import Connections, EndpointLimits
-from rollouts.models.contract import Completion, ContextLengthExceeded, MalformedReply, Request
+from rollouts.models.addresses import Address, read_address
+from rollouts.models.connections import Connections, EndpointLimits, ServerTraits
+from rollouts.models.contract import Completion, ContextLengthExceeded, QuestionRefused, Request
+from rollouts.models.counters import Counters
 from rollouts.models.limiter import watch
+from rollouts.models.meaning import meaning
 from rollouts.models.outage import Call
-from rollouts.models.replies import (
-    EndpointFailing,
-    EndpointRefused,
-    RetryLater,
-    read_completion,
-    read_refusal,
-    received,
-)
-from rollouts.models.served_models import served_names
+from rollouts.models.replies import Asked, EndpointFailing, EndpointRefused, RetryLater, read_completion, read_failure
+from rollouts.models.sending import send
+from rollouts.models.served_models import served_context, served_names
 
 _log = logging.getLogger(__name__)
 
@@ -30,27 +24,12 @@ FIRST_DELAY_S = 1.0
 """The n-th retry waits FIRST_DELAY_S * 2**n seconds, at most LONGEST_DELAY_S, times a random 0.5 to 1."""
 LONGEST_DELAY_S = 30.0
 """Seconds of the longest wait that the endpoint did not ask for."""
-LONGEST_RETRY_AFTER_S = 600.0
-"""A Retry-After beyond this is not waited out."""
+MOST_PATIENCE = 10
+"""So many times its patience a call is asked again for, while others come through an endpoint that is asked too often:
+one that never fits must end too."""
 PROBE_TIMEOUT_S = 30.0
 """Seconds that the smallest request may take, when it is asked whether the endpoint still answers."""
-DEFAULT_LIMITS = EndpointLimits()
-
-
-@dataclass
-class Counters:
-    """What an endpoint was asked and what it took; calls = completed + failed."""
-
-    calls: int = 0
-    completed: int = 0
-    failed: int = 0
-    retries: int = 0
-    backoffs: int = 0
-    """How often the limit on requests in flight was lowered."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    seconds: float = 0.0
-    """Sum over completed calls; those in flight at once are each counted in full."""
+DEFAULT_LIMITS, NO_TRAITS = EndpointLimits(), ServerTraits()
 
 
 class Endpoint:
@@ -62,10 +41,12 @@ class Endpoint:
             only when a call is really made, and starts one that has died again.
         model: the name the endpoint serves the model under.
         fingerprint: identity of the model, a part of every rollout's identity.
-        api_key: sent as a bearer token; never logged.
+        api_key: sent as a bearer token; never logged. A user and a password in the url are sent too, and not logged.
         limits: how much it is asked for, and how patiently.
-        vllm: whether the server is vLLM, which can be asked to keep the stop string in the text. Without this the
-            text ends before the stop string.
+        traits: what is known of this server alone.
+
+    Raises:
+        AddressError: the url or the key cannot be used as it is.
     """
 
     def __init__(
@@ -75,17 +56,19 @@ class Endpoint:
         fingerprint: str,
         api_key: str | None = None,
         limits: EndpointLimits = DEFAULT_LIMITS,
-        vllm: bool = False,
+        traits: ServerTraits = NO_TRAITS,
     ) -> None:
-        self.model, self.fingerprint, self.vllm = model, fingerprint, vllm
+        self.model, self.fingerprint, self.traits = model, fingerprint, traits
         self.limits = limits
         self.counters = Counters()
-        self._url, self._api_key = url, api_key
+        self._url = url
+        self._address = read_address(url, api_key) if isinstance(url, str) else Address("")
+        self._context: list[int | None] = []
         self._tries: dict[str, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
-        return f"Endpoint({self.model!r} at {self._url if isinstance(self._url, str) else 'a local server'})"
+        return f"Endpoint({self.model!r} at {self._address.url or 'a local server'})"
 
     @property
     def concurrency(self) -> int:
@@ -97,6 +80,14 @@ class Endpoint:
         """How many requests may be in flight now: `concurrency`, or fewer while the server cannot take as many."""
         return self.concurrency if self._loop is None else self._here.limiter.limit
 
+    def context(self) -> int | None:
+        """The tokens of the server's context, or None where it does not say. A server that others run is asked once."""
+        if not self._context:
+            known = self.traits.context
+            ask = known is None and bool(self._address.url)
+            self._context.append(served_context(self._address, self.model) if ask else known)
+        return self._context[0]
+
     async def complete(self, request: Request) -> Completion:
         """One chat completion. A reply cut at max_tokens is a completion (finish_reason `length`).
 
@@ -106,17 +97,19 @@ class Endpoint:
         way succeeds, or until `aclose`.
 
         Raises:
-            ModelOutage: nothing goes through: a refusal that holds for every request (key, quota, model name, url);
-                or all retries failed, or the local server could not be had, and no other call succeeded meanwhile; or
-                several different requests were refused or got malformed replies, and none ever succeeded.
+            ModelOutage: nothing goes through: a refusal that holds for every request (key, quota, model name, url,
+                max_tokens, a finish_reason that is not known); or all retries failed, or the local server could not be
+                had, and no other call succeeded meanwhile; or several different requests were refused, and none ever
+                succeeded; or the environment's proxy or certificates cannot be used.
             EndpointRefused: HTTP 4xx for which a retry cannot help (a ModelUnavailable).
-            EndpointFailing: connection errors, time-outs, 429 and 5xx beyond all retries (a ModelUnavailable).
+            EndpointFailing: connection errors, time-outs, 413, 429, 5xx and replies that are no completion, beyond all
+                retries (a ModelUnavailable).
             ContextLengthExceeded: the endpoint refused the prompt as too long.
-            MalformedReply: it kept answering 200 with something else than a chat completion.
+            QuestionRefused: the endpoint refused what was asked by its rules of content, and answers others.
         """
-        here = self._attached()
         self.counters.calls += 1
         try:
+            here = self._attached()
             here.outages.check()
             async with here.limiter:
                 self._check_open(here)
@@ -147,7 +140,7 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             remote = isinstance(self._url, str)  # a proxy has no business between us and our own server
-            self._here = Connections.opened(self.limits, self._api_key, remote)
+            self._here = Connections.opened(self.limits, self._address.authorization, remote)
             self._loop = loop
         return self._here
 
@@ -161,35 +154,43 @@ class Endpoint:
         }
         if request.stop:
             body["stop"] = list(request.stop)
-            if self.vllm:
+            if self.traits.vllm:
                 body["include_stop_str_in_output"] = True
         return body | request.extra
 
     async def _or_outage(self, here: Connections, request: Request) -> Completion:
-        body = self._body(request)
-        with here.outages.under_way() as call:
+        body, outages = self._body(request), here.outages
+        with outages.under_way() as call:
             try:
                 completion = await self._with_retries(here, body, request)
-            except (EndpointRefused, EndpointFailing, MalformedReply, ContextLengthExceeded) as error:
-                if isinstance(error, EndpointFailing) and await self._answers_others(here, call):
-                    here.outages.succeeded()
-                if (outage := here.outages.shown_by(error, call, body)) is None:
-                    raise
+            except (EndpointRefused, EndpointFailing, QuestionRefused, ContextLengthExceeded) as failure:
+                error = await meaning(
+                    failure, request, self.context, outages.ever_succeeded, lambda: self._answers(here)
+                )
+                if isinstance(error, QuestionRefused):
+                    raise error from None
+                # Without asking, a single request that it cannot bear, asked when all others are done, would look like
+                # an outage in every run.
+                if isinstance(error, EndpointFailing) and outages.silent_since(call):
+                    await self._answers(here, call)
+                if (outage := outages.shown_by(error, call, body)) is None:
+                    raise error from None
                 raise outage from error
-        here.outages.succeeded()
+        outages.succeeded()
         here.limiter.succeeded()
         self._tries.pop(request.id, None)
         return completion
 
-    async def _answers_others(self, here: Connections, call: Call) -> bool:
-        """Whether the smallest request gets an answer, where no other call shows that the endpoint still works.
+    async def _answers(self, here: Connections, call: Call | None = None) -> bool:
+        """Whether the smallest request gets an answer now, or another call has had one since `call` began.
 
-        Otherwise a single request that it cannot bear, asked when all others are done, would look like an outage in
-        every run.
+        An answer counts as a call that came through.
         """
         async with here.probing:
-            starts_itself = not isinstance(self._url, str) and not here.found_url
-            if here.outages.declared or starts_itself or not here.outages.silent_since(call):
+            if call is not None and not here.outages.silent_since(call):
+                return True
+            starts_itself = callable(self._url) and not here.found_url
+            if here.outages.declared or starts_itself:
                 return False
             smallest = Request([{"role": "user", "content": "1"}], temperature=0.0, top_p=1.0, max_tokens=1)
             try:
@@ -197,11 +198,12 @@ class Endpoint:
                     await self._attempt(here, self._body(smallest), smallest)
             except (TimeoutError, RetryLater, RuntimeError):
                 return False
+            here.outages.succeeded()
             return True
 
     async def _with_retries(self, here: Connections, body: dict[str, Any], request: Request) -> Completion:
-        began = time.monotonic()
-        for number in range(self.limits.max_retries + 1):
+        began, failed = time.monotonic(), 0
+        while True:
             # Once the endpoint has asked for rest, all calls wait. A call keeps its slot while it waits:
             # fewer requests are what an overloaded server needs.
             await here.outages.pause(here.resting_until - time.monotonic())
@@ -209,27 +211,35 @@ class Endpoint:
             try:
                 return await self._attempt(here, body, request)
             except RetryLater as failure:
-                last = failure
+                last, failed = failure, failed + 1
             if last.overloaded and here.limiter.overloaded(sent):
                 self.counters.backoffs += 1
-            if number == self.limits.max_retries or (last.after or 0) > LONGEST_RETRY_AFTER_S:
+            delay = self._delay(last, failed, began, here.outages.last_success)
+            if delay is None:
                 break
-            delay = min(FIRST_DELAY_S * 2**number, LONGEST_DELAY_S) * random.uniform(0.5, 1)
             if last.after is not None:
-                delay = max(delay, last.after)
                 here.resting_until = max(here.resting_until, time.monotonic() + last.after)
-            _log.info("%r: %s (%s); retry %d in %.1f s", self, last.kind, last.detail, number + 1, delay)
+            _log.info("%r: %s (%s); retry %d in %.1f s", self, last.kind, last.detail, failed, delay)
             await here.outages.pause(delay)
             self.counters.retries += 1
         seconds = time.monotonic() - began
-        message = f"{self!r}: {last.kind} after {number + 1} attempts in {seconds:.0f} s; the last: {last.detail}"
-        if last.kind == "malformed":
-            raise MalformedReply(message)
+        message = f"{self!r}: {last.kind} after {failed} attempts in {seconds:.0f} s; the last: {last.detail}"
         raise EndpointFailing(message, last.kind)
 
+    def _delay(self, last: RetryLater, failed: int, began: float, last_success: float) -> float | None:
+        """Seconds until the next try of a call that has failed so often; None when it is given up."""
+        now, after, patience = time.monotonic(), last.after or 0.0, self.limits.patience_s
+        if after > patience:
+            return None
+        delay = max(after, min(FIRST_DELAY_S * 2 ** min(failed - 1, 30), LONGEST_DELAY_S) * random.uniform(0.5, 1))
+        if failed <= self.limits.max_retries:
+            return delay
+        asked_too_often = last.kind == "rate_limit" and now + delay <= max(began, last_success) + patience
+        return delay if asked_too_often and now <= began + MOST_PATIENCE * patience else None
+
     async def _base_url(self, here: Connections) -> str:
-        if isinstance(self._url, str):
-            return self._url.rstrip("/")
+        if not callable(self._url):
+            return self._address.url
         async with here.starting:
             if not here.found_url:
                 try:
@@ -248,30 +258,29 @@ class Endpoint:
             headers["X-Request-Id"] = f"{request.id}-{self._tries[request.id]}"
         start = time.monotonic()
         try:
-            # httpx restarts its time-out with every chunk; a server that trickles must not occupy the slot for ever.
-            async with asyncio.timeout(self.limits.timeout_s) as deadline:
-                here.deadlines.add(deadline)
-                try:
-                    sending = here.client.stream("POST", f"{url}/chat/completions", json=body, headers=headers)
-                    async with sending as streamed:
-                        response = await received(streamed)
-                finally:
-                    here.deadlines.remove(deadline)
-        except (TimeoutError, httpx.TimeoutException):
-            self._check_open(here)
-            raise RetryLater("timeout", f"no reply within {self.limits.timeout_s} s", overloaded=True) from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise EndpointRefused(f"{self!r}: {error}: give a URL such as http://host:8000/v1", 0) from None
-        except httpx.HTTPError as error:
-            here.found_url = ""  # ask again: the server may have died
-            raise RetryLater("connection", f"{type(error).__name__}: {error}") from None
-        if response.status_code != 200:
-            error = read_refusal(response, has_key=bool(self._api_key))
-            if isinstance(error, EndpointRefused):
-                more = f"; {await served_names(here.client, url)}" if error.status == 404 else ""
-                error = EndpointRefused(f"{self!r}: {error}{more}", error.status)
-            raise error
-        return read_completion(response, time.monotonic() - start, request.max_tokens)
+            response = await send(here, url, body, headers, self.limits.timeout_s)
+        except RetryLater as failure:
+            if failure.kind == "timeout":
+                self._check_open(here)
+            else:
+                here.found_url = ""  # ask again: the server may have died
+            raise
+        asked = Asked(request.max_tokens, bool(self._address.authorization), self.traits.finish_reasons)
+        try:
+            if response.status_code != 200:
+                raise read_failure(response, asked)
+            completion, estimated = read_completion(response, time.monotonic() - start, asked)
+        except EndpointRefused as error:
+            more = f"; {await served_names(here.client, url)}" if error.status == 404 else ""
+            raise EndpointRefused(f"{self!r}: {error}{more}", error.status, error.holds_for_all, error.kind) from None
+        if estimated:
+            self._note_estimate()
+        return completion
+
+    def _note_estimate(self) -> None:
+        if not self.counters.estimated:
+            _log.warning("%r does not count the tokens that it writes: they are estimated from the text", self)
+        self.counters.estimated += 1
 
     def _check_open(self, here: Connections) -> None:
         if here.clients[0].is_closed:
@@ -283,7 +292,7 @@ class Endpoint:
             return
 
         def url() -> str:
-            return self._url if isinstance(self._url, str) else here.found_url
+            return self._address.url or here.found_url
 
         def lowered() -> None:
             self.counters.backoffs += 1

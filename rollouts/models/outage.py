@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from records.identity import content_hash
-from rollouts.models.contract import ContextLengthExceeded, MalformedReply, ModelOutage
+from rollouts.models.contract import ContextLengthExceeded, ModelOutage
 from rollouts.models.replies import EndpointFailing, EndpointRefused
 
 _log = logging.getLogger(__name__)
@@ -18,12 +19,16 @@ REFUSED_IN_A_ROW = 3
 _WHAT_TO_CHECK = {
     "connection": "Check that the server runs and that the url is right.",
     "timeout": "Check that the server is not stuck; if it is only slow, raise timeout_s or lower concurrency.",
-    "rate_limit": "Wait until the endpoint allows more requests, or lower concurrency.",
+    "rate_limit": "Wait until the endpoint allows more requests, lower concurrency, or raise patience_s.",
+    "too_large": "Raise what the server, or the proxy in front of it, takes as one request.",
     "server_error": "Look into the server's log.",
     "aborted": "Look into the server's log.",
-    "malformed": "Check that the url is that of an OpenAI-compatible API (a proxy's page is none).",
+    "malformed": "Check that the url is that of an OpenAI-compatible API, and that nothing in front of it answers "
+    "instead (a proxy's page, or one that says that it is being maintained).",
     "server_lost": "Its log says why it ended.",
     "refused": "Check what is sent along: the model's url and the further fields of the request.",
+    "max_tokens": "Lower max_tokens of the recipe's sampling, or serve the model with a longer context.",
+    "finish_reason": "Nothing is lost: with that line in the recipe, run again.",
 }
 """What to look at when nothing goes through, by the kind of the failure."""
 
@@ -47,6 +52,7 @@ class Outages:
     def __init__(self, fail_waiting: Callable[[Callable[[], Exception]], None]) -> None:
         self._fail_waiting = fail_waiting
         self._begun = self._succeeded = 0
+        self.last_success = float("-inf")
         self._undecided: dict[int, None] = {}  # by number, so the oldest comes first
         self._refused: set[str] = set()
         self._outage: ModelOutage | None = None
@@ -83,6 +89,7 @@ class Outages:
     def succeeded(self) -> None:
         """A call succeeded: there is no outage (any more)."""
         self._succeeded += 1
+        self.last_success = time.monotonic()
         self._refused.clear()
         if self._outage is not None:
             self._outage = None
@@ -93,20 +100,24 @@ class Outages:
         return self._succeeded == call.succeeded
 
     @property
+    def ever_succeeded(self) -> bool:
+        """Whether any call has succeeded."""
+        return self._succeeded > 0
+
+    @property
     def declared(self) -> bool:
         return self._outage is not None
 
     def shown_by(
         self,
-        error: EndpointRefused | EndpointFailing | MalformedReply | ContextLengthExceeded,
+        error: EndpointRefused | EndpointFailing | ContextLengthExceeded,
         call: Call,
         body: dict[str, Any],
     ) -> ModelOutage | None:
         """The outage that a call's lasting failure is a sign of, if it is one; all who wait fail with it at once.
 
         An outage is: a refusal that holds for all requests; a failure through all retries while no call succeeded
-        since this one began; or several different requests in a row refused or answered by no completion, when none
-        has ever succeeded.
+        since this one began; or several different requests in a row refused, when none has ever succeeded.
         """
         kind, status, why = "refused", 0, ""
         if isinstance(error, EndpointFailing):
@@ -115,15 +126,11 @@ class Outages:
                 why = "No other call came through meanwhile."
         elif isinstance(error, ContextLengthExceeded):
             self._refused.clear()  # it was a request in good form
-        else:
-            if isinstance(error, EndpointRefused):
-                status = error.status
-            else:
-                kind = "malformed"
-            if isinstance(error, EndpointRefused) and error.holds_for_all:
-                why = "Any other request would be refused too."
-            elif self._refuses_all(call, body):
-                why = f"{REFUSED_IN_A_ROW} different requests fared so and none was ever answered: it must be all."
+        elif error.holds_for_all:
+            kind, status, why = error.kind, error.status, "Any other request would be refused too."
+        elif self._refuses_all(call, body):
+            status = error.status
+            why = f"{REFUSED_IN_A_ROW} different requests fared so and none was ever answered: it must be all."
         if not why:
             return None
         if self._outage is None:

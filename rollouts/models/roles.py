@@ -9,7 +9,9 @@ from typing import Self
 from records.heartbeat import Clock, Heartbeat
 from records.recipe import Model
 from records.workspace import Workspace
-from rollouts.models.connections import EndpointLimits
+from rollouts.models.addresses import AddressError
+from rollouts.models.connections import EndpointLimits, ServerTraits
+from rollouts.models.contract import ModelUnavailable
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.local_server import LocalServer
 from rollouts.models.merge_lora import merged
@@ -70,8 +72,15 @@ class Models:
         if model.api_key_env and not key:
             raise RoleError(f"models.{role}: the environment variable {model.api_key_env} is not set")
         assert model.model is not None  # a url needs it
-        fingerprint = remote_fingerprint(model.url, model.model, model.revision, key)
-        return Endpoint(model.url, model.model, fingerprint, api_key=key, limits=_limits(model))
+        traits = ServerTraits(finish_reasons=model.finish_reasons)
+        try:
+            fingerprint = remote_fingerprint(model.url, model.model, model.revision, key)
+            return Endpoint(model.url, model.model, fingerprint, key, _limits(model), traits)
+        except AddressError as error:
+            where = f" (the key is in {model.api_key_env})" if key else ""
+            raise RoleError(f"models.{role}: {error}{where}") from None
+        except ModelUnavailable as error:
+            raise RoleError(f"models.{role}: {error}") from None
 
     def checkpoint(self, name: str, folder: Path) -> Endpoint:
         """The client of a checkpoint of the policy: a LoRA adapter, merged before it is served, or whole weights."""
@@ -102,8 +111,10 @@ class Models:
                     other.stop()
             return server.start()
 
-        return Endpoint(start, server.name, server.fingerprint(), vllm=True, limits=_limits(self._settings(name)))
+        settings = self._settings(name)
+        traits = ServerTraits(vllm=True, context=settings.serve.max_model_len, finish_reasons=settings.finish_reasons)
+        return Endpoint(start, server.name, server.fingerprint(), limits=_limits(settings), traits=traits)
 
 
 def _limits(model: Model) -> EndpointLimits:
-    return EndpointLimits(model.concurrency, model.timeout_s, model.max_retries)
+    return EndpointLimits(model.concurrency, model.timeout_s, model.max_retries, model.patience_s)

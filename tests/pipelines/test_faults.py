@@ -6,13 +6,15 @@ from collections import Counter
 import polars as pl
 import pytest
 
+from rollouts.ledger import ledger
+from rollouts.ledger.segments import Segments
 from rollouts.models import endpoint
 from tests.support.whole_runs import ROLLOUTS, ModelStandIn, Place, assert_same, undisturbed
 
 PASSING = {"429": 0.03, "500": 0.07, "503": 0.07, "reset": 0.07, "hang": 0.02, "truncated": 0.07, "empty_choices": 0.07,
            "big": 0.07}  # fmt: skip
-LASTING = {"context_length": 0.06, "malformed": 0.06, "cut": 0.06}
-STOP_REASON = {"context_length": "context_length", "malformed": "malformed_reply", "cut": "context_length"}
+LASTING = {"context_length": 0.06, "cut": 0.06}
+STORED = ("stop_reason", "error_class")
 SOON_S = 300.0
 """A guard alone: that an outage is given up soon is told by how often the server is asked."""
 
@@ -49,21 +51,21 @@ def test_faults_that_last_are_outcomes_of_their_own_and_move_no_pass_rate(tmp_pa
     with ModelStandIn(tmp_path, faults=LASTING) as server:
         place = Place(tmp_path, server.url, {"models.policy.max_retries": 2})
         result = place.run()
-    assert result.error == ""
+        again = place.run()
+    assert result.error == again.error == "" and again.calls == 0, "the context is the same: the outcomes stand"
     found = place.contents()
-    faults = {line["key"]: line["fault"] for line in server.events() if line["fault"]}
-    calls = place.on_disk().with_columns(
-        fault=pl.col("key").replace_strict(faults, default=None, return_dtype=pl.String)
-    )
-    hit = calls.drop_nulls("fault").select("rollout_id", expected=pl.col("fault").replace_strict(STOP_REASON))
+    faults = Counter({line["key"]: line["fault"] for line in server.events() if line["fault"]}.values())
+    stored = Segments(f"{place.workspace.ledger}/rollouts", ledger.ROLLOUTS).read(["rollout_id", *STORED])
+    hit = stored.filter(pl.col("stop_reason") == "context_length").select("rollout_id")
     made = pl.concat([found[name] for name in ROLLOUTS])
     without = pl.concat([expected[name] for name in ROLLOUTS])
 
     struck = made.join(hit, on="rollout_id")
-    print(f"\n{dict(Counter(faults.values()))}; {struck.height} of {made.height} rollouts were hit")
-    assert set(faults.values()) == set(LASTING) and struck.height > 10
-    assert struck["stop_reason"].to_list() == struck["expected"].to_list() == struck["verdict"].to_list()
-    assert struck["correct"].null_count() == struck.height
+    print(f"\n{dict(faults)}; {struck.height} of {made.height} rollouts were hit")
+    assert set(faults) == set(LASTING) and struck.height > 10
+    assert hit.height == faults.total(), "each ended the rollout that it was in"
+    assert set(struck["verdict"]) == {"context_length"} and struck["correct"].null_count() == struck.height
+    assert struck["error_class"].str.starts_with("a context of 4096 tokens: ").all()
 
     both = made.join(hit, on="rollout_id", how="anti").join(without, on="rollout_id", suffix="_without")
     assert both.height > 0.7 * made.height
@@ -112,6 +114,23 @@ def test_an_outage_ends_the_asset_soon_with_all_that_finished_and_the_next_run_g
     assert result.error == "" and result.calls == calls - len(answered)
     assert_same(place.contents(), expected)
     assert set(map(len, server.answered().values())) == {1}, "nothing was paid for twice"
+
+
+def test_a_page_of_html_is_an_outage_and_leaves_nothing_behind(tmp_path, fault_free):
+    """A maintenance page with HTTP 200, for a while: no attempt is anything but what a healthy server makes of it."""
+    _, expected, calls = fault_free
+    with ModelStandIn(tmp_path, faults={"page_after": 60}) as server:
+        place = Place(tmp_path, server.url, {"models.policy.max_retries": 1})
+        down = place.run().error
+        answered = {line["key"] for line in server.events() if line["event"] == "answered" and not line["fault"]}
+        assert "no call gets through to the model" in down and "malformed after 2 attempts" in down
+        assert "being maintained" in down
+        assert set(place.model_keys()) == answered
+    server.faults = {}
+    with server:
+        result = place.run()
+    assert result.error == "" and result.calls == calls - len(answered)
+    assert_same(place.contents(), expected)
 
 
 def test_a_wrong_model_name_fails_at_once_and_says_what_is_served(tmp_path):

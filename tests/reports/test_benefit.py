@@ -342,6 +342,17 @@ class TestChecks:
             "direct": 0, "tools": 0, "call_only": 2, "result_only": 0, "questions_not_measured": 0
         }  # fmt: skip
 
+    def test_an_arm_that_never_answers_is_named(self, workspace):
+        here = pl.col("arm") == "tools"
+        made = rollouts_of(KINDS).with_columns(
+            stop_reason=pl.when(here).then(pl.lit("no_answer")).otherwise("stop_reason"),
+            correct=pl.col("correct") & ~here,
+        )
+        result = self.materialized(workspace, made)
+        (check,) = [c for c in result.get_asset_check_evaluations() if c.check_name == "every_question_measured"]
+        (said,) = check.metadata["arms_that_end_alike"].value
+        assert not check.passed and said.startswith("tools: 40 of 40 attempts ended as no_answer")
+
     @pytest.mark.parametrize(
         ("change", "named"),
         [

@@ -13,11 +13,13 @@ from records.trajectory import ToolResult
 from rollouts.agent import REMINDER, attempt
 from rollouts.dialects import get_dialect
 from rollouts.ledger.ledger import Ledger
-from rollouts.models.contract import Completion, ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable
+from rollouts.models.contract import Completion, ContextLengthExceeded, ModelOutage, ModelUnavailable, QuestionRefused
+from rollouts.models.endpoint import Endpoint
 from rollouts.prompts.build import PromptSetting, build_prompt
 from rollouts.prompts.examples import read_examples
 from rollouts.setting import Setting, sampling_identity
 from rollouts.tool_calls import NoLedger, replay
+from tests.support.fault_server import Reply, chat
 
 QUESTION = Question(source="s", source_row="1", task="math", text="2+2?", answer="4", answer_type="number")
 
@@ -106,14 +108,15 @@ async def test_turns_calls_tokens_and_state_are_recorded(tmp_path):
         ([("<python>2", "cut")], "context_length"),  # the server's context ended before the budget it was given
         ([CALL] * 5, "max_turns"),
         ([ContextLengthExceeded("long")], "context_length"),
-        ([MalformedReply("odd")], "malformed_reply"),
+        ([QuestionRefused("flagged")], "refused"),
+        ([("<answer>4</answer>", "filtered")], "refused"),
         ([CALL, ModelUnavailable("gone")], "unfinished"),
     ],
 )
 async def test_every_end_has_its_reason(tmp_path, lines, reason):
     rollout = await once(tmp_path, Scripted(*lines), Counter())
     assert rollout.stop_reason == reason and rollout.answer is None
-    assert bool(rollout.error_class) == (reason == "unfinished")
+    assert bool(rollout.error_class) == (reason in ("unfinished", "refused") or isinstance(lines[0], Exception))
 
 
 async def test_a_model_that_forgets_the_form_is_reminded_once(tmp_path):
@@ -192,6 +195,46 @@ async def test_calls_that_version_1_wrote_are_not_made_again(tmp_path):
         rollout = await once(tmp_path, model, tool, ledger)
         assert ledger.made == {"model": 0, "tool": 0} and ledger.reused == {"model": 3, "tool": 2}
     assert [c.result.text for c in rollout.tool_calls] == ["20", "42"] and rollout.answer == "4"
+
+
+@pytest.mark.parametrize(
+    ("word", "tokens", "reason"),
+    [
+        ("eos_token", 5, "answered"),
+        ("STOP", 5, "answered"),
+        ("unknown", 5, "answered"),
+        ("unknown", 50, "max_tokens"),
+        ("MAX_TOKENS", 50, "max_tokens"),
+    ],
+)
+async def test_a_reply_that_was_stored_in_the_servers_words_is_read_in_ours(tmp_path, word, tokens, reason):
+    """The stop string </answer> was dropped: only a reply that ended by itself is an answer."""
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        model = Scripted(ModelUnavailable("killed"))
+        broken = await once(tmp_path, model, calls=ledger)
+        key = model.requests[0].id
+        ledger.put(broken.rollout_id, "model", key, vars(Completion("<answer>4", word, 10, tokens, 0.5)))
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        rollout = await once(tmp_path, Scripted(), calls=ledger)
+    assert rollout.stop_reason == reason
+
+
+async def test_a_budget_ends_the_attempt_of_a_server_that_counts_no_tokens(tmp_path, stand_in):
+    reply = chat("I count on: one, two, three, four, five, six.\n<python>1</python>")
+    del reply["usage"]
+    server = stand_in(Reply(reply))
+    async with Endpoint(server.url, "policy", "print") as model:
+        rollout = await once(tmp_path, model, Counter(), turns=20, total=60)
+    asked = [body["max_tokens"] for body in server.bodies]
+    assert rollout.stop_reason == "max_tokens" and 1 < len(asked) < 5
+    assert asked[0] == 50 and asked == sorted(asked, reverse=True) and sum(asked) > 60 >= rollout.completion_tokens > 0
+
+
+async def test_what_the_context_cut_short_is_no_call_to_read_again(tmp_path):
+    with Ledger(str(tmp_path / "ledger")) as ledger:
+        assert (await once(tmp_path, Scripted(("4 and", "cut")), calls=ledger)).stop_reason == "context_length"
+        again = await once(tmp_path, Scripted(ANSWER), calls=ledger)
+    assert again.answer == "4"
 
 
 async def test_an_outage_is_no_end_of_a_rollout(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """One HTTP reply; `body` is sent as it is when it is text, as JSON otherwise."""
+    """One HTTP reply; `body` is sent as it is when it is text, as JSON otherwise, and may be a function of the headers
+    that the request came with."""
 
     body: Any = ""
     status: int = 200
@@ -30,9 +32,16 @@ def chat(text: str | None = "4", finish_reason: str | None = "stop", **message: 
 
 
 class StandIn:
-    """Answers the n-th POST with the n-th reply of `script`, the last one again and again; notes what it was sent."""
+    """Answers the n-th POST with the n-th reply of `script`, the last one again and again; notes what it was sent.
 
-    def __init__(self, *script: Reply, models: Any = None) -> None:
+    Args:
+        models: what GET /models says.
+        answer: gives the reply to a body, instead of a script.
+    """
+
+    def __init__(
+        self, *script: Reply, models: Any = None, answer: Callable[[dict[str, Any]], Reply] | None = None
+    ) -> None:
         self.script, self.models = list(script), models
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -51,7 +60,8 @@ class StandIn:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with outer._lock:
-                    reply = outer.script[min(len(outer.bodies), len(outer.script) - 1)]
+                    last = len(outer.script) - 1
+                    reply = answer(body) if answer else outer.script[min(len(outer.bodies), last)]
                     outer.bodies.append(body)
                     outer.headers.append(dict(self.headers))
                     outer.times.append(time.monotonic())
@@ -66,7 +76,8 @@ class StandIn:
                 if reply.drop:
                     self.close_connection = True
                     return
-                data = (reply.body if isinstance(reply.body, str) else json.dumps(reply.body)).encode()
+                body = reply.body(dict(self.headers)) if callable(reply.body) else reply.body
+                data = (body if isinstance(body, str) else json.dumps(body)).encode()
                 try:
                     self.send_response(reply.status)
                     for name, value in reply.headers.items():

@@ -7,7 +7,8 @@ It prints its url when it listens. What it answers is a function of the call's k
 out with <python> where the prompt offers it; how often it is right without depends on the question.
 
 Faults are shares of the keys, {"429": 0.1, "hang": 0.02}, at most one fault a key. Those of PASSING hit the first one
-or two tries of a key, those of LASTING every try. {"down_after": N}: after N completions it says 503 to everything.
+or two tries of a key, those of LASTING every try. {"down_after": N}: after N completions it says 503 to everything;
+{"page_after": N}: it answers every request for a completion with a page of HTML and 200.
 
 Every request is two lines of JSON in the log, {"event": "asked" | "answered", "key", "id", "time", "fault"}: when it
 has come, and when the whole reply has been handed to the socket (a client may have it a moment before the line is
@@ -96,10 +97,11 @@ def error(message: str, kind: str, status: int) -> dict[str, Any]:
 
 class Server:
     def __init__(self, log: Path, delay: float, faults: dict[str, float]) -> None:
-        if unknown := set(faults) - {*PASSING, *LASTING, "down_after"}:
+        if unknown := set(faults) - {*PASSING, *LASTING, "down_after", "page_after"}:
             raise SystemExit(f"unknown faults: {', '.join(sorted(unknown))}")
         self.delay, self.faults = delay, faults
         self.down_after = faults.get("down_after", float("inf"))
+        self.page_after = faults.get("page_after", float("inf"))
         self.answered = 0
         self.tries: Counter[str] = Counter()
         self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)  # a write is a whole line, whoever else writes
@@ -160,6 +162,7 @@ class Server:
         key = request_id.rpartition("-")[0] or request_id or hashlib.sha256(raw).hexdigest()
         self.tries[key] += 1
         fault = "down" if self.answered >= self.down_after else self.fault(key)
+        fault = "page" if self.answered >= self.page_after else fault
         self.note("asked", key, request_id, fault)
         if self.delay:
             await asyncio.sleep(self.delay * (1 + 0.5 * draw(key, "delay")))
@@ -191,7 +194,7 @@ class Server:
                 "the input prompt."
             )
             return await self.send(writer, 400, error(said, "BadRequestError", 400))
-        if fault == "malformed":
+        if fault in ("malformed", "page"):
             return await self.send(writer, 200, b"<html>not a completion</html>")
         reply = completion(key, body, cut=fault == "cut")
         data = json.dumps(reply).encode()

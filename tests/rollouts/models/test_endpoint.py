@@ -5,6 +5,7 @@ import email.utils
 import json
 import logging
 import socket
+import sys
 import time
 from dataclasses import replace
 
@@ -13,8 +14,8 @@ import pytest
 from rollouts.models import endpoint as endpoint_module
 from rollouts.models import limiter as concurrency_module
 from rollouts.models import replies as replies_module
-from rollouts.models.connections import EndpointLimits
-from rollouts.models.contract import ContextLengthExceeded, MalformedReply, ModelOutage, ModelUnavailable, Request
+from rollouts.models.connections import EndpointLimits, ServerTraits
+from rollouts.models.contract import ContextLengthExceeded, ModelOutage, ModelUnavailable, QuestionRefused, Request
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.replies import EndpointFailing, EndpointRefused
 from rollouts.models.served_models import remote_fingerprint
@@ -30,8 +31,8 @@ def short_delays(monkeypatch):
 
 
 def client(server, **settings):
-    names = [name for name in settings if name in ("concurrency", "timeout_s", "max_retries")]
-    limits = EndpointLimits(**{"max_retries": 3} | {name: settings.pop(name) for name in names})
+    names = [name for name in settings if name in ("concurrency", "timeout_s", "max_retries", "patience_s")]
+    limits = EndpointLimits(**{"max_retries": 3, "patience_s": 5} | {name: settings.pop(name) for name in names})
     return Endpoint(server if isinstance(server, str) else server.url, "policy", "print", limits=limits, **settings)
 
 
@@ -54,8 +55,8 @@ async def test_the_body_is_the_request_and_nothing_else(stand_in):
     server = stand_in(Reply(chat()))
     request = Request(ASK.messages, 0.5, 0.9, 8, stop=("</code>",), extra={"skip_special_tokens": False})
     await complete(server, request)
-    await complete(server, request, vllm=True)
-    await complete(server, ASK, vllm=True)
+    await complete(server, request, traits=ServerTraits(vllm=True))
+    await complete(server, ASK, traits=ServerTraits(vllm=True))
     expected = {"model": "policy", "messages": ASK.messages, "temperature": 0.5, "top_p": 0.9, "max_tokens": 8}
     plain = expected | {"stop": ["</code>"], "skip_special_tokens": False}
     assert server.bodies == [plain, plain | {"include_stop_str_in_output": True}, expected]
@@ -68,7 +69,7 @@ async def test_native_calls_and_missing_usage(stand_in):
     completion, _ = await complete(stand_in(Reply(reply)))
     assert completion.text == ""
     assert completion.tool_calls == [{"name": "search", "arguments": '{"query": "Oslo"}'}]
-    assert (completion.prompt_tokens, completion.completion_tokens) == (0, 0)
+    assert completion.prompt_tokens == 0 and completion.completion_tokens == ASK.max_tokens  # at least what it wrote
 
 
 async def test_a_cut_reply_is_a_completion(stand_in):
@@ -120,7 +121,7 @@ async def test_a_retry_after_of_hours_is_not_waited_out(stand_in):
 async def test_lasting_failures_say_their_kind(stand_in, reply, kind):
     server = stand_in(reply)
     with pytest.raises(ModelOutage, match="after 4 attempts") as caught:
-        await complete(server)
+        await complete(server, patience_s=0.01)
     assert caught.value.kind == kind
     assert isinstance(caught.value, ModelUnavailable)
     assert len(server.bodies) == 5 and server.bodies[4]["max_tokens"] == 1  # is it the request, or is it all?
@@ -182,16 +183,19 @@ whole = json.dumps(chat())
         {"error": {"message": "upstream"}},
         {"choices": [{"finish_reason": "stop"}]},
         {"choices": [{"message": None, "finish_reason": "stop"}]},
-        {"choices": [{"message": {"content": [{"type": "text", "text": "4"}]}}]},
+        {"choices": [{"message": {"content": [{"type": "image", "image": "4"}]}}]},
         {"choices": [{"message": {"content": None, "tool_calls": [{"function": {"name": "x"}}]}}]},
-        {"choices": [{"message": {"content": None, "tool_calls": [{"function": {"name": "x", "arguments": {}}}]}}]},
+        {"choices": [{"message": {"content": None, "tool_calls": [{"function": {"name": "x", "arguments": 4}}]}}]},
     ],
 )
-async def test_a_200_that_is_no_completion_is_retried_and_then_malformed(stand_in, body):
+async def test_a_200_that_is_no_completion_is_retried_and_then_an_outage(stand_in, body):
     server = stand_in(Reply(body))
-    with pytest.raises(MalformedReply):
+    with pytest.raises(ModelOutage) as caught:
         await complete(server, max_retries=2)
-    assert len(server.bodies) == 3
+    assert caught.value.kind == "malformed" and len(server.bodies) == 4
+    server = stand_in(*[Reply(body)] * 3, Reply(chat()))
+    with pytest.raises(EndpointFailing, match="malformed after 3 attempts"):  # the smallest request is answered
+        await complete(server, max_retries=2)
     completion, _ = await complete(stand_in(Reply(body), Reply(chat())))
     assert completion.text == "4"
 
@@ -217,6 +221,7 @@ async def test_a_prompt_that_is_too_long_is_an_outcome_of_its_own(stand_in, said
     "status, key, words",
     [
         (401, None, "give a key through api_key_env"),
+        (403, None, "give a key through api_key_env"),
         (401, "sk-secret", "the key was not accepted"),
         (400, None, "the request is not one it takes"),
         (422, None, "top_p must be"),
@@ -229,7 +234,7 @@ async def test_refusals_are_clear_and_at_once(stand_in, status, key, words):
         await complete(server, api_key=key)
     assert caught.value.status == status
     assert isinstance(caught.value, ModelUnavailable)
-    assert len(server.bodies) == 1
+    assert len(server.bodies) == 1 + (status == 403)  # is it what was asked, or the key?
 
 
 async def test_an_unknown_model_is_told_what_is_served(stand_in):
@@ -445,21 +450,152 @@ async def test_a_call_that_comes_through_ends_an_outage(served):
         assert (await gathered(endpoint, "good"))[0].text == "4"
 
 
-@pytest.mark.parametrize("reply", [(400, "extra_body: not permitted"), (200, "<html>please log in</html>")])
+FLAGGED = {"error": {"message": "Your input was flagged by moderation", "code": 403}}
+
+
+@pytest.mark.parametrize(
+    "reply", [(400, "extra_body: not permitted"), (403, FLAGGED), (400, {"code": "content_filter"})]
+)
 async def test_an_endpoint_that_refuses_everything(served, reply):
     async def answer(path, body):
         return (200, chat()) if asked(body) == "good" else reply
 
-    alone = EndpointRefused if reply[0] == 400 else MalformedReply
     url = await served(answer)
     async with client(url, max_retries=0) as endpoint:
         found = [(await gathered(endpoint, text))[0] for text in ("1?", "1?", "1?", "2?", "3?", "4?")]
-        assert [type(error) for error in found] == [alone] * 4 + [ModelOutage] * 2
-        assert type(found[4].__cause__) is alone and found[4].status == (400 if reply[0] == 400 else 0)
+        assert [type(error) for error in found] == [EndpointRefused] * 4 + [ModelOutage] * 2
+        assert type(found[4].__cause__) is EndpointRefused
+    alone = EndpointRefused if reply[1] == "extra_body: not permitted" else QuestionRefused
     async with client(url, max_retries=0) as endpoint:
         found = await gathered(endpoint, "good")
         found += [(await gathered(endpoint, f"{n}?"))[0] for n in range(5)]
     assert [type(error) for error in found[1:]] == [alone] * 5
+
+
+@pytest.mark.parametrize("reply", [(403, FLAGGED), (403, "<html>Attention required</html>"), (451, "no")])
+async def test_a_question_that_is_refused_alone_is_an_outcome_of_its_own(served, reply):
+    """Also the first one that is asked: the smallest request tells it from a key that is not accepted."""
+
+    async def answer(path, body):
+        return reply if asked(body) == "bad" else (200, chat())
+
+    async with client(await served(answer)) as endpoint:
+        found = await gathered(endpoint, "bad") + await gathered(endpoint, "good", "bad", "good")
+    assert [type(outcome).__name__ for outcome in found] == ["QuestionRefused", "Completion"] * 2
+
+
+@pytest.mark.parametrize(
+    "reply, kind",
+    [
+        ((200, "<html>We are being maintained</html>"), "malformed"),
+        ((200, {"error": {"code": 503, "message": "no capacity"}}), "server_error"),
+        ((200, {"object": "error", "message": "CUDA error", "code": 500}), "server_error"),
+        ((200, {"detail": "Internal"}), "server_error"),
+        ((413, "<html>413 Request Entity Too Large</html>"), "too_large"),
+    ],
+)
+async def test_a_server_that_stops_answering_is_an_outage_and_no_outcome(served, reply, kind):
+    answered = 0
+
+    async def answer(path, body):
+        nonlocal answered
+        answered += path != "/metrics"
+        return (200, chat()) if answered <= 30 else reply
+
+    async with client(await served(answer), concurrency=4, max_retries=1) as endpoint:
+        found = await gathered(endpoint, *(f"{n}?" for n in range(60)))
+    assert [type(outcome).__name__ for outcome in found].count("Completion") == 30
+    failed = [outcome for outcome in found if isinstance(outcome, Exception)]
+    assert all(isinstance(error, ModelUnavailable) for error in failed)
+    assert {error.kind for error in failed} == {kind} and type(failed[-1]) is ModelOutage
+
+
+async def test_one_request_that_a_proxy_does_not_take_is_no_outage(served):
+    async def answer(path, body):
+        return (413, "too large") if asked(body) == "image" else (200, chat())
+
+    async with client(await served(answer), max_retries=1) as endpoint:
+        found = await gathered(endpoint, "image") + await gathered(endpoint, "good")
+    assert type(found[0]) is EndpointFailing and found[0].kind == "too_large" and found[1].text == "4"
+
+
+async def test_max_tokens_beyond_the_context_stops_and_says_both(stand_in):
+    said = "This model's maximum context length is 2048 tokens. However, you requested 5000 tokens"
+    long = replace(ASK, max_tokens=4096)
+    for models in (None, {"data": [{"id": "policy", "max_model_len": 2048}]}):
+        server = stand_in(Reply({"error": {"message": said if models is None else "context length exceeded"}}, 400),
+                          models=models)  # fmt: skip
+        with pytest.raises(ModelOutage, match=r"max_tokens is 4096, .* may have 2048") as caught:
+            await complete(server, long)
+        assert caught.value.kind == "max_tokens" and len(server.bodies) == 1
+    with pytest.raises(ContextLengthExceeded) as caught:
+        await complete(server, ASK)
+    assert caught.value.limit == 2048
+
+
+async def test_a_finish_reason_that_is_not_known_stops_and_says_how_to_go_on(stand_in):
+    server = stand_in(Reply(chat("4", "ran_out_of_steam")))
+    with pytest.raises(ModelOutage, match=r"'ran_out_of_steam'.*finish_reasons: \{ran_out_of_steam: stop") as caught:
+        await complete(server)
+    assert caught.value.kind == "finish_reason" and len(server.bodies) == 1
+    traits = ServerTraits(finish_reasons={"ran_out_of_steam": "length"})
+    completion, _ = await complete(server, traits=traits)
+    assert completion.finish_reason == "length"
+
+
+async def test_windows_of_a_minute_are_waited_for(served, monkeypatch):
+    """3 requests in each window and no Retry-After, with a window of 0.4 s for a minute."""
+    windows, start = {}, time.monotonic()
+
+    async def answer(path, body):
+        if path == "/metrics":
+            return 404, "not here"
+        window = int((time.monotonic() - start) / 0.4)
+        windows[window] = windows.get(window, 0) + 1
+        return (200, chat()) if windows[window] <= 3 else (429, {"error": {"message": "3 requests per window"}})
+
+    async with client(await served(answer), concurrency=8, max_retries=1, patience_s=60) as endpoint:
+        found = await gathered(endpoint, *(f"{n}?" for n in range(12)))
+    assert [outcome.text for outcome in found] == ["4"] * 12
+
+
+async def test_patience_ends(stand_in):
+    server = stand_in(Reply("slow down", 429))
+    with pytest.raises(ModelOutage, match="rate_limit after"):
+        await complete(server, max_retries=0, patience_s=0.2)
+    assert len(server.bodies) > 2
+    server = stand_in(Reply("Request too large: Limit 6000 tokens per minute, requested 7000", 429))
+    with pytest.raises(ModelOutage, match="too_large after 2"):  # no window ever takes it
+        await complete(server, max_retries=1, patience_s=60)
+
+
+async def test_tokens_that_are_not_counted_are_estimated_and_that_is_said_once(stand_in, caplog):
+    reply = chat("one two three")
+    del reply["usage"]
+    async with client(stand_in(Reply(reply))) as endpoint:
+        replies = [await endpoint.complete(ASK) for _ in range(3)]
+    assert {completion.completion_tokens for completion in replies} == {7} and endpoint.counters.estimated == 3
+    assert caplog.text.count("does not count the tokens") == 1
+
+
+@pytest.mark.parametrize(
+    "variable, value, words",
+    [
+        ("ALL_PROXY", "socks5://user:pass-word@127.0.0.1:1080", r"ALL_PROXY names a SOCKS proxy.*httpx\[socks\]"),
+        ("ALL_PROXY", "gopher://user:pass-word@127.0.0.1:1080", "ALL_PROXY names a proxy whose url cannot be used"),
+        ("ALL_PROXY", "http://user:pass-word@127.0.0.1:99999", "names a proxy whose url cannot be used"),
+        ("SSL_CERT_FILE", "/nowhere/pass-word.pem", "SSL_CERT_FILE names cannot be read"),
+    ],
+)
+async def test_what_the_environment_names_wrongly_is_said(stand_in, monkeypatch, variable, value, words):
+    if variable == "ALL_PROXY" and value.startswith("socks5"):
+        monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ModelOutage, match=words) as caught:
+        await complete("http://example.invalid/v1", max_retries=0)
+    assert variable == "SSL_CERT_FILE" or "pass-word" not in str(caught.value)
+    with pytest.raises(ModelUnavailable, match=words):
+        remote_fingerprint("http://example.invalid/v1", "policy")
 
 
 async def test_some_refused_before_the_first_is_answered_are_no_outage(served):
@@ -475,11 +611,12 @@ async def test_some_refused_before_the_first_is_answered_are_no_outage(served):
 
 
 @pytest.mark.parametrize(
-    "body", [chat("x" * 3100), "[" * 100_000, json.dumps(chat("half a pair: \ud83d")), chat("4", {"type": "stop"})]
+    "body", [chat("x" * 3100), "[" * 100_000, json.dumps(chat("half a pair: \ud83d")), chat("4", ["stop"])]
 )
 async def test_more_that_is_malformed(stand_in, body):
-    with pytest.raises(MalformedReply):
+    with pytest.raises(ModelOutage) as caught:
         await complete(stand_in(Reply(body)), max_retries=0)
+    assert caught.value.kind == "malformed"
 
 
 async def test_a_text_as_long_as_max_tokens_allows_is_none(stand_in):
@@ -487,8 +624,8 @@ async def test_a_text_as_long_as_max_tokens_allows_is_none(stand_in):
     assert len(completion.text) == 3000
 
 
-@pytest.mark.parametrize("status, error", [(200, MalformedReply), (500, ModelOutage)])
-async def test_a_body_without_end_is_not_read(monkeypatch, status, error):
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_body_without_end_is_not_read(monkeypatch, status):
     monkeypatch.setattr(replies_module, "LARGEST_REPLY", 2**20)
     sent = 0
 
@@ -506,7 +643,7 @@ async def test_a_body_without_end_is_not_read(monkeypatch, status, error):
 
     server = await asyncio.start_server(pour, "127.0.0.1", 0)
     try:
-        with pytest.raises(error):
+        with pytest.raises(ModelOutage):
             await complete(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", max_retries=0)
     finally:
         server.close()
@@ -594,12 +731,12 @@ async def test_faults_of_all_kinds_leave_every_reply_as_it_would_have_been(tmp_p
     for call, outcome, expected in zip(calls, found, undisturbed, strict=True):
         fault = faults.get(call.id, "")
         if fault in ("context_length", "malformed"):
-            assert type(outcome) is {"malformed": MalformedReply, "context_length": ContextLengthExceeded}[fault]
+            assert type(outcome) is {"malformed": EndpointFailing, "context_length": ContextLengthExceeded}[fault]
         elif fault == "cut":
             assert (outcome.finish_reason, outcome.completion_tokens) == ("length", 1)
         else:
             assert (outcome.text, outcome.finish_reason) == (expected.text, "stop")
-    assert sum(asked_for.values()) == 80 + 80 + counters.retries
+    assert sum(asked_for.values()) >= 80 + 80 + counters.retries  # and the smallest requests
 
 
 async def test_nothing_is_left_behind(served):

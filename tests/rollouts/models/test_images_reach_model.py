@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from records.recipe import Serve
+from rollouts.models.connections import ServerTraits
 from rollouts.models.contract import Request
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.local_server import LocalServer
@@ -58,7 +59,7 @@ def image_tokens(server: LocalServer, data: bytes) -> int:
 
 
 async def ask(server: LocalServer, *images: bytes):
-    async with Endpoint(server.start, server.name, server.fingerprint(), vllm=True) as endpoint:
+    async with Endpoint(server.start, server.name, server.fingerprint(), traits=ServerTraits(vllm=True)) as endpoint:
         return await endpoint.complete(Request(messages(*images), temperature=0.0, top_p=1.0, max_tokens=16))
 
 

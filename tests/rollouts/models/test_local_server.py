@@ -16,6 +16,7 @@ import pytest
 
 from records.recipe import Serve
 from rollouts.models import local_server as server_module
+from rollouts.models.connections import ServerTraits
 from rollouts.models.contract import ContextLengthExceeded, Request
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.local_server import LocalServer, ServerError, vllm_version
@@ -259,7 +260,7 @@ async def test_the_real_server_and_model(policy_files, tmp_path):
     # The run of the whole graph has its model on the last core: one that computes on both waits for the slower.
     core = {"VLLM_CPU_OMP_THREADS_BIND": str(min(os.sched_getaffinity(0)))}
     server = LocalServer(policy_files, serve, tmp_path / "server.log", environment=core, say=print)
-    endpoint = Endpoint(server.start, "policy", server.fingerprint(), vllm=True)
+    endpoint = Endpoint(server.start, "policy", server.fingerprint(), traits=ServerTraits(vllm=True))
 
     def ask(text: str, **settings):
         messages = [{"role": "user", "content": text}]
