@@ -10,8 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 Role = Literal["system", "user", "assistant", "tool"]
 Outcome = Literal["ok", "raised", "timed_out", "out_of_memory", "killed", "invalid_call", "infrastructure"]
 StopReason = Literal[
-    "answered", "no_answer", "max_turns", "max_tokens", "context_length", "malformed_reply", "unfinished"
-]
+    "answered", "no_answer", "max_turns", "max_tokens", "context_length", "malformed_reply", "lost_content",
+    "unfinished",
+]  # fmt: skip
+"""`no_answer`: a turn names no action in its dialect, after the reminders too. `lost_content`: the model named one, and
+the server gave it where the dialect does not read it."""
+UNREADABLE: tuple[StopReason, ...] = ("no_answer", "malformed_reply", "lost_content")
+"""Stop reasons of attempts that could not be read; the first is the model's doing, and a failed attempt."""
 
 
 class Block(BaseModel):
@@ -64,6 +69,8 @@ class Message(BaseModel):
     """The assistant's own text, exactly. Its dialect shows it this text again, so that history is never rewritten."""
     name: str = ""
     """The tool that answered, for role `tool`."""
+    reasoning_apart: str = ""
+    """The part of `reasoning` that the server gave apart from the text: `raw` does not hold it."""
 
     @property
     def text(self) -> str:
@@ -126,7 +133,8 @@ class Rollout(BaseModel):
     """Seconds of model and tool time, as first measured (a call read from the ledger keeps its first time)."""
     stop_reason: StopReason
     error_class: str = ""
-    """The failure that lasted, for an `unfinished` rollout. Such a rollout does not count as an attempt."""
+    """The failure that lasted, for an `unfinished` rollout, and what was lost, for `lost_content`. Such a rollout does
+    not count as an attempt."""
     correct: bool | None = None
     """The verdict; None until judged, and always None for an unfinished rollout."""
     verdict: str = ""

@@ -1,0 +1,303 @@
+"""Which tags in a model's text are meant, and which are only mentioned.
+
+Models restate the format they were given ("the answer goes between <answer> and </answer>"), think before they act, and
+write tags into strings of their code. The rules:
+
+- Nothing inside a thought is an action, whether the thought is closed or open. A text may begin within a thought that
+  the chat template opened: then its first thought tag is a `</think>`.
+- What stands between an opening tag and its closing tag is the body, and no tag in it counts. In code, a closing tag
+  within a string does not close. An opening tag after which the same tag is opened again was only mentioned.
+- A tag in quotation marks, "<answer> tags" and "<answer> and </answer>" are mentions; so is a body that is empty or
+  repeats the placeholder of the instructions.
+- Of several actions the last one counts. What follows a call together with a result that the model made up is cut: a
+  stop string would have ended the turn there.
+- A tag that is still open at the end counts if the turn ended there by itself or by a stop string (servers drop it),
+  and not if it was cut off. Code that ends within a string is half a call, and none.
+
+A text is read once from left to right: the work grows with its length and never faster.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from rollouts.dialects._code import Bodies, Body, is_code, line_start
+
+THINK = "think"
+_QUOTES = {'"': '"', "'": "'", "`": "`", "*": "*", "“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", "(": ")", "[": "]"}
+# what follows an opening tag that is spoken of: "<answer> tags", "<answer> and </answer>", "<answer>标签"
+_SPOKEN_OF = re.compile(
+    r"[\"'`,，]?[ \t]+(?:tags?|blocks?|elements?|markers?|brackets?|and|or)\b(?!\s*</)"
+    r"|[\"'`]?[ \t]?(?:标签|標籤|标记|タグ|태그)(?!\s*(?:</|$))"
+)
+_PLACEHOLDER = re.compile(
+    r"\s*(?:[\"'`]*(?:…+|\.{3,})[\"'`]*|[\"'`*,，]*\s[\"'`*]*(?:and|or|to|和|与|und|et|y)[\"'`*]*\s[\"'`*]*)?\s*"
+)
+_LONGEST_PLACEHOLDER = 200
+_BLANKS = 32
+"""The most blanks between a call and a made-up result on its line."""
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A tag that stands for an action."""
+
+    name: str
+    holds: Body = "text"
+    placeholders: tuple[str, ...] = ()
+    """Bodies that the instructions show in place of a real one."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a text ended, as far as the server says."""
+
+    by_itself: bool
+    """Whether by the model's own end or by a stop string; False: it was cut off."""
+    stop: str | None = None
+    """The stop string that ended it; "": none did; None: the server does not say."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action of a text."""
+
+    tag: str
+    body: str
+    before: str
+    """The text before its opening tag."""
+    text: str
+    """The text up to its end, with its closing tag."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a text holds."""
+
+    action: Action | None
+    thought: str | None
+    """The thought before the action, or the last one; None without a thought."""
+    outside: str
+    """The text after the thought; of one that is not closed, the text before it."""
+    tidy: bool
+    """Whether each thought begins where a thought may (at the begin of the turn, or after another) and is closed."""
+
+
+@dataclass(frozen=True)
+class _Token:
+    start: int
+    end: int
+    name: str
+    kind: Literal["open", "close", "result"]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An action by its places: a text may hold very many."""
+
+    opened: _Token
+    close: int
+    """Where its closing tag begins, or would begin."""
+    end: int
+    """Where its closing tag ends; `close` where it has none."""
+    thought_end: tuple[int, int] | None
+    """Begin and end of the `</think>` before it, if there is one."""
+
+
+def read_tags(
+    text: str, tags: Sequence[Tag], results: Sequence[str], ending: Ending, in_thought: bool = False
+) -> Reading:
+    """Read a turn.
+
+    Args:
+        tags: those that stand for an action.
+        results: what a result begins with, which a model must not write itself.
+        in_thought: whether the text is known to begin within a thought.
+    """
+    walk = _Walk(text, {tag.name: tag for tag in tags}, in_thought)
+    walk.tokens(_tokens(text, tuple(tag.name for tag in tags), tuple(results)))
+    return walk.reading(ending)
+
+
+@lru_cache(maxsize=64)
+def _pattern(names: tuple[str, ...], results: tuple[str, ...]) -> re.Pattern[str]:
+    tags = "|".join(map(re.escape, (THINK, *names)))
+    made_up = "".join(f"|(?P<r{n}>{re.escape(result)})" for n, result in enumerate(results))
+    return re.compile(f"<(?P<slash>/?)(?P<name>{tags})>{made_up}")
+
+
+def _tokens(text: str, names: tuple[str, ...], results: tuple[str, ...]) -> list[_Token]:
+    """The tags of the text, without those that are only spoken of."""
+    found = []
+    for match in _pattern(names, results).finditer(text):
+        start, end, name = match.start(), match.end(), match["name"]
+        if name is None:
+            found.append(_Token(start, end, match.group(), "result"))
+        elif start and end < len(text) and _QUOTES.get(text[start - 1]) == text[end]:
+            continue
+        elif match["slash"]:
+            found.append(_Token(start, end, name, "close"))
+        elif not _SPOKEN_OF.match(text, end):
+            found.append(_Token(start, end, name, "open"))
+    return found
+
+
+@dataclass
+class _Group:
+    """What stands between two ends of thoughts."""
+
+    actions: list[_Found] = field(default_factory=list)
+    open: dict[str, _Token] = field(default_factory=dict)
+    """The last opening of each tag that has no end of its own."""
+    hidden: tuple[Sequence[int], Sequence[int]] = ((), ())
+    """Begins and ends of strings and comments in open code."""
+    over: bool = False
+    """Whether a made-up result ended the turn."""
+
+
+class _Walk:
+    """One pass over the tags of a text."""
+
+    def __init__(self, text: str, tags: dict[str, Tag], in_thought: bool) -> None:
+        self.text, self.tags, self.in_thought = text, tags, in_thought
+        self.bodies = Bodies(text)
+        self.groups = [_Group()]
+        self.thought_from = 0
+        self.thought_end: tuple[int, int] | None = None
+        self.tidy = True
+        self.half: set[int] = set()
+        """Where code begins that ends within a string."""
+
+    def tokens(self, tokens: list[_Token]) -> None:
+        places: dict[tuple[str, str], list[int]] = {}
+        for token in tokens:
+            places.setdefault((token.name, token.kind), []).append(token.start)
+        after = 0
+        for token in tokens:
+            starts, ends = self.groups[-1].hidden
+            before = bisect_right(starts, token.start)
+            if token.start < after or (before and token.start < ends[before - 1]):
+                continue
+            if token.name == THINK:
+                self._thought(token)
+            elif not self.in_thought and not self.groups[-1].over:
+                if token.kind == "result":
+                    self._result(token)
+                elif token.kind == "open":
+                    after = self._opening(token, places)
+
+    def _thought(self, token: _Token) -> None:
+        group = self.groups[-1]
+        if token.kind == "open":
+            before = self.thought_end[1] if self.thought_end else 0
+            if self.in_thought or self.text[before : token.start].strip():
+                self.tidy = False
+            if not self.in_thought:
+                self.thought_from, self.in_thought = token.start, True
+                group.open.clear()
+                group.hidden = ((), ())
+            return
+        if not self.in_thought:  # what stands before it was thought
+            if self._is_answered() or (group.over and self.thought_end):
+                return
+            self.tidy = self.tidy and self.thought_end is None
+            self.groups.append(_Group())
+        self.in_thought, self.thought_end = False, (token.start, token.end)
+
+    def _is_answered(self) -> bool:
+        """Whether a `</think>` is the answer's own word: in an open answer on a line of its own, the last one."""
+        answer = self.groups[-1].open.get("answer")
+        return answer is not None and line_start(self.text, answer.start) and self.bodies.last_line(answer.end)
+
+    def _result(self, token: _Token) -> None:
+        group = self.groups[-1]
+        begins_line = line_start(self.text, token.start)
+        last = group.actions[-1] if group.actions else None
+        calls = [opened for name, opened in group.open.items() if name != "answer"]
+        if last is not None and last.opened.name != "answer":
+            group.over = begins_line or (
+                token.start - last.end <= _BLANKS and not self.text[last.end : token.start].strip()
+            )
+        elif calls and begins_line:
+            self._add(max(calls, key=lambda opened: opened.start), token.start, token.start)
+            group.over = bool(group.actions)
+
+    def _opening(self, token: _Token, places: dict[tuple[str, str], list[int]]) -> int:
+        """Take in an opening tag; returns the position from which further tags count."""
+        group, tag = self.groups[-1], self.tags[token.name]
+        if tag.holds == "text":
+            close = _next(places.get((token.name, "close"), []), token.end)
+            again = _next(places[token.name, "open"], token.end)
+            closed = close >= 0 and not 0 <= again < close
+        else:
+            found = self.bodies.closing(token.end, token.name, tag.holds)
+            close, closed = found.close, found.close >= 0
+            if not closed:
+                group.hidden = (found.starts, found.ends)
+            if found.half:
+                self.half.add(token.start)
+        if not closed:
+            group.open[token.name] = token
+            return token.end
+        end = close + len(f"</{token.name}>")
+        self._add(token, close, end)
+        group.open.clear()
+        return end
+
+    def _add(self, opened: _Token, close: int, end: int) -> None:
+        """Take in an action, unless its body is a placeholder."""
+        if not _is_placeholder(self.text[opened.end : close], self.tags[opened.name]):
+            self.groups[-1].actions.append(_Found(opened, close, end, self.thought_end))
+
+    def reading(self, ending: Ending) -> Reading:
+        if ending.by_itself and not self.in_thought and not self.groups[-1].over:
+            self._close(ending.stop)
+        group = next((group for group in reversed(self.groups) if group.actions), None)
+        tidy = self.tidy and not self.in_thought and group in (None, self.groups[-1])
+        if group is None and self.in_thought:
+            outside = self.text[self.thought_end[1] if self.thought_end else 0 : self.thought_from]
+            return Reading(None, self.text[self.thought_from :], outside, tidy)
+        found = group.actions[-1] if group else None
+        end = found.thought_end if found else self.thought_end
+        thought, outside = (None, self.text) if end is None else (self.text[: end[0]], self.text[end[1] :])
+        if found is None:
+            return Reading(None, thought, outside, tidy)
+        name, start = found.opened.name, found.opened.start
+        text = self.text[: found.end] + (f"</{name}>" if found.end == found.close else "")
+        action = Action(name, self.text[found.opened.end : found.close], self.text[:start], text)
+        return Reading(action, thought, outside, tidy)
+
+    def _close(self, stop: str | None) -> None:
+        """Close the tag that is open at the end, where the turn ended with it."""
+        group = self.groups[-1]
+        opened = list(group.open.values())
+        if stop:
+            opened = [token for token in opened if stop == f"</{token.name}>" or not stop.startswith("</")]
+        elif group.actions:
+            return
+        last = max(opened, key=lambda token: token.start, default=None)
+        if last is None or last.start in self.half:
+            return
+        if last.name != "answer" and not stop and not line_start(self.text, last.start):
+            # it stands in a sentence: if nothing ended it, or it reads as one, it is only spoken of
+            if stop == "" or (self.tags[last.name].holds == "code" and not is_code(self.text[last.end :])):
+                return
+        self._add(last, len(self.text), len(self.text))
+
+
+def _next(places: list[int], position: int) -> int:
+    """The first of the places from a position on; -1 where there is none."""
+    index = bisect_left(places, position)
+    return places[index] if index < len(places) else -1
+
+
+def _is_placeholder(body: str, tag: Tag) -> bool:
+    """Whether the body says nothing: it is empty, dots, the "and" between two tags, or what the instructions show."""
+    if tag.holds == "json" and not ("{" in body or "[" in body):
+        return True
+    if len(body) > _LONGEST_PLACEHOLDER:
+        return body.isspace()
+    return _PLACEHOLDER.fullmatch(body) is not None or body.strip() in tag.placeholders
