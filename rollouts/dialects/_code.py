@@ -34,6 +34,8 @@ class Found:
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     """Where the strings and comments before that begin and end."""
+    whole: list[bool] = field(default_factory=list)
+    """Whether each of them ends by itself, and not for want of text."""
 
 
 class Bodies:
@@ -57,7 +59,7 @@ class Bodies:
         pattern = self._patterns.setdefault((name, holds), re.compile(f"<(?P<slash>/?){re.escape(name)}>|{marks}"))
         found, endless = Found(-1), False
         while (match := pattern.search(self.text, position)) is not None:
-            mark, start = match.group(), match.start()
+            mark, start, closed = match.group(), match.start(), True
             position = match.end()
             if mark.startswith("<"):
                 if endless and not line_start(self.text, start):
@@ -82,6 +84,7 @@ class Bodies:
             if end > start:
                 found.starts.append(start)
                 found.ends.append(end)
+                found.whole.append(closed)
                 position = position if endless else max(end, position)
         return found
 

@@ -24,14 +24,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-from rollouts.dialects._code import Bodies, Body, is_code, line_start
+from rollouts.dialects._code import Bodies, Body, Found, is_code, line_start
 
 THINK = "think"
 _QUOTES = {'"': '"', "'": "'", "`": "`", "*": "*", "“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", "(": ")", "[": "]"}
-# what follows an opening tag that is spoken of: "<answer> tags", "<answer> and </answer>", "<answer>标签"
+# what follows an opening tag that is spoken of: "<answer> tags", "<answer> and </answer>", "(in <answer>)", "<answer>。"
 _SPOKEN_OF = re.compile(
     r"[\"'`,，]?[ \t]+(?:tags?|blocks?|elements?|markers?|brackets?|and|or)\b(?!\s*</)"
     r"|[\"'`]?[ \t]?(?:标签|標籤|标记|タグ|태그)(?!\s*(?:</|$))"
+    r"|(?:[)\]，,;；。、]|[.?!](?=\s|$))(?!\s*</)"
 )
 _PLACEHOLDER = re.compile(
     r"\s*(?:[\"'`]*(?:…+|\.{3,})[\"'`]*|[\"'`*,，]*\s[\"'`*]*(?:and|or|to|和|与|und|et|y)[\"'`*]*\s[\"'`*]*)?\s*"
@@ -152,8 +153,8 @@ class _Group:
     actions: list[_Found] = field(default_factory=list)
     open: dict[str, _Token] = field(default_factory=dict)
     """The last opening of each tag that has no end of its own."""
-    hidden: tuple[Sequence[int], Sequence[int]] = ((), ())
-    """Begins and ends of strings and comments in open code."""
+    hidden: Found = field(default_factory=lambda: Found(-1))
+    """The strings and comments of code that is open."""
     over: bool = False
     """Whether a made-up result ended the turn."""
 
@@ -177,9 +178,7 @@ class _Walk:
             places.setdefault((token.name, token.kind), []).append(token.start)
         after = 0
         for token in tokens:
-            starts, ends = self.groups[-1].hidden
-            before = bisect_right(starts, token.start)
-            if token.start < after or (before and token.start < ends[before - 1]):
+            if token.start < after or self._hidden(token):
                 continue
             if token.name == THINK:
                 self._thought(token)
@@ -188,6 +187,13 @@ class _Walk:
                     self._result(token)
                 elif token.kind == "open":
                     after = self._opening(token, places)
+
+    def _hidden(self, token: _Token) -> bool:
+        """Whether a tag is within a string or comment of open code. In one without an end, the end of a thought counts:
+        then the code was only spoken of."""
+        spans = self.groups[-1].hidden
+        index = bisect_right(spans.starts, token.start) - 1
+        return index >= 0 and token.start < spans.ends[index] and (spans.whole[index] or token.name != THINK)
 
     def _thought(self, token: _Token) -> None:
         group = self.groups[-1]
@@ -198,7 +204,7 @@ class _Walk:
             if not self.in_thought:
                 self.thought_from, self.in_thought = token.start, True
                 group.open.clear()
-                group.hidden = ((), ())
+                group.hidden = Found(-1)
             return
         if not self.in_thought:  # what stands before it was thought
             if self._is_answered() or (group.over and self.thought_end):
@@ -236,7 +242,7 @@ class _Walk:
             found = self.bodies.closing(token.end, token.name, tag.holds)
             close, closed = found.close, found.close >= 0
             if not closed:
-                group.hidden = (found.starts, found.ends)
+                group.hidden = found
             if found.half:
                 self.half.add(token.start)
         if not closed:
@@ -279,9 +285,10 @@ class _Walk:
         elif group.actions:
             return
         last = max(opened, key=lambda token: token.start, default=None)
-        if last is None or last.start in self.half:
+        if last is None or last.start in self.half or not self.text[last.end :].strip():
             return
-        if last.name != "answer" and not stop and not line_start(self.text, last.start):
+        said = self.text[self.thought_end[1] if self.thought_end else 0 : last.start].strip()
+        if last.name != "answer" and not stop and said and not line_start(self.text, last.start):
             # it stands in a sentence: if nothing ended it, or it reads as one, it is only spoken of
             if stop == "" or (self.tags[last.name].holds == "code" and not is_code(self.text[last.end :])):
                 return
@@ -298,6 +305,8 @@ def _is_placeholder(body: str, tag: Tag) -> bool:
     """Whether the body says nothing: it is empty, dots, the "and" between two tags, or what the instructions show."""
     if tag.holds == "json" and not ("{" in body or "[" in body):
         return True
+    if body.startswith("\n") and tag.name != "answer":  # lines of their own are meant
+        return "\n" in body.strip() and body.strip() in tag.placeholders
     if len(body) > _LONGEST_PLACEHOLDER:
         return body.isspace()
     return _PLACEHOLDER.fullmatch(body) is not None or body.strip() in tag.placeholders
