@@ -147,8 +147,10 @@ def frames_of(tokenizer: Any) -> tuple[Frame, ...]:
         UnknownTurns: as `template_frame`.
     """
     whole = template_frame(tokenizer)
-    special = sorted(filter(None, getattr(tokenizer, "all_special_tokens", ())), key=len, reverse=True)
-    left_out = re.compile("|".join(map(re.escape, special)) or r"(?!)")
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    special = {*getattr(tokenizer, "all_special_tokens", ()), *(str(token) for token in added if token.special)}
+    longest_first = sorted(filter(None, special), key=len, reverse=True)
+    left_out = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
     bare = Frame(left_out.sub("", whole.before), left_out.sub("", whole.after), whole.opens_thought)
     return (whole, bare) if bare.before.strip() and bare.after.strip() else (whole,)
 
