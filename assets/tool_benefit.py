@@ -135,16 +135,14 @@ def adds_up(table: pl.DataFrame, recipe: Recipe) -> dg.AssetCheckResult:
                 (columns.first_right, columns.first_attempts),
             )
         ).sum(),
-        more_unreadable_than_wrong=pl.any_horizontal(
-            (pl.col(columns.silent(arm)) > pl.col(columns.attempts(arm)) - pl.col(columns.right(arm)))
+        more_unreadable_than_made=pl.any_horizontal(
+            (pl.col(columns.silent(arm)) > pl.col(columns.attempts(arm)))
             | (pl.col(columns.lost(arm)) > pl.col(columns.samples(arm)) - pl.col(columns.attempts(arm)))
             for arm in columns.COMPARED
         ).sum(),
         decided_by_unreadable_attempts=(
             (pl.col("decision") != "open")
-            & pl.any_horizontal(
-                pl.col(name("decision")) != pl.col("decision") for name in (columns.counted_wrong, columns.left_out)
-            )
+            & (pl.col(columns.counted_wrong("decision")) != pl.col(columns.left_out("decision")))
         ).sum(),
         interval_upside_down=(pl.col("benefit_low") > pl.col("benefit_high")).sum(),
     ).row(0, named=True)

@@ -28,6 +28,7 @@ from rollouts.tool_calls import Calls, ToolUser
 
 REMINDER = "Give the final answer, and nothing but the answer."
 
+
 @dataclass
 class Turns:
     """The turns of one attempt so far, and what they cost."""

@@ -1,4 +1,5 @@
 """What is made of a turn that names no action: a bare answer after the reminder, or something that the server lost."""
+# ruff: noqa: RUF001 - models write these signs
 
 import re
 from collections.abc import Sequence

@@ -3,9 +3,9 @@
     reward = 0.8 * accuracy + 0.2 * form                                 (DeepEyesV2's weights, arXiv 2511.05271)
 
 accuracy: 1 if `verdicts.rules.judge` finds the final answer right, else 0. form: 1 if every turn but the last calls
-a tool that was offered, the last gives an answer, and each thought begins its turn and is closed, else 0. Where the chat
-template opens the thought, a turn begins within it, and a second <think> is out of order. Only the model's own turns are
-read: a tag or an answer inside an observation is never the model's. There is no reward for calling a tool.
+a tool that was offered, the last gives an answer, and each thought begins its turn and is closed, else 0. Where the
+chat template opens the thought, a turn begins within it, and a second <think> is out of order. Only the model's own
+turns are read: a tag or an answer inside an observation is never the model's. There is no reward for calling a tool.
 
 Turns are the model's text with the tags that ended them. An open tag counts as what it is: unfinished.
 """
@@ -25,7 +25,6 @@ __all__ = ["NamedTool", "Score", "compute_score", "model_turns", "score", "trl_r
 
 ACCURACY_WEIGHT = 0.8
 FORM_WEIGHT = 0.2
-
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,5 @@ def compute_score(
         raise ValueError(f"{data_source}: ground_truth {ground_truth!r} is not the answer {question.answer!r}")
     dialect, tools = get_dialect(extra_info["dialect"]), json.loads(extra_info["tools"])
     turns, frames = extra_info.get("model_turns"), _frames(tokenizer)
-    if turns is None:
-        turns = model_turns(solution_str, dialect, tools, frames)
-    else:
-        turns = begun(turns, frames)
-    return score(turns, question, dialect, tools).reward
+    own = model_turns(solution_str, dialect, tools, frames) if turns is None else begun(turns, frames)
+    return score(own, question, dialect, tools).reward

@@ -1,9 +1,10 @@
 """Finding the model's own turns in a decoded response, between which observations stand in the words of a template.
 
-What stands between two turns is known from the tokenizer's chat template; without a tokenizer it is looked up in a table
-of the usual families. Where neither tells, there is no score: a boundary that is missed would cost a right answer after
-a call its reward, and tools would be trained away.
+What stands between two turns is known from the tokenizer's chat template; without a tokenizer it is looked up in a
+table of the usual families. Where neither tells, there is no score: a boundary that is missed would cost a right answer
+after a call its reward, and tools would be trained away.
 """
+# ruff: noqa: RUF001 - models write these signs
 
 import re
 from collections.abc import Sequence
@@ -22,9 +23,9 @@ _CONTROL = re.compile(r"<[^<>\s]+>|\[\|[^\[\]\s]+\|\]")
 _BOTH = 2
 """Frames of a template that can be told with and without control tokens."""
 _UNKNOWN = (
-    "the response holds an observation, and nothing known tells where the model's turns end around it. Give `model_turns` "
-    "(an agent loop knows them), or `tokenizer` (a folder or hub id) and a response decoded with its control tokens; "
-    "known without: {families}"
+    "the response holds an observation, and nothing known tells where the model's turns end around it. Give "
+    "`model_turns` (an agent loop knows them), or `tokenizer` (a folder or hub id) and a response decoded with its "
+    "control tokens; known without: {families}"
 )
 
 

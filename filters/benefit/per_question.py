@@ -120,9 +120,9 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
         any); benefit, benefit_low, benefit_high: tools minus direct, corrected for chance (joint_rates.summary);
         gain_probability and harm_probability: that it is beyond the margin; gain_p, gain_q, harm_p, harm_q: of the
         exact tests, q adjusted over the table; decision (see `_decision`), and benefit and decision with every
-        unreadable attempt counted as wrong and with none counted: a decision that differs between them is `open`; habit (call_only minus direct) and content
-        (tools minus call_only), each with _low, _high, _probability, null where call_only has no attempt; attribution
-        of a gain: `content`, `habit`, `both` or `unclear`.
+        unreadable attempt counted as wrong and with none counted: a decision that differs between them is `open`;
+        habit (call_only minus direct) and content (tools minus call_only), each with _low, _high, _probability, null
+        where call_only has no attempt; attribution of a gain: `content`, `habit`, `both` or `unclear`.
     """
     chance = pl.col("chance") if "chance" in questions.columns else pl.lit(0.0).alias("chance")
     chance = chance.cast(pl.Float64).fill_nan(None).fill_null(0.0).clip(0, 1)
@@ -145,7 +145,9 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
     )
     table = unreadable.both_ways(table, lambda counted: _decided(counted, settings, seed))
     looked_at = [name for look in settings.looks for name in columns.state(COMPARED, look)]
-    looked_at += [name(arm, look) for name in (columns.silent, columns.lost) for arm in COMPARED for look in settings.looks]
+    looked_at += [
+        name(arm, look) for name in (columns.silent, columns.lost) for arm in COMPARED for look in settings.looks
+    ]
     spent = [f"{what}_{side}" for what in _CONTROLLED for side in ("above", "below")]
     return table.with_columns(attribution=_attribution()).drop(*looked_at, *spent)
 

@@ -24,7 +24,7 @@ def line_start(text: str, position: int) -> bool:
 
 
 @dataclass
-class Found:
+class BodyEnd:
     """The end of a body."""
 
     close: int
@@ -52,12 +52,12 @@ class Bodies:
         """Whether a position is in the last line."""
         return position > self._last_break
 
-    def closing(self, position: int, name: str, holds: Body) -> Found:
+    def closing(self, position: int, name: str, holds: Body) -> BodyEnd:
         """The end of the body that begins at a position. A text is looked at from there to where the same tag is opened
         again, so that all calls for one tag look at it once."""
         marks = r"\"\"\"|'''|\"|'|#" if holds == "code" else '"'
         pattern = self._patterns.setdefault((name, holds), re.compile(f"<(?P<slash>/?){re.escape(name)}>|{marks}"))
-        found, endless = Found(-1), False
+        found, endless = BodyEnd(-1), False
         while (match := pattern.search(self.text, position)) is not None:
             mark, start, closed = match.group(), match.start(), True
             position = match.end()

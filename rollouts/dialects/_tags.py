@@ -17,39 +17,16 @@ write tags into strings of their code. The rules:
 A text is read once from left to right: the work grows with its length and never faster.
 """
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Literal
 
-from rollouts.dialects._code import Bodies, Body, Found, is_code, line_start
+from rollouts.dialects._code import Bodies, BodyEnd, is_code, line_start
+from rollouts.dialects._mentions import THINK, Tag, TagToken, is_placeholder, tag_tokens
 
-THINK = "think"
-_QUOTES = {'"': '"', "'": "'", "`": "`", "*": "*", "“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", "(": ")", "[": "]"}
-# what follows an opening tag that is spoken of: "<answer> tags", "<answer> and </answer>", "(in <answer>)", "<answer>。"
-_SPOKEN_OF = re.compile(
-    r"[\"'`,，]?[ \t]+(?:tags?|blocks?|elements?|markers?|brackets?|and|or)\b(?!\s*</)"
-    r"|[\"'`]?[ \t]?(?:标签|標籤|标记|タグ|태그)(?!\s*(?:</|$))"
-    r"|(?:[)\]，,;；。、]|[.?!](?=\s|$))(?!\s*</)"
-)
-_PLACEHOLDER = re.compile(
-    r"\s*(?:[\"'`]*(?:…+|\.{3,})[\"'`]*|[\"'`*,，]*\s[\"'`*]*(?:and|or|to|和|与|und|et|y)[\"'`*]*\s[\"'`*]*)?\s*"
-)
-_LONGEST_PLACEHOLDER = 200
+_NOTHING = BodyEnd(-1)
 _BLANKS = 32
 """The most blanks between a call and a made-up result on its line."""
-
-
-@dataclass(frozen=True)
-class Tag:
-    """A tag that stands for an action."""
-
-    name: str
-    holds: Body = "text"
-    placeholders: tuple[str, ...] = ()
-    """Bodies that the instructions show in place of a real one."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +65,10 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class _Token:
-    start: int
-    end: int
-    name: str
-    kind: Literal["open", "close", "result"]
-
-
-@dataclass(frozen=True)
 class _Found:
     """An action by its places: a text may hold very many."""
 
-    opened: _Token
+    opened: TagToken
     close: int
     """Where its closing tag begins, or would begin."""
     end: int
@@ -119,41 +88,18 @@ def read_tags(
         in_thought: whether the text is known to begin within a thought.
     """
     walk = _Walk(text, {tag.name: tag for tag in tags}, in_thought)
-    walk.tokens(_tokens(text, tuple(tag.name for tag in tags), tuple(results)))
+    walk.tokens(tag_tokens(text, tuple(tag.name for tag in tags), tuple(results)))
     return walk.reading(ending)
 
 
-@lru_cache(maxsize=64)
-def _pattern(names: tuple[str, ...], results: tuple[str, ...]) -> re.Pattern[str]:
-    tags = "|".join(map(re.escape, (THINK, *names)))
-    made_up = "".join(f"|(?P<r{n}>{re.escape(result)})" for n, result in enumerate(results))
-    return re.compile(f"<(?P<slash>/?)(?P<name>{tags})>{made_up}")
-
-
-def _tokens(text: str, names: tuple[str, ...], results: tuple[str, ...]) -> list[_Token]:
-    """The tags of the text, without those that are only spoken of."""
-    found = []
-    for match in _pattern(names, results).finditer(text):
-        start, end, name = match.start(), match.end(), match["name"]
-        if name is None:
-            found.append(_Token(start, end, match.group(), "result"))
-        elif start and end < len(text) and _QUOTES.get(text[start - 1]) == text[end]:
-            continue
-        elif match["slash"]:
-            found.append(_Token(start, end, name, "close"))
-        elif not _SPOKEN_OF.match(text, end):
-            found.append(_Token(start, end, name, "open"))
-    return found
-
-
 @dataclass
-class _Group:
+class _Stretch:
     """What stands between two ends of thoughts."""
 
     actions: list[_Found] = field(default_factory=list)
-    open: dict[str, _Token] = field(default_factory=dict)
+    open: dict[str, TagToken] = field(default_factory=dict)
     """The last opening of each tag that has no end of its own."""
-    hidden: Found = field(default_factory=lambda: Found(-1))
+    hidden: BodyEnd = field(default_factory=lambda: _NOTHING)
     """The strings and comments of code that is open."""
     over: bool = False
     """Whether a made-up result ended the turn."""
@@ -165,14 +111,14 @@ class _Walk:
     def __init__(self, text: str, tags: dict[str, Tag], in_thought: bool) -> None:
         self.text, self.tags, self.in_thought = text, tags, in_thought
         self.bodies = Bodies(text)
-        self.groups = [_Group()]
+        self.groups = [_Stretch()]
         self.thought_from = 0
         self.thought_end: tuple[int, int] | None = None
         self.tidy = True
         self.half: set[int] = set()
         """Where code begins that ends within a string."""
 
-    def tokens(self, tokens: list[_Token]) -> None:
+    def tokens(self, tokens: list[TagToken]) -> None:
         places: dict[tuple[str, str], list[int]] = {}
         for token in tokens:
             places.setdefault((token.name, token.kind), []).append(token.start)
@@ -188,14 +134,14 @@ class _Walk:
                 elif token.kind == "open":
                     after = self._opening(token, places)
 
-    def _hidden(self, token: _Token) -> bool:
+    def _hidden(self, token: TagToken) -> bool:
         """Whether a tag is within a string or comment of open code. In one without an end, the end of a thought counts:
         then the code was only spoken of."""
         spans = self.groups[-1].hidden
         index = bisect_right(spans.starts, token.start) - 1
         return index >= 0 and token.start < spans.ends[index] and (spans.whole[index] or token.name != THINK)
 
-    def _thought(self, token: _Token) -> None:
+    def _thought(self, token: TagToken) -> None:
         group = self.groups[-1]
         if token.kind == "open":
             before = self.thought_end[1] if self.thought_end else 0
@@ -204,13 +150,13 @@ class _Walk:
             if not self.in_thought:
                 self.thought_from, self.in_thought = token.start, True
                 group.open.clear()
-                group.hidden = Found(-1)
+                group.hidden = _NOTHING
             return
         if not self.in_thought:  # what stands before it was thought
             if self._is_answered() or (group.over and self.thought_end):
                 return
             self.tidy = self.tidy and self.thought_end is None
-            self.groups.append(_Group())
+            self.groups.append(_Stretch())
         self.in_thought, self.thought_end = False, (token.start, token.end)
 
     def _is_answered(self) -> bool:
@@ -218,7 +164,7 @@ class _Walk:
         answer = self.groups[-1].open.get("answer")
         return answer is not None and line_start(self.text, answer.start) and self.bodies.last_line(answer.end)
 
-    def _result(self, token: _Token) -> None:
+    def _result(self, token: TagToken) -> None:
         group = self.groups[-1]
         begins_line = line_start(self.text, token.start)
         last = group.actions[-1] if group.actions else None
@@ -231,7 +177,7 @@ class _Walk:
             self._add(max(calls, key=lambda opened: opened.start), token.start, token.start)
             group.over = bool(group.actions)
 
-    def _opening(self, token: _Token, places: dict[tuple[str, str], list[int]]) -> int:
+    def _opening(self, token: TagToken, places: dict[tuple[str, str], list[int]]) -> int:
         """Take in an opening tag; returns the position from which further tags count."""
         group, tag = self.groups[-1], self.tags[token.name]
         if tag.holds == "text":
@@ -253,9 +199,9 @@ class _Walk:
         group.open.clear()
         return end
 
-    def _add(self, opened: _Token, close: int, end: int) -> None:
+    def _add(self, opened: TagToken, close: int, end: int) -> None:
         """Take in an action, unless its body is a placeholder."""
-        if not _is_placeholder(self.text[opened.end : close], self.tags[opened.name]):
+        if not is_placeholder(self.text[opened.end : close], self.tags[opened.name]):
             self.groups[-1].actions.append(_Found(opened, close, end, self.thought_end))
 
     def reading(self, ending: Ending) -> Reading:
@@ -288,25 +234,13 @@ class _Walk:
         if last is None or last.start in self.half or not self.text[last.end :].strip():
             return
         said = self.text[self.thought_end[1] if self.thought_end else 0 : last.start].strip()
-        if last.name != "answer" and not stop and said and not line_start(self.text, last.start):
-            # it stands in a sentence: if nothing ended it, or it reads as one, it is only spoken of
-            if stop == "" or (self.tags[last.name].holds == "code" and not is_code(self.text[last.end :])):
-                return
-        self._add(last, len(self.text), len(self.text))
+        # where it stands in a sentence, and nothing ended it or it reads as one, it is only spoken of
+        meant = last.name == "answer" or stop or not said or line_start(self.text, last.start)
+        if meant or (stop is None and (self.tags[last.name].holds != "code" or is_code(self.text[last.end :]))):
+            self._add(last, len(self.text), len(self.text))
 
 
 def _next(places: list[int], position: int) -> int:
     """The first of the places from a position on; -1 where there is none."""
     index = bisect_left(places, position)
     return places[index] if index < len(places) else -1
-
-
-def _is_placeholder(body: str, tag: Tag) -> bool:
-    """Whether the body says nothing: it is empty, dots, the "and" between two tags, or what the instructions show."""
-    if tag.holds == "json" and not ("{" in body or "[" in body):
-        return True
-    if body.startswith("\n") and tag.name != "answer":  # lines of their own are meant
-        return "\n" in body.strip() and body.strip() in tag.placeholders
-    if len(body) > _LONGEST_PLACEHOLDER:
-        return body.isspace()
-    return _PLACEHOLDER.fullmatch(body) is not None or body.strip() in tag.placeholders

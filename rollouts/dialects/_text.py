@@ -1,4 +1,5 @@
 """What dialects share in which calls and answers are tags in the model's text."""
+# ruff: noqa: RUF001 - models write these signs
 
 import json
 import re
@@ -10,7 +11,8 @@ from typing import Any, ClassVar
 from records.images.store import ImageStore
 from records.trajectory import Block, Message, ToolCall, text_message
 from rollouts.dialects import ToolSpec
-from rollouts.dialects._tags import Ending, Tag, read_tags
+from rollouts.dialects._mentions import Tag
+from rollouts.dialects._tags import Ending, read_tags
 from rollouts.models.contract import Completion
 
 ENDED = ("stop", "tool_calls")

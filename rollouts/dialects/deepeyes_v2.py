@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from records.trajectory import Message, ToolCall
 from rollouts.dialects import ToolSpec
-from rollouts.dialects._tags import Tag
+from rollouts.dialects._mentions import Tag
 from rollouts.dialects._text import TextDialect, unwrap
 
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "kwargs")
@@ -39,7 +39,9 @@ class DeepEyesV2(TextDialect):
                 lines.append(f"{tool.description} To run code, write\n<code>\n```python\n# code\n```\n</code>")
             else:
                 schema = json.dumps({"name": tool.name, "parameters": tool.parameters})
-                lines.append(f"{tool.description} {schema}\nTo call it, write <tool_call>{_call_shown(tool)}</tool_call>")
+                lines.append(
+                    f"{tool.description} {schema}\nTo call it, write <tool_call>{_call_shown(tool)}</tool_call>"
+                )
         lines.append("Give the final answer, and nothing but the answer, as <answer>...</answer>.")
         return "\n".join(lines)
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from records.trajectory import Message, ToolCall
 from rollouts.dialects import ToolSpec
-from rollouts.dialects._tags import Tag
+from rollouts.dialects._mentions import Tag
 from rollouts.dialects._text import TextDialect, unwrap, wrap
-
 
 _TAG = re.compile(r"</?\w+>")
 

@@ -1,4 +1,5 @@
 """The model's turns are found in the words of every template, or there is no score."""
+# ruff: noqa: RUF001 - models write these signs
 
 import json
 import re
@@ -57,14 +58,13 @@ TOKENIZERS = {
     "phi3": Templated(turn("<|NAME|>\n", "<|end|>\n"), ("<|user|>", "<|assistant|>", "<|end|>")),
     "phi4": Templated(turn("<|im_start|>NAME<|im_sep|>", "<|im_end|>"), ("<|im_start|>", "<|im_sep|>", "<|im_end|>")),
     "deepseek_r1": Templated(
-        "{% for m in messages %}{% if m.role == 'user' %}<｜User｜>{{ m.content }}{% else %}<｜Assistant｜>{{ m.content }}"
-        "<｜end▁of▁sentence｜>{% endif %}{% endfor %}{% if add_generation_prompt %}<｜Assistant｜><think>\n{% endif %}",
+        "{% for m in messages %}{% if m.role == 'user' %}<｜User｜>{{ m.content }}{% else %}<｜Assistant｜>"
+        "{{ m.content }}<｜end▁of▁sentence｜>{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<｜Assistant｜><think>\n{% endif %}",
         ("<｜end▁of▁sentence｜>",),
     ),
     "qwen3_thinking": Templated(
-        turn("<|im_start|>NAME\n", "<|im_end|>\n").replace(
-            "{% if add_generation_prompt %}<|im_start|>assistant\n", "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n"
-        ),
+        turn("<|im_start|>NAME\n", "<|im_end|>\n") + "{% if add_generation_prompt %}<think>\n{% endif %}",
         ("<|im_start|>", "<|im_end|>"),
     ),
     "made_up": Templated(turn("<<NAME>> ", " <<END>>\n", ("A", "B"))),

@@ -192,12 +192,11 @@ def test_a_decision_that_hangs_on_unreadable_attempts_is_open():
 
 def test_what_the_server_lost_counts_as_wrong_in_one_of_both_ways():
     # with tools the server lost half of the actions: what is left looks like a gain
-    made = rollouts(direct={name: [False] * 8 for name in NAMES}, tools={name: [True] * 2 + [None] * 6 for name in NAMES})
+    never = {name: [False] * 8 for name in NAMES}
+    made = rollouts(direct=never, tools={name: [True] * 2 + [None] * 6 for name in NAMES})
     planted = decided(unread(made, tools=2))
     assert planted["tools_lost"].to_list() == [6] * 30 and planted["tools_attempts"].to_list() == [2] * 30
-    counted = decided(
-        rollouts(direct={name: [False] * 8 for name in NAMES}, tools={name: [True] * 2 + [False] * 6 for name in NAMES})
-    )
+    counted = decided(rollouts(direct=never, tools={name: [True] * 2 + [False] * 6 for name in NAMES}))
     assert planted["decision_unreadable_wrong"].equals(counted["decision"].rename("decision_unreadable_wrong"))
     assert planted["benefit_unreadable_wrong"].to_numpy() == pytest.approx(counted["benefit"].to_numpy())
     assert planted["decision_unreadable_left_out"].to_list() == decided(made)["decision"].to_list()
