@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from rollouts.models.contract import Completion, ContextLengthExceeded, ModelUnavailable
+from rollouts.models.stop_strings import stopped_by
 
 _log = logging.getLogger(__name__)
 
@@ -144,6 +145,7 @@ def read_completion(response: httpx.Response, seconds: float, max_tokens: int) -
         completion_tokens=_tokens(usage, "completion_tokens"),
         seconds=seconds,
         tool_calls=calls,
+        stopped_by=stopped_by(choice),
     )
 
 
