@@ -45,7 +45,7 @@ _ROLLOUT = {
     "prompt_tokens": "Tokens read, over all turns.",
     "completion_tokens": "Tokens written, over all turns.",
     "seconds": "Seconds of model and tool time, as first measured.",
-    "stop_reason": "Why the attempt ended; unfinished, malformed_reply, lost_content and context_length are not attempts.",
+    "stop_reason": "Why the attempt ended; unfinished, malformed_reply, lost_content and context_length are none.",
     "error_class": "The failure that lasted, for an unfinished attempt, or what the server lost.",
     "correct": "Whether the answer is right; empty where there was no attempt.",
     "verdict": "The rule that decided.",

@@ -196,7 +196,8 @@ class _Patterns:
 @lru_cache(maxsize=1024)
 def _patterns(frame: Frame, begin: str, end: str) -> _Patterns:
     line = r"[ \t]*\n+" if frame.after.endswith("\n") else ""  # a role's name is a line of its own
-    opening, ending = rf"\s*{_loose(frame.before)}\s*{begin}", rf"{end}\s*{_loose(frame.after)}{line}"
+    images = r"(?:\s|<[^<>\s]{1,40}>|\[[A-Z_]{1,20}\])*?"  # as control tokens, one or many for each
+    opening, ending = rf"\s*{_loose(frame.before)}{images}{begin}", rf"{end}\s*{_loose(frame.after)}{line}"
     tokens = r"(?:<[|｜]?[^<>\s]{1,40}>|\[\|?[^\[\]\s]{1,40}\])?"
     return _Patterns(
         re.compile(opening),

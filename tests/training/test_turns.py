@@ -128,6 +128,20 @@ def test_a_tokenizer_tells_the_turns_of_its_template(name, special):
     assert scored(text.replace(RIGHT, "no idea"), tokenizer=tokenizer) == 0
 
 
+@pytest.mark.parametrize(
+    ("family", "image"),
+    [
+        ("ChatML", "<|vision_start|>" + "<|image_pad|>" * 500 + "<|vision_end|>"),
+        ("Gemma", "\n\n<start_of_image>" + "<image_soft_token>" * 9 + "<end_of_image>\n\n"),
+        ("Mistral", "[IMG][IMG][IMG_BREAK][IMG][IMG][IMG_END]"),
+        ("Phi 3", "<|image_1|>\n"),
+    ],
+)
+def test_images_of_an_observation_stand_before_its_text(family, image):
+    frame = next(frames[0] for name, frames in FAMILIES.items() if name.startswith(family))
+    assert scored(f"{CALL}{frame.before}{image}{shown('1')}{frame.after}{RIGHT}") == pytest.approx(1.0)
+
+
 def test_an_unknown_template_is_refused_and_not_scored():
     text = f"{CALL} <<END>>\n<<A>> {shown('1')} <<END>>\n<<B>> {RIGHT}"
     with pytest.raises(UnknownTurns, match="tokenizer"):
