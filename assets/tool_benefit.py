@@ -17,6 +17,7 @@ from measurement.run import Stage
 from measurement.toolbox import Toolbox
 from records.recipe import BENEFIT_DECISIONS, Recipe
 from records.tables import TableFile
+from records.trajectory import UNREADABLE
 from records.workspace import Workspace
 from reports.benefit import metadata as benefit_metadata
 from reports.markdown import NONE, markdown_table
@@ -72,7 +73,10 @@ def tool_benefit(
 ) -> dg.Output[pl.DataFrame]:
     settings, seed = workspace.recipe.tool_benefit, workspace.recipe.seed
     finished = tool_rollouts.filter(pl.col("stop_reason") != "unfinished")
-    attempts = finished.select("question_id", "arm", "sample_index", "correct", tool=FIRST_TOOL)
+    attempts = finished.select(
+        "question_id", "arm", "sample_index", "correct", tool=FIRST_TOOL,
+        unreadable=pl.col("stop_reason").is_in(UNREADABLE),
+    )  # fmt: skip
     starts = {arm.name: arm.first_sample for arm in compared_arms(workspace.recipe)}
     table = measure.per_question(measure.counts(attempts, settings.looks, starts), difficulty, settings, seed)
     totals_by = {by: totals(table, settings.confidence, seed, by) for by in ("task", "tool")}
@@ -110,7 +114,8 @@ def every_question_measured(workspace: dg.ResourceParam[Workspace], tool_benefit
 @dg.asset_check(
     asset=tool_benefit,
     blocking=True,
-    description="Each question stands once, with one decision that its numbers bear out, and gain - harm = benefit.",
+    description="Each question stands once, with one decision that its numbers bear out, whichever way attempts count "
+    "that could not be read, and gain - harm = benefit.",
 )
 def benefit_adds_up(workspace: dg.ResourceParam[Workspace], tool_benefit: pl.DataFrame) -> dg.AssetCheckResult:
     return adds_up(tool_benefit, workspace.recipe)
@@ -133,6 +138,15 @@ def adds_up(table: pl.DataFrame, recipe: Recipe) -> dg.AssetCheckResult:
                 (columns.right, columns.attempts),
                 (columns.first_right, columns.first_attempts),
             )
+        ).sum(),
+        more_unreadable_than_made=pl.any_horizontal(
+            (pl.col(columns.silent(arm)) > pl.col(columns.attempts(arm)))
+            | (pl.col(columns.lost(arm)) > pl.col(columns.samples(arm)) - pl.col(columns.attempts(arm)))
+            for arm in columns.COMPARED
+        ).sum(),
+        decided_by_unreadable_attempts=(
+            (pl.col("decision") != "open")
+            & (pl.col(columns.counted_wrong("decision")) != pl.col(columns.left_out("decision")))
         ).sum(),
         interval_upside_down=(pl.col("benefit_low") > pl.col("benefit_high")).sum(),
     ).row(0, named=True)

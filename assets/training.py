@@ -151,7 +151,7 @@ def sft_checkpoint(
     models: dg.ResourceParam[Models],
     sft_training_set: pl.DataFrame,
 ) -> dg.Output[pl.DataFrame]:
-    job = TrainingJob("sft", "trl_messages", hashed(workspace.recipe.sft, leaving_out={"formats"}))
+    job = TrainingJob("sft", "trl_messages", hashed(workspace.recipe.sft, leaving_out={"formats", "reasoning"}))
     return _checkpoint(context, workspace, models, job, sft_training_set)
 
 

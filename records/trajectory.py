@@ -10,8 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 Role = Literal["system", "user", "assistant", "tool"]
 Outcome = Literal["ok", "raised", "timed_out", "out_of_memory", "killed", "invalid_call", "infrastructure"]
 StopReason = Literal[
-    "answered", "no_answer", "max_turns", "max_tokens", "context_length", "refused", "malformed_reply", "unfinished"
-]
+    "answered", "no_answer", "max_turns", "max_tokens", "context_length", "refused", "malformed_reply",
+    "lost_content", "unfinished",
+]  # fmt: skip
+"""`no_answer`: a turn names no action in its dialect, after the reminders too. `lost_content`: the model named one, and
+the server gave it where the dialect does not read it."""
+UNREADABLE: tuple[StopReason, ...] = ("no_answer", "malformed_reply", "lost_content")
+"""Stop reasons of attempts that could not be read; the first is the model's doing, and a failed attempt."""
 
 
 class Block(BaseModel):
@@ -68,6 +73,8 @@ class Message(BaseModel):
     """The assistant's own text, exactly. Its dialect shows it this text again, so that history is never rewritten."""
     name: str = ""
     """The tool that answered, for role `tool`."""
+    reasoning_apart: str = ""
+    """The part of `reasoning` that the server gave apart from the text: `raw` does not hold it."""
 
     @property
     def text(self) -> str:
@@ -131,7 +138,7 @@ class Rollout(BaseModel):
     stop_reason: StopReason
     error_class: str = ""
     """What the server or the tool said, for a rollout that is not an attempt: `unfinished`, `refused`, `context_length`
-    (which begins with how long the server's context was) or `malformed_reply`."""
+    (which begins with how long the server's context was), `malformed_reply` or `lost_content`."""
     correct: bool | None = None
     """The verdict; None until judged, and always None for a rollout that is not an attempt."""
     verdict: str = ""

@@ -80,6 +80,7 @@ def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) 
     if max(lost.values()) >= TELLING:
         shares = ", ".join(f"{arm} {share:.0%}" for arm, share in lost.items())
         silent = f" Attempts without a verdict count nowhere: {shares}."
+    silent += unreadable(table)
     interval = ""
     if total["benefit_low"] is not None:
         low, high = 100 * total["benefit_low"], 100 * total["benefit_high"]
@@ -91,6 +92,23 @@ def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) 
         f"Questions that tools help: {made.get('gain', 0):,}, harm: {made.get('harm', 0):,}, make no difference to: "
         f"{made.get('none', 0):,}, still open: {made.get('open', 0):,}. {explained(total)[0].upper()}"
         f"{explained(total)[1:]}.{silent}"
+    )
+
+
+def unreadable(table: pl.DataFrame) -> str:
+    """How many attempts could not be read, and how many decisions hang on them; "" without any."""
+    sums = table.select(
+        *(pl.sum_horizontal(columns.silent(arm), columns.lost(arm)).sum().alias(arm) for arm in COMPARED),
+        hang=(pl.col(columns.counted_wrong("decision")) != pl.col(columns.left_out("decision"))).sum(),
+        apart=pl.col(columns.counted_wrong("benefit")).mean() - pl.col(columns.left_out("benefit")).mean(),
+    ).row(0, named=True)
+    if not any(sums[arm] for arm in COMPARED):
+        return ""
+    counted = ", ".join(f"{arm} {sums[arm]:,}" for arm in COMPARED)
+    apart = "" if sums["apart"] is None else f" {100 * sums['apart']:+.1f} points of estimated benefit and"
+    return (
+        f" Attempts that could not be read: {counted}. Counting them all as wrong instead of none makes{apart} "
+        f"{_number(sums['hang'], 'decision')} of difference; such questions are open."
     )
 
 

@@ -13,6 +13,8 @@ from records.faults import NotRepeatable, ToolInfrastructureError
 from records.identity import canonical_json, content_hash, hashed
 from records.question import Question
 from records.trajectory import ExecutedCall, Message, Rollout, StopReason, text_message, tool_message
+from rollouts.bare_answer import bare_answer, lost
+from rollouts.dialects import with_thought
 from rollouts.models.contract import (
     Completer,
     Completion,
@@ -24,13 +26,11 @@ from rollouts.models.contract import (
 )
 from rollouts.models.finish_reasons import FINISH_REASONS, UnknownFinishReason, said_reason, unsaid_reason
 from rollouts.redraws import Draws
-from rollouts.setting import Setting, sampling_identity
+from rollouts.setting import VERSION, Setting, sampling_identity
 from rollouts.tool_calls import Calls, ToolUser
 from rollouts.tools import session_seed
 
 REMINDER = "Give the final answer, and nothing but the answer."
-LONGEST_BARE_ANSWER = 100
-"""Characters of the longest line that counts as an answer by itself, after the reminder."""
 
 
 @dataclass
@@ -48,6 +48,8 @@ class Turns:
     requests: int = 0
     """Requests that were asked for, the one under way included."""
     reminders: int = 0
+    lost: str = ""
+    """What of the last reply was lost, and what to do about it."""
 
     @property
     def room(self) -> int:
@@ -67,7 +69,8 @@ class Turns:
         """The request for the next turn."""
         setting = self.setting
         images = setting.images if setting.sees_images else None
-        body = setting.dialect.request([*self.prompt, *self.messages], list(setting.tools.values()), images)
+        said = map(with_thought, self.messages) if setting.sampling.reasoning_in_history else self.messages
+        body = setting.dialect.request([*self.prompt, *said], list(setting.tools.values()), images)
         self.requests += 1
         return Request(
             messages=body.pop("messages"),
@@ -83,9 +86,10 @@ class Turns:
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
         self.seconds += reply.seconds
-        message = self.setting.dialect.read(reply, list(self.setting.tools.values()))
-        if self.reminders and not message.tool_calls and message.answer is None:
-            message = _bare_answer(message, reply)
+        tools = list(self.setting.tools.values())
+        message = self.setting.dialect.read(reply, tools)
+        if self.reminders and reply.finish_reason != "length":
+            message = bare_answer(message, tools)
         self.messages.append(message)
         if message.answer is not None:
             return "answered"
@@ -94,6 +98,9 @@ class Turns:
         if reply.finish_reason == "length":
             # with tokens left, it was the server's context that ended and not the budget of the turn
             return "context_length" if 0 < reply.completion_tokens < max_tokens else "max_tokens"
+        self.lost = lost(reply, self.setting.dialect, tools, reminded=self.reminders > 0)
+        if self.lost:
+            return "lost_content"
         if not self.room or self.reminders >= self.setting.sampling.reminders:
             return "no_answer"
         self.reminders += 1
@@ -105,14 +112,6 @@ class Turns:
         self.seconds += executed.result.seconds
         self.executed.append(executed)
         self.messages.append(tool_message(executed.call.name, executed.result))
-
-
-def _bare_answer(message: Message, reply: Completion) -> Message:
-    """The message with its text as the answer: after the reminder, one short line is what was asked for."""
-    text = reply.text.strip()
-    if reply.finish_reason == "length" or not text or "\n" in text or len(text) > LONGEST_BARE_ANSWER:
-        return message
-    return message.model_copy(update={"answer": text})
 
 
 class _CutByTheServer(Exception):
@@ -181,7 +180,8 @@ async def _take_draw(
 ) -> tuple[StopReason, str, bool]:
     """Why a draw ended, what was said of it if it failed, and whether it is given up for another one."""
     try:
-        return await _take_turns(turns, model, user, draws.rollout_id, calls), "", False
+        stop = await _take_turns(turns, model, user, draws.rollout_id, calls)
+        return stop, turns.lost, False
     except ModelOutage:
         raise
     except NotRepeatable as error:
@@ -217,7 +217,7 @@ async def attempt(
     sampling, versions = sampling_identity(setting.sampling), setting.tool_versions()
     draws = Draws(
         [question.question_id, setting.arm, model.fingerprint, prompt_fingerprint, sampling, versions, sample,
-         *([setting.prompt_template] if setting.prefilled else [])],
+         VERSION, *([setting.prompt_template] if setting.prefilled else [])],
         calls,
     )  # fmt: skip
     seed = session_seed(question.question_id, setting.arm, sample)

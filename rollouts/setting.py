@@ -11,6 +11,13 @@ from rollouts.dialects import Dialect
 from rollouts.tools import Tool
 
 
+VERSION = 2
+"""The version of what an attempt is, beyond what its prompts, tools and sampling say: how turns are read and which ends
+are outcomes. It enters the identity of every rollout: count it up when stored attempts have to be made again.
+
+2: tags that are mentioned are no actions, thoughts are known, a refusal is not an attempt (1 was not declared)."""
+
+
 def sampling_identity(sampling: Sampling) -> dict[str, Any]:
     """The settings as they enter fingerprints and are stored with a rollout; a limit that is not set is left out."""
     return hashed(sampling)
@@ -38,4 +45,5 @@ class Setting:
     def fingerprint(self, model_fingerprint: str) -> str:
         """Identity of the setting: two attempts at one question in it differ in the sample index alone."""
         sampling = sampling_identity(self.sampling)
-        return content_hash([self.arm, model_fingerprint, self.prompt_template, sampling, self.tool_versions()])
+        tools = self.tool_versions()
+        return content_hash([self.arm, model_fingerprint, self.prompt_template, sampling, tools, VERSION])

@@ -22,7 +22,7 @@ PROGRESS_SECONDS = 10.0
 """Seconds between two lines about the progress."""
 ATTEMPTS_PER_REQUEST = 2
 """Attempts under way for each request that may be in flight: while some run their tools, others keep the model busy."""
-NOT_AN_ATTEMPT = ("unfinished", "malformed_reply", "context_length", "refused")
+NOT_AN_ATTEMPT = ("unfinished", "malformed_reply", "lost_content", "context_length", "refused")
 """Stop reasons that say nothing about whether the model can answer."""
 
 

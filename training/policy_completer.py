@@ -209,9 +209,10 @@ class PolicySession:
         self.mask += [1] * len(sampled)
         ended = bool(sampled) and sampled[-1] in self.policy.ends
         self._said = tokenizer.decode(sampled[:-1] if ended else sampled, skip_special_tokens=False)
-        reply, stopped = _cut(self._said, request.stop)
-        finish = "stop" if ended or stopped else "length"
-        return Completion(reply, finish, len(context), len(sampled), time.monotonic() - started)
+        reply, stop = _cut(self._said, request.stop)
+        finish = "stop" if ended or stop else "length"
+        seconds, opened = time.monotonic() - started, text.rstrip().endswith("<think>")
+        return Completion(reply, finish, len(context), len(sampled), seconds, stopped_by=stop, in_thought=opened)
 
     def _append_outside(self, text: str) -> None:
         """Add the tokens between the last sampled one and where the next turn begins."""
@@ -242,7 +243,8 @@ def _shared(left: str, right: str) -> int:
     return length
 
 
-def _cut(text: str, stop: tuple[str, ...]) -> tuple[str, bool]:
-    """The text up to the first stop string, as a server returns it, and whether there was one."""
-    found = [position for position in (text.find(s) for s in stop) if position >= 0]
-    return (text[: min(found)], True) if found else (text, False)
+def _cut(text: str, stop: tuple[str, ...]) -> tuple[str, str]:
+    """The text up to the first stop string, as a server returns it, and that string; "" where there is none."""
+    found = [(position, s) for s in stop if (position := text.find(s)) >= 0]
+    position, first = min(found, default=(len(text), ""))
+    return text[:position], first

@@ -100,11 +100,13 @@ class Roller:
             finally:
                 await policy.close()
                 model.train(was_training)
+        begin = template_text(tokenizer, [{"role": "user", "content": "?"}], open_turn=True)
+        opened = "<think>" if begin.rstrip().endswith("<think>") else ""  # then each turn begins within a thought
         output: dict[str, list[Any]] = {"prompt_ids": [], "completion_ids": [], "env_mask": [], "turns": []}
         for row, (rollout, session) in zip(trainer.rows, pairs, strict=True):
             attempted = rollout.stop_reason not in NOT_AN_ATTEMPT and bool(session.completion_ids)
             if attempted:
-                said = [m.raw or "" for m in rollout.messages if m.role == "assistant"]
+                said = [opened + (m.raw or "") for m in rollout.messages if m.role == "assistant"]
                 output["prompt_ids"].append(session.prompt_ids)
                 output["completion_ids"].append(session.completion_ids)
                 output["env_mask"].append(session.mask)

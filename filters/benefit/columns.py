@@ -38,6 +38,26 @@ def samples(arm: str) -> str:
     return f"{arm}_samples"
 
 
+def silent(arm: str, look: int | None = None) -> str:
+    """Attempts in an arm that named no action: they count as wrong."""
+    return _counted(arm, "silent", look)
+
+
+def lost(arm: str, look: int | None = None) -> str:
+    """Attempts in an arm whose action was lost by the server: they do not count."""
+    return _counted(arm, "lost", look)
+
+
+def counted_wrong(name: str) -> str:
+    """What a benefit or decision is with every unreadable attempt (silent or lost) counted as wrong."""
+    return f"{name}_unreadable_wrong"
+
+
+def left_out(name: str) -> str:
+    """What a benefit or decision is with no unreadable attempt counted."""
+    return f"{name}_unreadable_left_out"
+
+
 def low(name: str) -> str:
     """The lower end of the interval of a difference: benefit, habit or content."""
     return f"{name}_low"
@@ -88,6 +108,8 @@ def _described() -> dict[str, tuple[type[pl.DataType], str]]:
         found[first_right(arm)] = (count, f"Right attempts among the first samples of the arm {arm}.")
         if arm in COMPARED:
             found[samples(arm)] = (count, f"Samples made in the arm {arm}, with or without a verdict.")
+            found[silent(arm)] = (count, f"Attempts in the arm {arm} that named no action; they count as wrong.")
+            found[lost(arm)] = (count, f"Samples of the arm {arm} whose action the server lost; they do not count.")
     found["tool"] = (
         text,
         "The tool called first in most first attempts with tools; (none) where most call none.",
@@ -110,8 +132,12 @@ def _described() -> dict[str, tuple[type[pl.DataType], str]]:
         found[probability(what)] = (number, f"Posterior probability that {what} is above the margin.")
     found["decision"] = (
         text,
-        "Gain, harm, none (no difference) or open; the false discovery rate is controlled.",
+        "Gain, harm, none (no difference) or open; the false discovery rate is controlled. Open too if it depends on "
+        "how attempts count that could not be read.",
     )
+    for name, said in ((counted_wrong, "every unreadable attempt counted wrong"), (left_out, "none of them counted")):
+        found[name("benefit")] = (number, f"Estimate of the benefit with {said}.")
+        found[name("decision")] = (text, f"Decision with {said}.")
     found["attribution"] = (text, "Explanation of a gain: content, habit, both or unclear; null without a gain.")
     return found
 

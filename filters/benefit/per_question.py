@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from filters.benefit import columns
+from filters.benefit import columns, unreadable
 from filters.benefit.columns import ARMS, COMPARED
 from filters.benefit.exact_tests import adjusted, boschloo, ladder_p, look_weights
 from filters.benefit.joint_rates import JointRates, fit, one_thread, summary
@@ -41,28 +41,31 @@ def counts(
 
     Args:
         rollouts: one row per sample: question_id, arm, sample_index, correct (null: no attempt) and, if known, tool
-            (the one that the attempt called first, null where it called none).
+            (the one that the attempt called first, null where it called none) and unreadable (whether it named no
+            action, or its action was lost).
         looks: samples at which a question may be decided, rising.
         starts: the index of an arm's first sample, where it is not 0. Arms beyond ARMS are counted if they are here.
 
     Returns:
         One row per question, by question_id. For each arm of ARMS {arm}_attempts and {arm}_right, and of the first
         `looks[0]` samples {arm}_first_attempts and {arm}_first_right; for direct and tools also {arm}_samples (made,
-        with or without a verdict) and at each look n {arm}_attempts_{n} and {arm}_right_{n}; `tool`: the one called
+        with or without a verdict), {arm}_silent and {arm}_lost (unreadable, with a verdict and without), and at each
+        look n {arm}_attempts_{n}, {arm}_right_{n}, {arm}_silent_{n} and {arm}_lost_{n}; `tool`: the one called
         first in most of the first `looks[0]` attempts with tools, "(none)" where more than half called none, null where
         it is not known.
     """
     rows = rollouts.lazy()
-    known = "tool" in rows.collect_schema().names()
+    named = rows.collect_schema().names()
+    known, unread = "tool" in named, pl.col("unreadable") if "unreadable" in named else pl.lit(False)
     number = pl.col("sample_index").cast(pl.Int64)
     for arm, start in (starts or {}).items():
         number = pl.when(pl.col("arm") == arm).then(number - start).otherwise(number)
     rows = rows.select(
         "question_id", *(["tool"] if known else []), arm="arm", number=number, tried=pl.col("correct").is_not_null(),
-        hit=pl.col("correct").fill_null(False),
+        hit=pl.col("correct").fill_null(False), unread=unread,
     )  # fmt: skip
     sums: dict[str, pl.Expr] = {}
-    tried, hit = pl.col("tried"), pl.col("hit")
+    tried, hit, unread = pl.col("tried"), pl.col("hit"), pl.col("unread")
     for arm in dict.fromkeys([*ARMS, *(starts or ())]):
         mine = pl.col("arm") == arm
         first = mine & (pl.col("number") < looks[0])
@@ -70,9 +73,11 @@ def counts(
         sums |= {columns.first_attempts(arm): first & tried, columns.first_right(arm): first & hit}
         if arm in COMPARED:
             sums[columns.samples(arm)] = mine
-            for look in looks:
-                among = mine & (pl.col("number") < look)
+            for look in (None, *looks):
+                among = mine if look is None else mine & (pl.col("number") < look)
                 sums |= {columns.attempts(arm, look): among & tried, columns.right(arm, look): among & hit}
+                sums[columns.silent(arm, look)] = among & unread & tried
+                sums[columns.lost(arm, look)] = among & unread & ~tried
     table = rows.group_by("question_id").agg(**{name: what.sum().cast(pl.Int64) for name, what in sums.items()})
     found = table.collect(engine="streaming").sort("question_id")
     if not known:
@@ -114,9 +119,10 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
         question_id, task, source, chance, tool, the counts, and per arm its rate (right of attempts, null without
         any); benefit, benefit_low, benefit_high: tools minus direct, corrected for chance (joint_rates.summary);
         gain_probability and harm_probability: that it is beyond the margin; gain_p, gain_q, harm_p, harm_q: of the
-        exact tests, q adjusted over the table; decision (see `_decision`); habit (call_only minus direct) and content
-        (tools minus call_only), each with _low, _high, _probability, null where call_only has no attempt; attribution
-        of a gain: `content`, `habit`, `both` or `unclear`.
+        exact tests, q adjusted over the table; decision (see `_decision`), and benefit and decision with every
+        unreadable attempt counted as wrong and with none counted: a decision that differs between them is `open`;
+        habit (call_only minus direct) and content (tools minus call_only), each with _low, _high, _probability, null
+        where call_only has no attempt; attribution of a gain: `content`, `habit`, `both` or `unclear`.
     """
     chance = pl.col("chance") if "chance" in questions.columns else pl.lit(0.0).alias("chance")
     chance = chance.cast(pl.Float64).fill_nan(None).fill_null(0.0).clip(0, 1)
@@ -137,9 +143,26 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
         *(pl.col(f"{what}_above").fill_nan(None).alias(columns.probability(what)) for what in _CONTROLLED),
         decision=_decision(settings),
     )
+    table = unreadable.both_ways(table, lambda counted: _decided(counted, settings, seed))
     looked_at = [name for look in settings.looks for name in columns.state(COMPARED, look)]
+    looked_at += [
+        name(arm, look) for name in (columns.silent, columns.lost) for arm in COMPARED for look in settings.looks
+    ]
     spent = [f"{what}_{side}" for what in _CONTROLLED for side in ("above", "below")]
     return table.with_columns(attribution=_attribution()).drop(*looked_at, *spent)
+
+
+def _decided(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.DataFrame:
+    """The columns benefit and decision of these counts; null and `open` where an arm has no attempt."""
+    found = table.select(
+        pl.all_horizontal(pl.col(columns.attempts(arm)) > 0 for arm in COMPARED).alias("compared"),
+        *_difference(table, COMPARED, "benefit", settings, seed),
+        *_tests(table, settings.looks),
+    ).rename({f"benefit_{side}": columns.probability(what) for side, what in (("above", "gain"), ("below", "harm"))})
+    return found.select(
+        pl.when("compared").then("benefit").alias("benefit"),
+        pl.when("compared").then(_decision(settings)).otherwise(pl.lit("open")).alias("decision"),
+    )
 
 
 def _rate(arm: str) -> pl.Expr:

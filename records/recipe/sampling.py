@@ -32,6 +32,9 @@ class Sampling(Section):
     reminders: Annotated[int, Field(ge=0)] = 1
     """How often a turn that neither calls a tool nor answers is followed by the request for the bare answer. Without
     one, a model that forgets the form of an answer looks wrong, and arms differ in form instead of in tools."""
+    reasoning_in_history: bool = False
+    """Whether a model reads, in later turns, the reasoning that its server gave apart from the text of earlier ones (as
+    a <think> thought). Chat templates of reasoning models leave earlier thoughts out, and so does the default."""
 
 
 class CountBand(Section):

@@ -24,6 +24,9 @@ class Sft(Section):
     """The rank of the LoRA adapter; null trains all weights."""
     max_length: Positive = 4096
     """The most tokens of one trajectory."""
+    reasoning: bool = True
+    """Whether the reasoning that the teacher's server gave apart from the text is written into its turns, between
+    <think> and </think>: a student that is to think first learns it from there."""
 
 
 class Rl(Section):

@@ -6,7 +6,7 @@ answers are tags in the text inherit from `rollouts.dialects._text.TextDialect`.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from records.images.store import ImageStore
 from records.plugins import get_module, module_names
@@ -46,7 +46,8 @@ class Dialect(Protocol):
     def read(self, completion: Completion, tools: Sequence[ToolSpec]) -> Message:
         """What the model wrote, as an assistant message that `request` shows it again unchanged.
 
-        A call or an answer that ended for want of tokens (finish_reason `length`) is not read as one.
+        A call or an answer that ended for want of tokens (finish_reason `length`) is not read as one. Reasoning that
+        the server gave apart from the text is kept in `reasoning`, and in `reasoning_apart`.
         """
         ...
 
@@ -60,6 +61,23 @@ class Dialect(Protocol):
         Images are image_url blocks with data URIs, or are left out when `images` is None.
         """
         ...
+
+
+@runtime_checkable
+class ThinksInTags(Protocol):
+    """A dialect in which thoughts are tags in the text, so that they can be out of order."""
+
+    def tidy_thoughts(self, text: str, tools: Sequence[ToolSpec]) -> bool:
+        """Whether each thought of a turn begins before anything else is said, and is closed."""
+        ...
+
+
+def with_thought(message: Message) -> Message:
+    """The turn with the reasoning that the server gave apart from it in its text, between <think> and </think>."""
+    if not message.reasoning_apart:
+        return message
+    text = f"<think>{message.reasoning_apart}</think>\n{message.raw or ''}"
+    return message.model_copy(update={"raw": text, "reasoning_apart": ""})
 
 
 def dialect_names() -> list[str]:

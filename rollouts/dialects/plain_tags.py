@@ -5,19 +5,30 @@ token of a vocabulary, so small models can copy them from a worked example.
 """
 
 import json
+import re
 from collections.abc import Sequence
 
-from records.trajectory import Message, ToolCall, text_message
+from records.trajectory import Message, ToolCall
 from rollouts.dialects import ToolSpec
-from rollouts.dialects._text import TextDialect, first_action, unwrap
+from rollouts.dialects._mentions import Tag
+from rollouts.dialects._text import TextDialect, unwrap, wrap
+
+_TAG = re.compile(r"</?\w+>")
 
 
 def _argument(tool: ToolSpec) -> str:
     return next(iter(tool.parameters["properties"]))
 
 
+def _tag(tool: ToolSpec) -> Tag:
+    argument = _argument(tool)
+    about = tool.parameters["properties"][argument].get("description", argument)
+    return Tag(tool.name, "code" if "code" in (argument, tool.name) or tool.name == "python" else "text", (about,))
+
+
 class PlainTags(TextDialect):
     name = "plain_tags"
+    results = ("<result>",)
 
     def stop(self, tools: Sequence[ToolSpec]) -> tuple[str, ...]:
         """Closing tags, and the opening of a result: a model must not write its own observations."""
@@ -36,10 +47,11 @@ class PlainTags(TextDialect):
     def assistant_text(self, message: Message) -> str:
         if message.raw is not None:
             return message.raw
-        parts = [message.reasoning] if message.reasoning else []
-        for call in message.tool_calls:
-            body = next(iter(json.loads(call.arguments).values()), "")
-            parts.append(f"<{call.name}>\n{body}\n</{call.name}>")
+        reasoning = message.reasoning
+        if _TAG.search(reasoning):  # words about tags are safe in a thought alone
+            reasoning = f"<think>{reasoning}</think>"
+        parts = [reasoning] if reasoning else []
+        parts += [self.call_text(call) for call in message.tool_calls]
         if message.answer is not None:  # on the line of what leads to it: it completes a sentence
             parts[-1:] = [" ".join([*parts[-1:], f"<answer>{message.answer}</answer>"])]
         return "\n".join(parts) or message.text
@@ -48,17 +60,16 @@ class PlainTags(TextDialect):
         note = f"\n({len(message.images)} image(s) returned)" if message.images else ""
         return f"<result>\n{message.text}{note}\n</result>"
 
-    def parse(self, text: str, finish_reason: str, tools: Sequence[ToolSpec]) -> Message:
-        arguments = {tool.name: _argument(tool) for tool in tools}
-        action = first_action(text, (*arguments, "answer"), finish_reason)
-        if action is None:
-            return text_message("assistant", text, raw=text)
-        reasoning = action.before.strip()
-        if action.tag == "answer":
-            return Message(role="assistant", reasoning=reasoning, answer=action.body.strip(), raw=action.text)
-        body = json.dumps({arguments[action.tag]: unwrap(action.body)}, ensure_ascii=False)
-        calls = [ToolCall(name=action.tag, arguments=body)]
-        return Message(role="assistant", reasoning=reasoning, tool_calls=calls, raw=action.text)
+    def tags(self, tools: Sequence[ToolSpec]) -> tuple[Tag, ...]:
+        return (*(_tag(tool) for tool in tools), Tag("answer"))
+
+    def call(self, tag: str, body: str, tools: Sequence[ToolSpec]) -> ToolCall:
+        argument = next(_argument(tool) for tool in tools if tool.name == tag)
+        return ToolCall(name=tag, arguments=json.dumps({argument: unwrap(body)}, ensure_ascii=False))
+
+    def call_text(self, call: ToolCall) -> str:
+        body = next(iter(json.loads(call.arguments).values()), "")
+        return f"<{call.name}>{wrap(str(body))}</{call.name}>"
 
 
 DIALECT = PlainTags()

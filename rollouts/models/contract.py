@@ -33,7 +33,11 @@ class Completion:
     tool_calls: list[dict[str, str]] = field(default_factory=list)
     """Native function calls: name and arguments (JSON text)."""
     reasoning: str = ""
-    """What the model thought before it answered, where the server gives it in a field of its own."""
+    """The model's reasoning, where the server gives it apart from the text."""
+    stopped_by: str | None = None
+    """The stop string that ended the text; "" where the server says that none did, None where it says nothing."""
+    in_thought: bool = False
+    """Whether the text is known to begin within a thought, which the chat template opened."""
 
 
 class ModelUnavailable(RuntimeError):

@@ -12,6 +12,7 @@ from rollouts.models.error_bodies import Said, error_inside, read_error, what_it
 from rollouts.models.finish_reasons import FINISH_REASONS, FinishReason, UnknownFinishReason, said_reason, unsaid_reason
 from rollouts.models.message_parts import MessageParts, read_message
 from rollouts.models.redaction import redacted
+from rollouts.models.stop_strings import stopped_by
 from rollouts.models.usage import BYTES_A_TOKEN, counted, usage_of
 from rollouts.models.windows import asked_to_wait, is_about_waiting
 
@@ -134,6 +135,7 @@ def read_completion(response: httpx.Response, seconds: float, asked: Asked) -> t
         seconds=seconds,
         tool_calls=parts.calls,
         reasoning=parts.reasoning,
+        stopped_by=stopped_by(choice),
     )
     return completion, usage.estimated
 

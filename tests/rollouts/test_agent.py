@@ -1,6 +1,7 @@
 """The loop over the ledger. The model is scripted: the subject is what the loop does with what a model says."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,10 @@ from rollouts.prompts.build import PromptSetting, build_prompt
 from rollouts.prompts.examples import read_examples
 from rollouts.setting import Setting, sampling_identity
 from rollouts.tool_calls import NoLedger, replay
+from rollouts.waves import NOT_AN_ATTEMPT
 from tests.support.fault_server import Reply, chat
 
+CALL, ANSWER = "<python>2</python>", "<answer>4</answer>"
 QUESTION = Question(source="s", source_row="1", task="math", text="2+2?", answer="4", answer_type="number")
 
 
@@ -37,6 +40,8 @@ class Scripted:
         line = self.lines.pop(0)
         if isinstance(line, Exception):
             raise line
+        if isinstance(line, Completion):
+            return line
         text, finish = line if isinstance(line, tuple) else (line, "stop")
         spent = {"length": request.max_tokens, "cut": 5}.get(finish, 5)
         return Completion(text, "length" if finish == "cut" else finish, 10, spent, seconds=0.5)
@@ -89,9 +94,6 @@ async def once(tmp_path, model, tool=None, calls=None, turns=5, sample=0, total=
     return await attempt(QUESTION, prompt, use, sample, model, calls or NoLedger())
 
 
-CALL, ANSWER = "<python>2</python>", "<answer>4</answer>"
-
-
 async def test_turns_calls_tokens_and_state_are_recorded(tmp_path):
     rollout = await once(tmp_path, Scripted(CALL, CALL, ANSWER), Counter())
     assert [c.result.text for c in rollout.tool_calls] == ["2", "4"]
@@ -133,6 +135,74 @@ async def test_a_model_that_forgets_the_form_is_reminded_once(tmp_path):
 async def test_after_the_reminder_one_short_line_is_the_answer(tmp_path, reply, answer):
     rollout = await once(tmp_path, Scripted("It is 4.", reply), turns=1)
     assert rollout.answer == answer
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("```\n4\n```", "4"), ("4</answer>", "4"), ("<think>It is 4.</think>\n4", "4"), ("So.</think>4", "4"),
+        ("<audio>", "<audio>"), ("I", "I"), ("Sorrel", "Sorrel"), ("Let it be", "Let it be"),
+        ("<answer>", None), ("<think>4", None), ("Use <python> for it", None), ("</answer>", None), ("...", None),
+        ("I don't know.", None), ("I am not sure", None), ("Sorry, I cannot.", None), ("Let me think", None),
+        ("The final answer is:", None), ("最终答案是\uff1a", None), ("我不知道", None), ("```", None), ("", None),
+    ],
+)  # fmt: skip
+async def test_what_a_bare_answer_is(tmp_path, reply, answer):
+    rollout = await once(tmp_path, Scripted("It is 4.", reply), Counter(), turns=2)
+    assert (rollout.answer, rollout.stop_reason) == (answer, "answered" if answer else "no_answer")
+
+
+def apart(reasoning, text="", finish="stop", calls=()):
+    native = [{"name": name, "arguments": arguments} for name, arguments in calls]
+    return Completion(text, finish, 10, 50 if finish == "length" else 5, 0.5, native, reasoning)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ([apart("2+2=4. <answer>4</answer>")], "lost_content"),
+        ([apart("I count. <python>2</python>")], "lost_content"),
+        ([apart("Hm."), apart("4")], "lost_content"),  # the bare answer that was asked for
+        ([apart("Hm."), apart("Hm:\nwell")], "no_answer"),  # it stopped after its thought, twice
+        ([apart("Hm. <answer>4", finish="length")], "max_tokens"),  # the thought was cut
+        ([apart("", calls=[("python", "{")])], "lost_content"),
+        ([apart("", calls=[("calculator", "{}")]), "4"], "answered"),
+        ([apart("", calls=[("python", '{"code": "2"}')], finish="tool_calls"), ANSWER], "answered"),
+    ],
+)
+async def test_what_the_server_lost_is_no_attempt(tmp_path, lines, reason):
+    model = Scripted(*lines)
+    rollout = await once(tmp_path, model, Counter())
+    assert rollout.stop_reason == reason and model.lines == []
+    assert ("erve the model" in rollout.error_class) == (reason == "lost_content")
+    assert (reason in NOT_AN_ATTEMPT) == (reason == "lost_content")
+
+
+async def test_reasoning_apart_is_kept_and_in_the_history_only_if_asked_for(tmp_path):
+    for asked_for in (False, True):
+        model = Scripted(apart("First I think.", "<python>2"), ANSWER)
+        use = setting(tmp_path, Counter())
+        if asked_for:
+            use = replace(use, sampling=use.sampling.model_copy(update={"reasoning_in_history": True}))
+        rollout = await attempt(QUESTION, prompt_of(QUESTION, use), use, 0, model, NoLedger())
+        first = rollout.messages[0]
+        assert (first.reasoning, first.reasoning_apart) == ("First I think.", "First I think.")
+        assert first.raw == "<python>2</python>" and rollout.answer == "4"
+        shown = model.requests[1].messages[-2]["content"]
+        assert shown == ("<think>First I think.</think>\n" if asked_for else "") + "<python>2</python>"
+    assert "reasoning_in_history" not in sampling_identity(Sampling())
+    assert sampling_identity(Sampling(reasoning_in_history=True))["reasoning_in_history"] is True
+
+
+async def test_a_completion_stored_without_the_newer_fields_is_read(tmp_path):
+    old = {"text": ANSWER, "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1, "seconds": 0.1}
+
+    class Old(NoLedger):
+        async def once(self, rollout_id, kind, key, make):
+            return old
+
+    rollout = await once(tmp_path, Scripted(), calls=Old())
+    assert rollout.answer == "4" and rollout.messages[0].reasoning_apart == ""
 
 
 @pytest.mark.parametrize(

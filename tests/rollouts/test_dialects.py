@@ -1,8 +1,10 @@
+import gc
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from records.images.store import ImageStore
@@ -43,6 +45,87 @@ def test_any_text_is_read_as_something(name, text, finish):
     message = dialect.parse(text, finish, TOOLS)
     assert message.role == "assistant" and message.raw is not None
     assert dialect.assistant_text(message) == message.raw
+
+
+PIECES = ["<answer>", "</answer>", "<think>", "</think>", "<search>", "</search>", "<code>", "</code>", "<tool_call>",
+          "</tool_call>", "<result>", "\n", " ", "x", "it's ", "1", "# ", "```", "```python\n", "'", '"', "'\'\'", "\\",
+          '"<python>"', '"</python>"', "'</code>'"]  # fmt: skip
+pieces = st.lists(st.sampled_from(PIECES), min_size=1, max_size=12).map("".join)
+
+
+@pytest.mark.parametrize("name", dialect_names())
+@given(code=pieces)
+@example('"""\n</think>\n')
+@example("print('<answer>4</answer>')")
+def test_any_code_survives_whose_own_tags_are_in_strings(name, code):
+    own = "python" if name == "plain_tags" else "code"
+    code = f"y {code} y".replace(f"<{own}>", "").replace(f"</{own}>", "")
+    code += {"plain_tags": "\nprint('<python>', \"</python>\")", "deepeyes_v2": "\nprint('<code>', \"</code>\")"}[name]
+    dialect, arguments = get_dialect(name), json.dumps({"code": code})
+    written = dialect.assistant_text(
+        Message(role="assistant", reasoning="so", tool_calls=[ToolCall(name="python", arguments=arguments)])
+    )
+    for text in (written, written.removesuffix(f"</{own}>")):
+        read = dialect.parse(text, "stop", TOOLS)
+        # without its end, code that leaves a string open is half a call, and a tag in it that is not in a string may
+        # be the one that the stop string ended
+        if text == written or [call.name for call in read.tool_calls] == ["python"]:
+            assert [json.loads(c.arguments)["code"] for c in read.tool_calls] == [code] and read.reasoning == "so"
+
+
+@pytest.mark.parametrize("name", dialect_names())
+@given(thought=pieces.filter(lambda thought: "</think>" not in thought))
+def test_nothing_in_a_thought_is_an_action_and_it_is_read_back(name, thought):
+    dialect = get_dialect(name)
+    written = dialect.assistant_text(Message(role="assistant", reasoning=f"<answer>{thought}", answer="4"))
+    read = dialect.parse(written, "stop", TOOLS)
+    assert (read.answer, read.reasoning) == ("4", f"<answer>{thought}".strip())
+    for cut in range(len("<think>"), written.index("</think>")):
+        assert dialect.parse(written[:cut], "stop", TOOLS).answer is None
+    if "<think>" not in thought:  # as where the chat template has opened it
+        opened = written.removeprefix("<think>")
+        assert dialect.parse(opened, "stop", TOOLS).answer == "4" and dialect.tidy_thoughts(opened, TOOLS)
+
+
+@pytest.mark.parametrize("name", dialect_names())
+@given(text=pieces, finish=st.sampled_from(["stop", "length"]), stopped_by=st.sampled_from([None, "", "</answer>"]))
+def test_what_was_read_is_read_again_the_same(name, text, finish, stopped_by):
+    dialect = get_dialect(name)
+    first = dialect.parse(text, finish, TOOLS, stopped_by)
+    again = dialect.parse(first.raw, "length", TOOLS)
+    if first.answer is not None or first.tool_calls:
+        assert (again.answer, again.tool_calls, again.raw) == (first.answer, first.tool_calls, first.raw)
+    else:
+        assert first.raw == text
+
+
+HOSTILE = [
+    "<answer>", "</answer>", "<think>", "</think>", "<python>", "</python>", "<python>'", "<python># </python>",
+    '<tool_call>\\"', '<tool_call>"', "<code>'\'\'", "<code>\n\"\"\"", "<answer>\n</think>", "<search>", "<result>",
+    "<think></think>", "<python>x</python> <result>", "<|im_end|> ", "```\n", "<answer>x</answer>", "<python>\\\"",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", dialect_names())
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_reading_grows_with_the_length_of_a_text(name, hostile):
+    """Sixteen times the text takes about sixteen times the work; were that squared, 256 times."""
+    dialect = get_dialect(name)
+
+    def seconds(size):
+        text, best = hostile * (size // len(hostile)), float("inf")
+        for _ in range(2):
+            before = time.process_time()
+            dialect.parse(text, "stop", TOOLS)
+            best = min(best, time.process_time() - before)
+        return best
+
+    gc.disable()  # its work is not that of reading
+    try:
+        small, large = seconds(5_000), seconds(80_000)
+    finally:
+        gc.enable()
+    assert large < 80 * max(small, 0.001)
 
 
 def test_code_keeps_its_indentation():

@@ -73,7 +73,7 @@ def test_form() -> None:
     assert score([CALL, RIGHT], asked, DIALECT, []).form == 0, "a tool that was not offered"
     deepeyes = get_dialect("deepeyes_v2")
     assert score(["<think>x</think><answer>1</answer>"], asked, deepeyes, []).reward == pytest.approx(1.0)
-    assert score(["<think>x</think><think><answer>1</answer>"], asked, deepeyes, []).reward == pytest.approx(0.8)
+    assert score(["<think>x</think><think><answer>1</answer>"], asked, deepeyes, []).reward == 0, "in an open thought"
 
 
 def test_infrastructure_gets_no_reward() -> None:

@@ -3,14 +3,20 @@
 from records.question import Reject
 from records.tables import from_frame
 from records.trajectory import Trajectory
+from rollouts.dialects import with_thought
 from training.products import Product, ProductInput, RowEntry
 from training.rows import SftRow, sft_rows
 
 
 def make(inputs: ProductInput, rejects: list[Reject]) -> list[SftRow]:
-    """A row for each trajectory."""
+    """A row for each trajectory, with the reasoning that the server gave apart from its turns if the recipe says so."""
     tasks = dict(inputs.tables["cold_start_questions"].select("question_id", "task").iter_rows())
     trajectories = from_frame(inputs.tables["trajectories"], Trajectory)
+    if inputs.recipe.sft.reasoning:
+        trajectories = [
+            trajectory.model_copy(update={"messages": [with_thought(message) for message in trajectory.messages]})
+            for trajectory in trajectories
+        ]
     split_of = inputs.split_of("cold_start_questions")
     return list(sft_rows(trajectories, inputs.rendering, split_of, tasks, rejects))
 

@@ -158,3 +158,63 @@ def test_the_order_of_rows_changes_nothing():
     numbers = pl.selectors.float()
     assert np.allclose(first.select(numbers).fill_null(0).to_numpy(), second.select(numbers).fill_null(0).to_numpy())
     assert first.select(~numbers).equals(second.select(~numbers))
+
+
+def unread(made, **arms):
+    """The rollouts with the samples of each arm from an index on as unreadable."""
+    since = pl.lit(False)
+    for arm, index in arms.items():
+        since |= (pl.col("arm") == arm) & (pl.col("sample_index") >= index)
+    return made.with_columns(unreadable=since & ~pl.col("correct").fill_null(False))
+
+
+def decided(made, settings=None):
+    settings = settings or ToolBenefit(samples=8)
+    counts = tool_benefit.counts(made, settings.looks)
+    return tool_benefit.per_question(counts, questions(counts["question_id"]), settings)
+
+
+NAMES = [f"q{i}" for i in range(30)]
+
+
+def test_a_decision_that_hangs_on_unreadable_attempts_is_open():
+    # without tools half of the turns name no action, and what can be read is as right as with tools
+    half = {name: [True] * 4 + [False] * 4 for name in NAMES}
+    made = rollouts(direct=half, tools={name: [True] * 8 for name in NAMES})
+    plain, planted = decided(made), decided(unread(made, direct=4))
+    assert set(plain["decision"]) == {"gain"} and set(planted["decision"]) == {"open"}
+    assert planted["direct_silent"].to_list() == [4] * 30 and planted["direct_lost"].sum() == 0
+    assert set(planted["decision_unreadable_wrong"]) == {"gain"}
+    assert "gain" not in set(planted["decision_unreadable_left_out"])
+    assert planted["benefit_unreadable_wrong"].mean() > planted["benefit_unreadable_left_out"].mean() + 0.2
+    assert planted["benefit"].equals(plain["benefit"]) and planted["direct_attempts"].equals(plain["direct_attempts"])
+
+
+def test_what_the_server_lost_counts_as_wrong_in_one_of_both_ways():
+    # with tools the server lost half of the actions: what is left looks like a gain
+    never = {name: [False] * 8 for name in NAMES}
+    made = rollouts(direct=never, tools={name: [True] * 2 + [None] * 6 for name in NAMES})
+    planted = decided(unread(made, tools=2))
+    assert planted["tools_lost"].to_list() == [6] * 30 and planted["tools_attempts"].to_list() == [2] * 30
+    counted = decided(rollouts(direct=never, tools={name: [True] * 2 + [False] * 6 for name in NAMES}))
+    assert planted["decision_unreadable_wrong"].equals(counted["decision"].rename("decision_unreadable_wrong"))
+    assert planted["benefit_unreadable_wrong"].to_numpy() == pytest.approx(counted["benefit"].to_numpy())
+    assert planted["decision_unreadable_left_out"].to_list() == decided(made)["decision"].to_list()
+
+
+def test_where_both_ways_agree_the_decision_stands():
+    made = rollouts(direct={name: [False] * 8 for name in NAMES}, tools={name: [True] * 8 for name in NAMES})
+    planted = decided(unread(made, direct=7))
+    assert set(planted["decision"]) == {"gain"} and planted["direct_silent"].to_list() == [1] * 30
+    silent = decided(unread(made, direct=0))
+    assert set(silent["decision"]) == {"open"}, "nothing without tools could be read"
+    assert silent["benefit_unreadable_left_out"].null_count() == 30
+
+
+def test_without_unreadable_attempts_nothing_is_computed_again(monkeypatch):
+    made = rollouts(direct={"q": [False] * 8}, tools={"q": [True] * 8})
+    monkeypatch.setattr(tool_benefit, "_decided", None)
+    for table in (decided(made), decided(unread(made))):
+        row = table.row(0, named=True)
+        assert row["decision"] == row["decision_unreadable_wrong"] == row["decision_unreadable_left_out"]
+        assert row["benefit"] == row["benefit_unreadable_wrong"] == row["benefit_unreadable_left_out"]

@@ -12,14 +12,16 @@ import yaml
 
 from assets.graph import build_assets, check_recipe
 from assets.resources import resources
+from records.question import Question
 from records.recipe.section import RecipeError
 from records.tables import to_frame
+from records.trajectory import Trajectory
 from records.workspace import Workspace, rejects_table
 from tests.support.dropped_in import dropped_in
-from tests.support.training_rows import question
+from tests.support.training_rows import question, trajectory
 from training import formats, products
 from training.formats import format_names, get_format
-from training.products import get_product, product_names
+from training.products import ProductInput, get_product, product_names
 
 RECIPE = {
     "name": "small",
@@ -176,3 +178,24 @@ def test_a_product_goes_by_the_name_of_its_module(tmp_path: Path) -> None:
         pytest.raises(ValueError, match="calls itself 'pairs', not 'pears'"),
     ):
         get_product("pears")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_reasoning_that_came_apart_is_in_the_turns_unless_the_recipe_leaves_it_out(tmp_path: Path, kept: bool) -> None:
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(RECIPE | {"sft": {"reasoning": kept}}))
+    asked = question(0)
+    made = trajectory(asked)
+    messages = [
+        message.model_copy(update={"reasoning_apart": "FIRST I think."}) if message.role == "assistant" else message
+        for message in made.messages
+    ]
+    tables = {
+        "trajectories": to_frame([made.model_copy(update={"messages": messages})], Trajectory),
+        "cold_start_questions": to_frame([asked], Question).with_columns(pictures=pl.col("images")),
+    }
+    (row,) = get_product("sft").make(ProductInput(Workspace(str(tmp_path / "small.yaml"), str(tmp_path)), tables), [])
+    learnt = [turn.text for turn in row.completion if turn.role == "assistant"]
+    assert [text.startswith("<think>FIRST I think.</think>\nLEARNT") for text in learnt] == [kept, kept]
+    assert [text.removeprefix("<think>FIRST I think.</think>\n") for text in learnt] == [
+        message.raw for message in messages if message.role == "assistant"
+    ]
