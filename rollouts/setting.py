@@ -10,7 +10,6 @@ from records.recipe import Sampling
 from rollouts.dialects import Dialect
 from rollouts.tools import Tool
 
-
 VERSION = 2
 """The version of what an attempt is, beyond what its prompts, tools and sampling say: how turns are read and which ends
 are outcomes. It enters the identity of every rollout: count it up when stored attempts have to be made again.
