@@ -45,7 +45,7 @@ _ROLLOUT = {
     "prompt_tokens": "Tokens read, over all turns.",
     "completion_tokens": "Tokens written, over all turns.",
     "seconds": "Seconds of model and tool time, as first measured.",
-    "stop_reason": "Why the attempt ended; unfinished, malformed_reply, lost_content, context_length, refused are none.",
+    "stop_reason": "Why it ended; unfinished, malformed_reply, lost_content, context_length, refused are no attempts.",
     "error_class": "What the server or the tool said, where there was no attempt.",
     "correct": "Whether the answer is right; empty where there was no attempt.",
     "verdict": "The rule that decided.",
