@@ -74,6 +74,12 @@ class ArmProgress:
         return self.prepared.arm
 
     @property
+    def former_settings(self) -> list[str]:
+        """The settings as the first version called them: what is stored in them is read again, not made again."""
+        rows = self.settings.select("task", "aid", "model_fingerprint").iter_rows()
+        return [self.prepared.setting(task, aid).fingerprint(model, version=1) for task, aid, model in rows]
+
+    @property
     def open(self) -> pl.DataFrame:
         """The questions that more attempts are needed for."""
         return self.questions.filter(pl.col("missing") > 0)

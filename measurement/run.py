@@ -96,6 +96,7 @@ class ArmRunner:
         if arm.form.prefilled == "tool_results":
             donors = self.progress(tools_arm(self.toolbox.workspace.recipe), questions).rollouts
             prefilled = partial(prefilled_by, self.ledger, donors)
+        self.ledger.reopen(progress.former_settings)
         todo = open_questions(progress, questions, int.from_bytes(os.urandom(4)), prefilled)
         self._snapshot = None
         try:

@@ -134,19 +134,24 @@ def _in_our_words(reply: Completion, max_tokens: int) -> Completion:
     return reply
 
 
-async def _complete(model: Completer, request: Request, rollout_id: str, turn: int, calls: Calls) -> Completion:
+async def _complete(model: Completer, request: Request, draws: Draws, turn: int, calls: Calls) -> Completion:
     """The completion, stored as a call unless it depends on the server's settings.
 
     Raises:
         QuestionRefused: the server's rules of content refused the prompt, or kept the reply back.
         ContextLengthExceeded, ModelUnavailable: as the model's client.
     """
-    # The rollout's identity is part of the key: questions about different images can have the very same words, and each
-    # needs draws of its own.
-    key = content_hash(
-        ["model", rollout_id, model.fingerprint, request.messages, request.temperature, request.top_p,
-         request.max_tokens, list(request.stop), request.extra, turn]
-    )  # fmt: skip
+
+    def key_in(rollout_id: str) -> str:
+        # The rollout's identity is part of the key: questions about different images can have the very same words, and
+        # each needs draws of its own.
+        return content_hash(
+            ["model", rollout_id, model.fingerprint, request.messages, request.temperature, request.top_p,
+             request.max_tokens, list(request.stop), request.extra, turn]
+        )  # fmt: skip
+
+    key, former_id = key_in(draws.rollout_id), draws.former_id
+    former = None if former_id is None else (former_id, key_in(former_id))
 
     async def make() -> dict[str, Any]:
         reply = await model.complete(replace(request, id=key))
@@ -155,7 +160,8 @@ async def _complete(model: Completer, request: Request, rollout_id: str, turn: i
         return vars(reply)
 
     try:
-        reply = _in_our_words(Completion(**await calls.once(rollout_id, "model", key, make)), request.max_tokens)
+        stored = await calls.once(draws.rollout_id, "model", key, make, former)
+        reply = _in_our_words(Completion(**stored), request.max_tokens)
     except _CutByTheServer as cut:
         return cut.reply
     if reply.finish_reason == "filtered":
@@ -163,11 +169,11 @@ async def _complete(model: Completer, request: Request, rollout_id: str, turn: i
     return reply
 
 
-async def _take_turns(turns: Turns, model: Completer, user: ToolUser, rollout_id: str, calls: Calls) -> StopReason:
+async def _take_turns(turns: Turns, model: Completer, user: ToolUser, draws: Draws, calls: Calls) -> StopReason:
     """Add turn after turn until the attempt ends, and return why it ended."""
     while (stop := turns.over()) is None:
         turn, request = turns.requests, turns.next_request()
-        reply = await _complete(model, request, rollout_id, turn, calls)
+        reply = await _complete(model, request, draws, turn, calls)
         if (stop := turns.add(reply, request.max_tokens)) is not None:
             return stop
         for call in turns.messages[-1].tool_calls:
@@ -180,7 +186,7 @@ async def _take_draw(
 ) -> tuple[StopReason, str, bool]:
     """Why a draw ended, what was said of it if it failed, and whether it is given up for another one."""
     try:
-        stop = await _take_turns(turns, model, user, draws.rollout_id, calls)
+        stop = await _take_turns(turns, model, user, draws, calls)
         return stop, turns.lost, False
     except ModelOutage:
         raise
@@ -215,16 +221,14 @@ async def attempt(
     # the prompt's images enter the fingerprint by hash, never as bytes
     prompt_fingerprint = content_hash([setting.dialect.name, [hashed(m) for m in prompt], setting.sees_images])
     sampling, versions = sampling_identity(setting.sampling), setting.tool_versions()
-    draws = Draws(
-        [question.question_id, setting.arm, model.fingerprint, prompt_fingerprint, sampling, versions, sample,
-         VERSION, *([setting.prompt_template] if setting.prefilled else [])],
-        calls,
-    )  # fmt: skip
+    former = [question.question_id, setting.arm, model.fingerprint, prompt_fingerprint, sampling, versions, sample,
+              *([setting.prompt_template] if setting.prefilled else [])]  # fmt: skip
+    draws = Draws([*former, {"version": VERSION}], former, calls)
     seed = session_seed(question.question_id, setting.arm, sample)
     again = True
     while again:
         turns = Turns(setting, prompt)
-        user = ToolUser(setting.tools, question.images, calls, draws.rollout_id, seed)
+        user = ToolUser(setting.tools, question.images, calls, draws.rollout_id, seed, draws.former_id)
         stop, error_class, again = await _take_draw(turns, model, user, draws, calls)
     return Rollout(
         rollout_id=draws.rollout_id,

@@ -19,10 +19,11 @@ class Draws:
 
     Args:
         identity: what the attempt's identity is made of.
+        former: what it was made of in the version before.
     """
 
-    def __init__(self, identity: list[Any], calls: Calls) -> None:
-        self._identity, self._calls = identity, calls
+    def __init__(self, identity: list[Any], former: list[Any], calls: Calls) -> None:
+        self._identity, self._former, self._calls = identity, former, calls
         self.redraws = 0
         """How many draws were given up."""
         while calls.get(self.rollout_id, self._key) is not None:
@@ -33,6 +34,11 @@ class Draws:
     def rollout_id(self) -> str:
         """The identity of the present draw."""
         return content_hash([*self._identity, *([{"redraws": self.redraws}] if self.redraws else [])])
+
+    @property
+    def former_id(self) -> str | None:
+        """The identity of the present draw in the version before; None for a draw that it did not have."""
+        return None if self.redraws else content_hash(self._former)
 
     @property
     def _key(self) -> str:

@@ -41,8 +41,13 @@ class Setting:
     def tool_versions(self) -> dict[str, str]:
         return {name: tool.version for name, tool in sorted(self.tools.items())}
 
-    def fingerprint(self, model_fingerprint: str) -> str:
-        """Identity of the setting: two attempts at one question in it differ in the sample index alone."""
+    def fingerprint(self, model_fingerprint: str, version: int = VERSION) -> str:
+        """Identity of the setting: two attempts at one question in it differ in the sample index alone.
+
+        Args:
+            version: the version of what an attempt is; 1 gives what older ledgers are filed under.
+        """
         sampling = sampling_identity(self.sampling)
         tools = self.tool_versions()
-        return content_hash([self.arm, model_fingerprint, self.prompt_template, sampling, tools, VERSION])
+        declared = [version] if version > 1 else []
+        return content_hash([self.arm, model_fingerprint, self.prompt_template, sampling, tools, *declared])

@@ -18,7 +18,9 @@ class Calls(Protocol):
 
     def get(self, rollout_id: str, key: str) -> dict[str, Any] | None: ...
 
-    async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]: ...
+    async def once(
+        self, rollout_id: str, kind: str, key: str, make: Any, former: tuple[str, str] | None = None
+    ) -> dict[str, Any]: ...
 
 
 class NoLedger:
@@ -27,12 +29,17 @@ class NoLedger:
     def get(self, rollout_id: str, key: str) -> None:
         return None
 
-    async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]:
+    async def once(
+        self, rollout_id: str, kind: str, key: str, make: Any, former: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
         return await make()
 
 
 class ToolUser:
     """The tools of one rollout; a session is opened when the first call has to be made.
+
+    Args:
+        former_id: what the rollout was called in the version before; its calls are taken over if they were reopened.
 
     A session whose earlier calls came from the ledger is brought to the same state by making them again first.
     """
@@ -44,9 +51,10 @@ class ToolUser:
         calls: Calls,
         rollout_id: str = "",
         seed: int | None = None,
+        former_id: str | None = None,
     ) -> None:
         self._tools, self._images, self._calls = tools, images, calls
-        self._rollout_id, self._seed = rollout_id, seed
+        self._rollout_id, self._seed, self._former_id = rollout_id, seed, former_id
         self._sessions: dict[str, ToolSession] = {}
         self._history: dict[str, list[tuple[str, ToolResult]]] = {}
         self._performed: dict[str, int] = {}
@@ -70,12 +78,17 @@ class ToolUser:
             return ToolResult(outcome="invalid_call", text="The arguments must be a JSON object.")
         history = self._history.setdefault(call.name, [])
         before = [arguments for arguments, _ in history]
-        key = content_hash(["tool", self._rollout_id, tool.name, tool.version, self._images, before, call.arguments])
+
+        def key_in(rollout_id: str) -> str:
+            return content_hash(["tool", rollout_id, tool.name, tool.version, self._images, before, call.arguments])
+
+        former = None if self._former_id is None else (self._former_id, key_in(self._former_id))
 
         async def make() -> dict[str, Any]:
             return (await self._perform(tool, history, arguments)).model_dump()
 
-        result = ToolResult.model_validate(await self._calls.once(self._rollout_id, "tool", key, make))
+        stored = await self._calls.once(self._rollout_id, "tool", key_in(self._rollout_id), make, former)
+        result = ToolResult.model_validate(stored)
         history.append((call.arguments, result))
         return result
 

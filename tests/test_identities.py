@@ -50,6 +50,16 @@ def test_a_recorded_ledger_is_read_with_no_call(tmp_path, monkeypatch):
     assert not list((place.data / "ledger").glob("verdicts/*")), "a stored verdict was reached anew"
 
 
+def test_attempts_of_the_version_before_are_read_again_and_not_asked_for_again(tmp_path, monkeypatch):
+    """No call of an arm without tools is made: what is new about it is only how its turns are read."""
+    monkeypatch.setattr(python, "check_sandbox", lambda settings: SandboxDescription("recorded"))
+    place = Place(tmp_path, "http://127.0.0.1:9/v1")
+    shutil.copytree(HERE / "ledger_version_1", place.data / "ledger")
+    result = place.run(("difficulty",))
+    assert result.error == ""
+    assert result.calls == 0 and place.tables.read("direct_rollouts").height
+
+
 def with_later_fields(folder: Path, value: str) -> Path:
     """A copy of records/ in which each of LATER_FIELDS has one field more, of this default or set to this value."""
     shutil.copytree(ROOT / "records", folder / "records")

@@ -54,7 +54,8 @@ _POWER = re.compile(r"([^\W\d_]+|°|Ω)\s*(?:\^\s*\{?\s*(-?\d)\s*\}?|\*\*\s*(-?\
 def _registry() -> Any:
     import pint  # read when the first unit is: it takes half a second
 
-    return pint.UnitRegistry(non_int_type=Fraction, cache_folder=None)
+    exact: Any = Fraction  # which its types do not know of
+    return pint.UnitRegistry(non_int_type=exact, cache_folder=None)
 
 
 def _known(name: str) -> bool:

@@ -99,7 +99,7 @@ def _agree(ours: Sequence[str], theirs: Sequence[str], one: str | None, other: s
     return any(agree(a, b, kind) for a, b in product(ours, theirs) if a and b for kind in _types((one, other), a, b))
 
 
-def _types(given: tuple[str | None, str | None], one: str, other: str) -> Iterator[AnswerType]:
+def _types(given: Sequence[str | None], one: str, other: str) -> Iterator[AnswerType]:
     """Under which types two answers are compared: those of their questions. A text may be a number all the same, and a
     choice stands here as its text, which says what it is."""
     types = {kind if kind and kind != "choice" else "short_text" for kind in given}

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import polars as pl
@@ -148,16 +148,42 @@ class Ledger:
             self._start_flushing()
 
     async def once(
-        self, rollout_id: str, kind: str, key: str, make: Callable[[], Awaitable[dict[str, Any]]]
+        self,
+        rollout_id: str,
+        kind: str,
+        key: str,
+        make: Callable[[], Awaitable[dict[str, Any]]],
+        former: tuple[str, str] | None = None,
     ) -> dict[str, Any]:
-        """The stored value of `key`; if there is none, what `make` returns, stored. An exception stores nothing."""
+        """The stored value of `key`; if there is none, what `make` returns, stored. An exception stores nothing.
+
+        Args:
+            former: the rollout and the key of the same call in the version before; its value is taken over if its
+                rollout was reopened.
+        """
         if (stored := self.get(rollout_id, key)) is not None:
             self.reused[kind] += 1
+            return stored
+        if former is not None and (stored := self.get(*former)) is not None:
+            self.reused[kind] += 1
+            self.put(rollout_id, kind, key, stored)
             return stored
         value = await make()
         self.made[kind] += 1
         self.put(rollout_id, kind, key, value)
         return value
+
+    def reopen(self, settings: Collection[str]) -> None:
+        """Read the calls of the finished rollouts in these settings, for `once` to take over: an earlier version read
+        them otherwise, and they are not paid for again."""
+        ids = self.select(["rollout_id"], pl.col("setting").is_in(list(settings)))["rollout_id"].implode()
+        if ids.explode().is_empty():
+            return
+        calls = self._calls_of_unfinished_rollouts()
+        for batch in self.calls.batches(["rollout_id", "key", "value"], self.calls.names()):
+            for rollout_id, key, value in batch.filter(pl.col("rollout_id").is_in(ids)).iter_rows():
+                if not is_old_failure(value):
+                    calls.setdefault(rollout_id, {})[key] = value
 
     # ---- rollouts
 

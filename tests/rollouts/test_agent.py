@@ -198,7 +198,7 @@ async def test_a_completion_stored_without_the_newer_fields_is_read(tmp_path):
     old = {"text": ANSWER, "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1, "seconds": 0.1}
 
     class Old(NoLedger):
-        async def once(self, rollout_id, kind, key, make):
+        async def once(self, rollout_id, kind, key, make, former=None):
             return old
 
     rollout = await once(tmp_path, Scripted(), calls=Old())

@@ -72,7 +72,7 @@ class Keys:
     def get(self, rollout_id: str, key: str) -> None:
         return None
 
-    async def once(self, rollout_id: str, kind: str, key: str, make: Any) -> dict[str, Any]:
+    async def once(self, rollout_id: str, kind: str, key: str, make: Any, former: Any = None) -> dict[str, Any]:
         self.keys.append(f"{kind} {key}")
         if kind == "tool":
             return ToolResult(outcome="ok", text="5").model_dump()

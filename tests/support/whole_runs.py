@@ -133,13 +133,13 @@ class Place:
 
     # ---- runs
 
-    def run(self) -> Result:
-        """All assets up to LAST, as Dagster materializes them, in this process."""
+    def run(self, last: tuple[str, ...] = LAST) -> Result:
+        """All assets up to `last`, as Dagster materializes them, in this process."""
         workspace = self.workspace
         assets = build_assets(workspace.recipe)
         result = dg.materialize(
             assets,
-            selection=dg.AssetSelection.assets(*LAST).upstream(),
+            selection=dg.AssetSelection.assets(*last).upstream(),
             resources=resources(workspace),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
