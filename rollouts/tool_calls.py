@@ -38,10 +38,10 @@ class NoLedger:
 class ToolUser:
     """The tools of one rollout; a session is opened when the first call has to be made.
 
+    A session whose earlier calls came from the ledger is brought to the same state by making them again first.
+
     Args:
         former_id: what the rollout was called in the version before; its calls are taken over if they were reopened.
-
-    A session whose earlier calls came from the ledger is brought to the same state by making them again first.
     """
 
     def __init__(
