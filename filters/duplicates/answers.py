@@ -6,7 +6,7 @@ verdict (verdicts/agreement.py), each distinct one once.
 
 # ruff: noqa: RUF001 - tables, and signs that look alike are meant
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import polars as pl
@@ -99,7 +99,7 @@ def _agree(ours: Sequence[str], theirs: Sequence[str], one: str | None, other: s
     return any(agree(a, b, kind) for a, b in product(ours, theirs) if a and b for kind in _types((one, other), a, b))
 
 
-def _types(given: Sequence[str | None], one: str, other: str) -> Iterator[AnswerType]:
+def _types(given: Sequence[str | None], one: str, other: str) -> list[AnswerType]:
     """Under which types two answers are compared: those of their questions. A text may be a number all the same, and a
     choice stands here as its text, which says what it is."""
     types = {kind if kind and kind != "choice" else "short_text" for kind in given}
@@ -107,7 +107,7 @@ def _types(given: Sequence[str | None], one: str, other: str) -> Iterator[Answer
         types.add("number")
     if "choice" in given and any(sign in one or sign in other for sign in _MATHEMATICS):
         types.add("expression")
-    yield from (kind for kind in _CHEAPEST_FIRST if kind in types)
+    return [kind for kind in _CHEAPEST_FIRST if kind in types]
 
 
 def alike_choices(questions: pl.DataFrame, within: pl.Series) -> pl.Series:
