@@ -70,7 +70,7 @@ def test_any_code_survives_whose_own_tags_are_in_strings(name, code):
         # without its end, code that leaves a string open is half a call, and a tag in it that is not in a string may
         # be the one that the stop string ended; and what looks like a result on its own line ends it
         made_up = text != written and any(tag in code for tag in ("<result>", "<tool_response>", "Code execution"))
-        if text == written or not made_up and [call.name for call in read.tool_calls] == ["python"]:
+        if text == written or (not made_up and [call.name for call in read.tool_calls] == ["python"]):
             assert [json.loads(c.arguments)["code"] for c in read.tool_calls] == [code] and read.reasoning == "so"
 
 
