@@ -51,10 +51,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
-# Three files of tests at a time (many wait for clocks and processes), in the order of tests/conftest.py; by itself xdist would begin with those that hold the
+# Two files of tests at a time, in the order of tests/conftest.py; by itself xdist would begin with those that hold the
 # most tests, and with the run of the whole graph last. What is imported is compiled once and not by each process anew.
 test: install model lint
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf data $(filter-out dagster_home/dagster.yaml,$(wildcard dagster_home/*))
