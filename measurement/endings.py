@@ -1,11 +1,11 @@
-"""How the attempts of a stage ended, where that is no sign of the model but of how it is asked."""
+"""Arms whose attempts end alike without an answer: a sign of how the model is asked, and not of the model."""
 
 from collections.abc import Iterator
 
 import polars as pl
 
 ALIKE_SHARE = 0.9
-"""From this share on, attempts of an arm that end the same way without an answer are no chance."""
+"""The share of an arm's attempts from which a common end without an answer is not taken for chance."""
 _LOOK_AT = {
     "no_answer": "look at the turns: the model may not know the dialect's form of an answer, or the server strips it",
     "max_tokens": "raise max_tokens or total_tokens of the arm's sampling",
@@ -20,7 +20,7 @@ def alike(endings: pl.DataFrame) -> Iterator[str]:
     """A sentence for each arm whose attempts ended nearly all the same way without an answer.
 
     Args:
-        endings: a row an attempt: arm, stop_reason.
+        endings: one row per attempt: arm, stop_reason.
     """
     counted = endings.group_by("arm", "stop_reason", maintain_order=True).len("rows")
     counted = counted.with_columns(total=pl.col("rows").sum().over("arm"))

@@ -20,7 +20,7 @@ _NO_ANSWER = re.compile(
     r"|我不知道|抱歉|对不起|让我)",
     re.IGNORECASE,
 )
-"""The begin of a line that says that there is no answer, or none yet."""
+"""The beginning of a line that says that there is no answer, or none yet."""
 _LOST_TEXT = (
     "the text of the reply is empty, and its reasoning names the action: the server's reasoning parser took all for "
     "thought. Serve the model with the parser that is its own, or with none"

@@ -186,9 +186,9 @@ class _Patterns:
     opening: re.Pattern[str]
     """Where an observation begins."""
     ending: re.Pattern[str]
-    """From where it ends to where the model's next turn begins."""
+    """The range from where it ends to where the model's next turn begins."""
     whole: re.Pattern[str]
-    """From one turn of the model to the next."""
+    """The range from one turn of the model to the next."""
     trailing: re.Pattern[str]
     """An observation's end at the end of the text."""
 

@@ -226,7 +226,7 @@ def is_plain(text: str) -> bool:
 
 @functools.lru_cache(maxsize=16384)
 def writings(gold: str) -> tuple[str, ...]:
-    """Other ways of writing an expression that differ from it in structure; none for what is no expression."""
+    """Other ways of writing an expression that differ from it in structure; none for what is not an expression."""
     if not _readable(to_latex(gold)[0]):
         return ()
     return tuple(_worker.ask(gold)[2])

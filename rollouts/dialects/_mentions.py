@@ -46,7 +46,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class TagToken:
-    """A tag, or the begin of a result that the model made up."""
+    """A tag, or the beginning of a result that the model made up."""
 
     start: int
     end: int

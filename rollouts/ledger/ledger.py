@@ -59,6 +59,9 @@ MANY_SEGMENTS = 32
 """Segments above which closing a ledger merges them."""
 
 
+Make = Callable[[], Awaitable[dict[str, Any]]]
+
+
 class Found(NamedTuple):
     """An attempt that another writer has just finished."""
 
@@ -91,6 +94,7 @@ class Ledger:
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._reading = threading.Lock()
         self._unfinished: dict[str, dict[str, str]] | None = None
+        self._reopened: set[str] = set()
         self._found: dict[tuple[str, str, int], Found] = {}
         self._has_read = False
         self._pending_calls: list[dict[str, Any]] = []
@@ -148,18 +152,12 @@ class Ledger:
             self._start_flushing()
 
     async def once(
-        self,
-        rollout_id: str,
-        kind: str,
-        key: str,
-        make: Callable[[], Awaitable[dict[str, Any]]],
-        former: tuple[str, str] | None = None,
+        self, rollout_id: str, kind: str, key: str, make: Make, former: tuple[str, str] | None = None
     ) -> dict[str, Any]:
         """The stored value of `key`; if there is none, what `make` returns, stored. An exception stores nothing.
 
         Args:
-            former: the rollout and the key of the same call in the version before; its value is taken over if its
-                rollout was reopened.
+            former: rollout and key of this call in the version before, taken over if that rollout was reopened.
         """
         if (stored := self.get(rollout_id, key)) is not None:
             self.reused[kind] += 1
@@ -167,6 +165,7 @@ class Ledger:
         if former is not None and (stored := self.get(*former)) is not None:
             self.reused[kind] += 1
             self.put(rollout_id, kind, key, stored)
+            self._calls_of_unfinished_rollouts().get(former[0], {}).pop(former[1], None)
             return stored
         value = await make()
         self.made[kind] += 1
@@ -176,12 +175,15 @@ class Ledger:
     def reopen(self, settings: Collection[str]) -> None:
         """Read the calls of the finished rollouts in these settings, for `once` to take over: an earlier version read
         them otherwise, and they are not paid for again."""
-        ids = self.select(["rollout_id"], pl.col("setting").is_in(list(settings)))["rollout_id"].implode()
-        if ids.explode().is_empty():
+        if not (fresh := set(settings) - self._reopened):
             return
-        calls = self._calls_of_unfinished_rollouts()
+        self._reopened |= fresh
+        ids = self.select(["rollout_id"], pl.col("setting").is_in(list(fresh)))["rollout_id"]
+        if ids.is_empty():
+            return
+        calls, wanted = self._calls_of_unfinished_rollouts(), pl.col("rollout_id").is_in(ids.implode())
         for batch in self.calls.batches(["rollout_id", "key", "value"], self.calls.names()):
-            for rollout_id, key, value in batch.filter(pl.col("rollout_id").is_in(ids)).iter_rows():
+            for rollout_id, key, value in batch.filter(wanted).iter_rows():
                 if not is_old_failure(value):
                     calls.setdefault(rollout_id, {})[key] = value
 

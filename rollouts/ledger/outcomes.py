@@ -25,7 +25,7 @@ _OLD_FAILURE = '{"failure"'
 
 
 def is_old_failure(value: str) -> bool:
-    """Whether the stored value of a call is a failure, which is no call to read again."""
+    """Whether the stored value of a call is a failure, which is not to be read again."""
     return value.startswith(_OLD_FAILURE)
 
 

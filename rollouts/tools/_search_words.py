@@ -19,7 +19,7 @@ import regex
 from records.words import HAN, SOUTH_EAST_ASIAN, UNSPACED, folded
 
 LONGEST = 64
-"""Characters of a word that count: a longer one is no word, but is found by its beginning."""
+"""Characters of a word that count: a longer one is found by its beginning."""
 _STOP_WORDS = """
 a an and are as at be by did do does for from give had has have how i in into is it its list many me much name of on or
 please such tell that the their them then there these they this to was were what when where which who whom whose why

@@ -164,7 +164,7 @@ def _runs(text: str, flat: str, marks: Sequence[_Mark]) -> list[list[_Mark]]:
 
 
 def _options(text: str, run: Sequence[_Mark]) -> list[str]:
-    """What the options of a run say. What stands below the last one (such as an instruction) is no part of it."""
+    """What the options of a run say. What stands below the last one (such as an instruction) does not belong to it."""
     last = text[run[-1].end :].lstrip().partition("\n")[0]
     if text[: run[0].start].count("$") % 2:  # a formula that all options are set in
         last = last.rstrip().removesuffix("$")
@@ -247,7 +247,7 @@ def inline_choices(text: str) -> list[str]:
     """The options written inside a text: "… (A) red (B) blue", "A. red\\nB. blue", "Options: A: red, B: blue".
 
     Labels may be in brackets or not, capital or small, full-width, or set by LaTeX. What stands below the last option
-    (such as an instruction to give the letter) is no part of it.
+    (such as an instruction to give the letter) does not belong to it.
     """
     return list(_found(text)[1])
 
