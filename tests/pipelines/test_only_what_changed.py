@@ -159,7 +159,7 @@ def test_a_band_asks_for_what_it_leaves_open_and_going_back_asks_for_nothing(cha
 def test_filters_shares_and_formats_ask_for_nothing(changed):
     changed.place.change(
         {
-            "selection": [{"to": "rl", "benefit": {"min": 0.3}}],
+            "selection": [{"to": "rl", "benefit": {"min": 0.0}}],
             "split.validation": 0.4,
             "sft.formats": ["trl_messages"],
             "cold_start.checks": ["right", "uses_tool"],
@@ -173,9 +173,11 @@ def test_filters_shares_and_formats_ask_for_nothing(changed):
 
 
 def test_questions_sent_to_the_teacher_by_a_new_rule_are_asked_of_it_alone(changed):
-    changed.place.change({"selection": [{"to": "cold_start", "benefit": {"min": 0.3}}]})
+    changed.place.change({"selection": [{"to": "cold_start", "benefit": {"min": 0.1}}]})
     planned, _, asked = changed.planned_and_asked()
-    moved = changed.before["rl_questions"]
+    before = changed.before["cold_start_questions"]
+    now = changed.place.tables.read("cold_start_questions")
+    moved = now.join(before, on="question_id", how="anti")
     assert reasons(planned) == {("teacher_rollouts", "teacher"): ["new to this arm"]}
     need = planned["teacher_rollouts", "teacher"]
     assert need.needed_now == need.at_most == need.expected == 2 * moved.height == asked.height > 0
