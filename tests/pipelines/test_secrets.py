@@ -52,10 +52,9 @@ def run(tmp_path, monkeypatch, caplog, capfd, key, reply, userinfo=""):
             monkeypatch.setenv("TOUCHSTONE_TEST_KEY", key)
             changes["models.policy.api_key_env"] = "TOUCHSTONE_TEST_KEY"
         place = Place(tmp_path / "place", url, changes)
-        monkeypatch.setattr(whole_runs, "LAST", ("direct_rollouts",))
         with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
             monkeypatch.setattr(whole_runs.dg, "materialize", functools.partial(dg.materialize, instance=instance))
-            error = place.run().error
+            error = place.run(("direct_rollouts",)).error
     finally:
         server.close()
     assert error, "the run fails, and says why"
