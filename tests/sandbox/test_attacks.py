@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,16 +19,30 @@ from tests.sandbox.attacks.as_nobody import REPOSITORY, CannotBecomeNobody, comm
 from tests.sandbox.attacks.case import PRELUDE, Cell
 from tests.sandbox.attacks.host import Host
 from tests.sandbox.attacks.run import PNG, SETTINGS
-from tests.sandbox.attacks.suite import ATTACKS
+from tests.sandbox.attacks.suite import ATTACKS, GROUPS
 
 USERS = ["this user", "nobody"] if os.getuid() == 0 else ["this user"]
 NAMES = [attack.name for attack in ATTACKS if platform.machine() in attack.machines]
+ALIKE = ("time", "text", "images", "what the supervisor believes")
+"""Groups of attacks on what is the same whoever runs the sandbox: as a second user they are slow tests."""
+AGAIN = {attack.name for group in ALIKE for attack in GROUPS[group]}
+
+
+def cases() -> Iterator[Any]:
+    for user in USERS:
+        for name in NAMES:
+            again = user == "nobody" and name in AGAIN
+            yield pytest.param(name, user, again, marks=pytest.mark.slow if again else (), id=f"{name}-{user}")
 
 
 @functools.cache
-def outcome(user: str) -> dict[str, Any]:
-    """All attacks, run once for each user; `skip` or `fail` say why there is nothing."""
-    line = [sys.executable, "-m", "tests.sandbox.attacks.run", "--json"]
+def outcome(user: str, again: bool) -> dict[str, Any]:
+    """The attacks of one user, run once: those that only slow tests ask for, or the others.
+
+    Returns `skip` or `fail`, which say why there is nothing, otherwise.
+    """
+    names = [name for name in NAMES if user != "nobody" or (name in AGAIN) == again]
+    line = [sys.executable, "-m", "tests.sandbox.attacks.run", "--json", "--only", *names]
     try:
         line = command(line) if user == "nobody" else line
     except CannotBecomeNobody as error:
@@ -40,8 +55,8 @@ def outcome(user: str) -> dict[str, Any]:
         return {"fail": f"exit status {ended.returncode}\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"}
 
 
-def reported(user: str) -> dict[str, Any]:
-    done = outcome(user)
+def reported(user: str, again: bool = False) -> dict[str, Any]:
+    done = outcome(user, again)
     if "skip" in done:
         pytest.skip(done["skip"])
     assert "fail" not in done, done["fail"]
@@ -49,10 +64,9 @@ def reported(user: str) -> dict[str, Any]:
     return done
 
 
-@pytest.mark.parametrize("user", USERS)
-@pytest.mark.parametrize("name", NAMES)
-def test_the_attack_is_contained(name, user):
-    row = reported(user)["rows"][name]
+@pytest.mark.parametrize(("name", "user", "again"), cases())
+def test_the_attack_is_contained(name, user, again):
+    row = reported(user, again)["rows"][name]
     assert not row["problems"], "\n".join(row["problems"])
     assert row["outcomes"] and "infrastructure" not in row["outcomes"]
 

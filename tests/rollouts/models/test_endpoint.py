@@ -46,7 +46,7 @@ async def test_a_completion_and_its_counts(stand_in):
     completion, counters = await complete(server)
     assert (completion.text, completion.finish_reason) == ("four", "stop")
     assert (completion.prompt_tokens, completion.completion_tokens) == (7, 2)
-    assert 0.05 <= completion.seconds < 2
+    assert 0.05 <= completion.seconds < 60
     assert (counters.calls, counters.completed, counters.failed, counters.retries) == (1, 1, 0, 0)
     assert (counters.prompt_tokens, counters.completion_tokens) == (7, 2)
 

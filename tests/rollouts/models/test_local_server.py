@@ -254,6 +254,7 @@ def test_an_interpreter_without_vllm(tmp_path):
 
 
 @pytest.mark.model
+@pytest.mark.slow
 async def test_the_real_server_and_model(policy_files, tmp_path):
     """Replies, stop strings and over-long prompts as the client understands them; and nothing left after a kill."""
     serve = Serve(dtype="bfloat16", max_model_len=512, max_num_seqs=8, enforce_eager=True, kv_cache_gib=1)

@@ -1,7 +1,6 @@
 """The search tool on a real index: built, reopened, searched, refused."""
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -133,14 +132,13 @@ def test_factbook_questions_are_answered_by_the_snippets(tmp_path):
     questions = [q for q in load_source(spec, 7, ImageStore(str(tmp_path))) if isinstance(q, Question)]
     version = build_index(world_factbook.documents(world_factbook.Options()), str(tmp_path))
     index = Bm25Index(f"{tmp_path}/{version}")
-    found, started = 0, time.perf_counter()
+    found = 0
     for question in questions:
         lines = index.show(question.text, 5, 60).splitlines()
         country = json.loads(question.extra)["country"]
         text = f" {normalise(' '.join(line for line in lines if f'] {country}: ' in line))} "
         parts = question.answer.split(", ") if question.answer_type == "set" else [question.answer]
         found += all(f" {normalise(part)} " in text for part in parts)
-    assert (time.perf_counter() - started) / len(questions) < 0.1
     assert found / len(questions) > 0.9
 
 

@@ -19,7 +19,8 @@ same session went on or said that it was started anew, and the next session look
 `ok` says that the program came to its end, with each of its attempts refused or without effect.
 
 This page is written by `python -m tests.sandbox.attacks.run --write docs/sandbox-attacks.md`; the programs are in
-`tests/sandbox/attacks/`, and `tests/sandbox/test_attacks.py` runs them with all other tests.
+`tests/sandbox/attacks/`, and `tests/sandbox/test_attacks.py` runs them with all other tests; as the second user, those
+on time, text, images and results only with the slow ones.
 """
 
 

@@ -126,7 +126,7 @@ async def test_without_any_server_left_nobody_is_blamed(start, quickly):
     began = time.monotonic()
     result = await session.run("x")
     assert (result.outcome, result.value) == ("infrastructure", "")
-    assert server.url in result.error and time.monotonic() - began < 15
+    assert server.url in result.error and time.monotonic() - began < 120
     assert (await session.run("x")).outcome == "infrastructure"
     with pytest.raises(ToolInfrastructureError):
         await sandbox.open()
