@@ -16,7 +16,7 @@ from records.control_tokens import OF_ALL_FAMILIES, ControlTokens, control_token
 from records.images.store import FACTS_VERSION, ImageFacts
 from records.question import TASKS, Question, Reject
 from records.recipe import Recipe
-from records.tables import schema, stack
+from records.tables import completed, schema, stack
 from records.workspace import Workspace, rejects_table
 from reports.funnel import funnel
 from reports.markdown import counts
@@ -32,7 +32,7 @@ SOURCE_STAGE = "source"
 def benchmark_rows(workspace: Workspace, recipe: Recipe) -> pl.DataFrame:
     """The rows of all evaluation sets, with `benchmark` and `row`: the names the recipe and the set give them."""
     tables = [workspace.tables.read(spec.name) for spec in benchmark_sources(recipe)]
-    named = stack([table.select(schema(Question).names()) for table in tables], Question)
+    named = stack([completed(table, Question).select(schema(Question).names()) for table in tables], Question)
     return named.with_columns(benchmark=pl.col("source").str.strip_prefix(benchmark_name("")), row="source_row")
 
 

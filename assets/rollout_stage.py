@@ -12,7 +12,7 @@ from measurement.run import ArmRunner, Outcome, Stage, sentence
 from measurement.summary import METADATA_KEY, StageSummary
 from measurement.toolbox import Toolbox
 from records.workspace import Workspace
-from reports.markdown import Markdown, markdown_table, plain
+from reports.markdown import NONE, Markdown, markdown_table, plain
 from reports.samples import rollout_metadata
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.endpoint import Endpoint
@@ -61,6 +61,10 @@ def rollout_stage_metadata(outcome: Outcome, not_needed: dict[str, int] | None =
     for progress in outcome.progresses:
         prefix = f"{progress.arm.name}: " if several else ""
         metadata[f"{prefix}redrawn"] = int((progress.used["redraws"] > 0).sum())
+    if outcome.rejudged:
+        metadata["answers_judged_again"] = sum(rejudged.judged for rejudged in outcome.rejudged)
+        changed = pl.concat([rejudged.changed for rejudged in outcome.rejudged])
+        metadata["verdicts_changed"] = markdown_table(changed) if changed.height else NONE
     if outcome.warnings:
         metadata["warnings"] = Markdown("\n".join(f"- {plain(warning, 1000)}" for warning in outcome.warnings))
     summary = outcome.summary.plus(StageSummary(not_needed=not_needed or {}))

@@ -14,7 +14,7 @@ import polars as pl
 from filters.difficulty.progress import progress
 from measurement.arms import Arm
 from measurement.prepared_arm import PreparedArm
-from measurement.verdicts import with_current_verdicts
+from measurement.verdicts import Rejudged, said, with_current_verdicts
 from records.identity import canonical_json
 from records.question import Question
 from records.tables import from_frame
@@ -36,10 +36,14 @@ Prefilled = dict[int, tuple[Message, ...]]
 
 
 class LedgerSnapshot:
-    """What the ledger holds at one moment, read once for all arms."""
+    """What the ledger holds at one moment, read once for all arms.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    Args:
+        note: is told which verdicts changed, where stored answers are judged again.
+    """
+
+    def __init__(self, ledger: Ledger, note: Callable[[Rejudged], None] = said) -> None:
+        self.ledger, self.note = ledger, note
 
     @cached_property
     def rollouts(self) -> pl.DataFrame:
@@ -119,7 +123,8 @@ def arm_progress(prepared: PreparedArm, snapshot: LedgerSnapshot, model: str, qu
     tokens = stored.group_by("setting").agg(
         tokens=(pl.col("prompt_tokens") + pl.col("completion_tokens")).mean(), rows=pl.len()
     )
-    rollouts = with_current_verdicts(snapshot.ledger, _counted(arm, stored, asked), questions)
+    counted = _counted(arm, stored, asked)
+    rollouts = with_current_verdicts(snapshot.ledger, counted, questions, note=snapshot.note)
     return ArmProgress(prepared, settings, _per_question(arm, asked, rollouts), tokens, rollouts)
 
 

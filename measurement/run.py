@@ -17,6 +17,7 @@ from measurement.prepared_arm import PreparedArm
 from measurement.progress import ArmProgress, LedgerSnapshot, Prefilled, arm_progress, open_questions
 from measurement.summary import StageSummary
 from measurement.toolbox import Toolbox
+from measurement.verdicts import Rejudged
 from records.faults import ToolInfrastructureError
 from records.tables import TableFile, to_frame
 from records.trajectory import Rollout
@@ -52,6 +53,7 @@ class ArmRunner:
         self.toolbox, self.model, self.ledger, self.log = toolbox, model, ledger, log
         ledger.outcomes = Outcomes(model.context)
         self.unfinished: list[Rollout] = []
+        self.rejudged: list[Rejudged] = []
         self._prepared: dict[str, PreparedArm] = {}
         self._snapshot: LedgerSnapshot | None = None
         self._calls = dict(ledger.made), dict(ledger.reused)
@@ -61,8 +63,13 @@ class ArmRunner:
         """What the ledger holds, what this runner has made included."""
         if self._snapshot is None:
             self.ledger.flush()
-            self._snapshot = LedgerSnapshot(self.ledger)
+            self._snapshot = LedgerSnapshot(self.ledger, self._note)
         return self._snapshot
+
+    def _note(self, rejudged: Rejudged) -> None:
+        self.rejudged.append(rejudged)
+        for line in rejudged.lines():
+            self.log.warning(line)
 
     def lasting(self, progresses: Sequence[ArmProgress]) -> list[Rollout]:
         """The rollouts that stayed unfinished, each once, however often they were tried."""
@@ -143,6 +150,8 @@ class Outcome:
     """The calls of each arm, in the order in which they were made."""
     warnings: list[str] = field(default_factory=list)
     """What someone should look at before the figures are believed; the log says it too."""
+    rejudged: list[Rejudged] = field(default_factory=list)
+    """Stored answers that were judged again."""
 
     @property
     def summary(self) -> StageSummary:
@@ -205,7 +214,7 @@ class Stage:
         scratch = runner.toolbox.workspace.scratch
         table = export(runner.ledger, progresses, to_frame(runner.unfinished, Rollout), scratch)
         self.calls["unfinished"] = StageSummary(unfinished=len(lasting))
-        return Outcome(table, progresses, self.planned, self.calls, warnings)
+        return Outcome(table, progresses, self.planned, self.calls, warnings, runner.rejudged)
 
 
 def prefilled_by(ledger: Ledger, donors: pl.DataFrame, question_ids: pl.Series) -> Iterator[Prefilled]:

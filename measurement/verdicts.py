@@ -6,11 +6,13 @@ makes a stored verdict stale; the new one is kept beside the rollouts, so that i
 
 import asyncio
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import polars as pl
 
-from records.question import AnswerType, Question
-from records.tables import from_frame
+from records.question import AnswerRule, AnswerType, Question
+from records.tables import completed, from_frame
 from rollouts.judges import Verifier
 from rollouts.judges.rules import RULES
 from rollouts.ledger.ledger import Ledger
@@ -18,13 +20,48 @@ from rollouts.waves import NOT_AN_ATTEMPT
 
 _COLUMNS = ["rollout_id", "question_id", "stop_reason", "correct", "verdict", "judged_with"]
 
+JUDGED_BY = ["answer_type", "aliases", "answer_rule"]
+"""The columns of a question that a verdict depends on beyond the question's identity."""
 _log = logging.getLogger(__name__)
 AT_ONCE = 64
 """Answers that the verifier is asked about at the same time."""
 
 
+TO_RIGHT, TO_WRONG = "wrong to right", "right to wrong"
+CHANGES = ["change", "answer_type", "before", "now", "count"]
+
+
+@dataclass(frozen=True)
+class Rejudged:
+    """Stored answers that were judged again without a model call."""
+
+    judged: int
+    """How many there were."""
+    changed: pl.DataFrame
+    """Those whose verdict changed, counted: CHANGES (before, now: the rules that decided)."""
+
+    def lines(self) -> list[str]:
+        """The same in sentences."""
+        sums = {name: self.changed.filter(pl.col("change") == name)["count"].sum() for name in (TO_WRONG, TO_RIGHT)}
+        head = ", ".join(f"{count} {name}" for name, count in sums.items())
+        return [f"{self.judged} stored answers judged again without a model call: {head}"] + [
+            f"  {count} {change}: {answer_type}, by {before} before, by {now} now"
+            for change, answer_type, before, now, count in self.changed.iter_rows()
+        ]
+
+
+def said(rejudged: Rejudged) -> None:
+    """Put it into the log."""
+    for line in rejudged.lines():
+        _log.warning(line)
+
+
 def with_current_verdicts(
-    ledger: Ledger, rows: pl.DataFrame, questions: pl.DataFrame, verifier: Verifier = RULES
+    ledger: Ledger,
+    rows: pl.DataFrame,
+    questions: pl.DataFrame,
+    verifier: Verifier = RULES,
+    note: Callable[[Rejudged], None] = said,
 ) -> pl.DataFrame:
     """`rows` of the ledger with the columns correct, verdict and judged_with as this verifier has them.
 
@@ -32,13 +69,14 @@ def with_current_verdicts(
         rows: rollouts at these questions, with the columns rollout_id, question_id, stop_reason, correct, verdict and
             judged_with.
         questions: a table of questions.
+        note: is told which verdicts changed, where answers were judged again.
     """
-    against = questions.select("question_id", "answer_type", "aliases")
-    kinds = against.select("answer_type", "aliases").unique()
+    against = completed(questions, Question).select("question_id", *JUDGED_BY)
+    kinds = against.select(JUDGED_BY).unique()
     kinds = kinds.with_columns(
         current=pl.Series([_fingerprint(verifier, *kind) for kind in kinds.iter_rows()], dtype=pl.String)
     )
-    current = against.join(kinds, on=["answer_type", "aliases"], nulls_equal=True).select("question_id", "current")
+    current = against.join(kinds, on=JUDGED_BY, nulls_equal=True).select("question_id", "current")
     rows = rows.join(current, on="question_id", how="left", maintain_order="left")
     stale = rows.filter(
         pl.col("current").is_not_null()
@@ -54,8 +92,7 @@ def with_current_verdicts(
         reached = asyncio.run(_judge(ledger, missing, questions, verifier))
         ledger.verdicts.append(reached)
         stored = pl.concat([stored, reached])
-        for line in changes(rows, missing.join(reached, on="key"), questions):
-            _log.warning(line)
+        note(changes(rows, missing.join(reached, on="key"), questions))
     renewed = stale.join(stored, on="key").select(
         "rollout_id", new_correct="correct", new_verdict="verdict", new_judged_with="current"
     )
@@ -70,37 +107,28 @@ def with_current_verdicts(
     )
 
 
-def changes(rows: pl.DataFrame, reached: pl.DataFrame, questions: pl.DataFrame) -> list[str]:
-    """How many verdicts changed, in which direction and by which rule, in sentences.
+def changes(rows: pl.DataFrame, reached: pl.DataFrame, questions: pl.DataFrame) -> Rejudged:
+    """How many verdicts changed, in which direction and by which rule.
 
     Args:
         rows: rollouts as they were judged before: rollout_id, correct and verdict.
         reached: the verdicts that were reached anew: rollout_id, question_id, correct and verdict.
         questions: a table of questions.
     """
-    before = rows.select("rollout_id", was="correct", rule="verdict")
+    before = rows.select("rollout_id", was="correct", before="verdict")
     both = reached.join(before, on="rollout_id").join(questions.select("question_id", "answer_type"), on="question_id")
     moved = both.filter(pl.col("was").is_not_null() & (pl.col("was") != pl.col("correct")))
-    towards = {True: "wrong to right", False: "right to wrong"}
-    counts = [(towards[right], moved.filter(pl.col("correct") == right).height) for right in (False, True)]
-    head = f"{both.height} stored answers judged again without a model call: " + ", ".join(
-        f"{count} {name}" for name, count in counts
-    )
-    groups = moved.group_by("correct", "answer_type", "rule", "verdict").agg(count=pl.len())
-    groups = groups.sort("correct", "answer_type", "rule", "verdict", nulls_last=True)
-    return [head] + [
-        f"  {count} {towards[right]}: {answer_type}, by {rule} before, by {verdict} now"
-        for right, answer_type, rule, verdict, count in groups.iter_rows()
-    ]
+    change = pl.when("correct").then(pl.lit(TO_RIGHT)).otherwise(pl.lit(TO_WRONG))
+    groups = moved.group_by("answer_type", "before", change=change, now="verdict").agg(count=pl.len())
+    return Rejudged(both.height, groups.select(CHANGES).sort(CHANGES, descending=[True] + [False] * 4, nulls_last=True))
 
 
-def _fingerprint(verifier: Verifier, answer_type: AnswerType, aliases: list[str] | None) -> str:
-    """The verifier's fingerprint, which depends on these two fields of a question alone."""
-    return verifier.fingerprint(
-        Question(
-            source="", source_row="", task="math", text="", answer="", answer_type=answer_type, aliases=aliases or []
-        )
-    )
+def _fingerprint(
+    verifier: Verifier, answer_type: AnswerType, aliases: list[str] | None, answer_rule: AnswerRule
+) -> str:
+    """The verifier's fingerprint, which depends on these fields of a question alone."""
+    judged_by = {"answer_type": answer_type, "aliases": aliases or [], "answer_rule": answer_rule}
+    return verifier.fingerprint(Question(source="", source_row="", task="math", text="", answer="", **judged_by))
 
 
 async def _judge(ledger: Ledger, missing: pl.DataFrame, questions: pl.DataFrame, verifier: Verifier) -> pl.DataFrame:

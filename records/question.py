@@ -8,6 +8,8 @@ from records.identity import content_hash
 
 Task = Literal["perception", "math", "search"]
 AnswerType = Literal["number", "choice", "short_text", "boolean", "expression", "set"]
+AnswerRule = Literal["", "chartqa", "math", "squad", "vqa"]
+"""The benchmark whose metric compares the answers (verdicts/metrics.py); "": the rules of verdicts/rules.py."""
 TASKS: tuple[Task, ...] = get_args(Task)
 
 
@@ -28,6 +30,7 @@ class Question(BaseModel):
     answer_type: AnswerType
     aliases: list[str] = Field(default_factory=list)
     """Other texts that count as the answer."""
+    answer_rule: AnswerRule = ""
     licence: str = "unknown"
     extra: str = "{}"
     """Whatever else the source says about the question, as JSON text. It is not part of the identity."""

@@ -90,9 +90,20 @@ def from_frame(frame: pl.DataFrame, model: type[Row]) -> list[Row]:
     return rows
 
 
+def completed(frame: pl.DataFrame, model: type[BaseModel]) -> pl.DataFrame:
+    """`frame` with the columns of `model` first; one that an older version did not write has its default."""
+    columns = schema(model)
+    if all(name in frame.columns for name in columns):
+        return frame
+    fields = {name: field for name, field in model.model_fields.items() if not field.is_required()}
+    absent = [pl.lit(field.get_default(call_default_factory=True), columns[name]).alias(name)
+              for name, field in fields.items() if name not in frame.columns]  # fmt: skip
+    return frame.with_columns(absent).select(*columns, *(name for name in frame.columns if name not in columns))
+
+
 def stack(frames: Iterable[pl.DataFrame], model: type[BaseModel]) -> pl.DataFrame:
-    """The rows of all `frames` as one table of `model`."""
-    return pl.concat([schema(model).to_frame(), *frames], how="vertical")
+    """The rows of all `frames`, completed, as one table of `model`."""
+    return pl.concat([schema(model).to_frame(), *(completed(frame, model) for frame in frames)], how="vertical")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ _QUESTION = {
     "answer": "The gold answer; in tables of rollouts and trajectories the model's final answer.",
     "answer_type": "How answers are compared: number, choice, short_text, boolean, expression or set.",
     "aliases": "Other texts that count as the gold answer.",
+    "answer_rule": "The benchmark whose metric compares the answers: chartqa, math, squad or vqa; empty: our rules.",
     "licence": "Licence of the row, as far as its source states one.",
     "extra": "What else the source says of the row, as JSON text; its key aid holds annotated evidence.",
     "first_seen": "When the run began in which the question first came, in milliseconds since 1970.",

@@ -7,26 +7,23 @@ judges the attempts. Agreement is not transitive: 50 % agrees with 0.5 and with 
 from collections.abc import Sequence
 from functools import lru_cache
 
-from records.question import AnswerType, Question
+from records.question import AnswerRule, AnswerType, Question
 from verdicts.rules import judge
 
 
-def agree(one: str, other: str, answer_type: AnswerType, choices: Sequence[str] = ()) -> bool:
+def agree(
+    one: str, other: str, answer_type: AnswerType, choices: Sequence[str] = (), answer_rule: AnswerRule = ""
+) -> bool:
     """Whether either of two answers would be judged right if the other were the gold answer.
 
     One direction is enough, as the verdict allows an answer what it asks of no gold (more decimals, a unit): two rows
     of which one's answer is right by the other do not contradict each other.
     """
-    return _agree(*sorted((one, other)), answer_type, tuple(choices))
+    return _agree(*sorted((one, other)), answer_type, tuple(choices), answer_rule)
 
 
 @lru_cache(maxsize=1 << 16)
-def _agree(one: str, other: str, answer_type: AnswerType, choices: tuple[str, ...]) -> bool:
-    return _right(one, other, answer_type, choices) or _right(other, one, answer_type, choices)
-
-
-def _right(answer: str, gold: str, answer_type: AnswerType, choices: tuple[str, ...]) -> bool:
-    question = Question(
-        source="", source_row="", task="math", text="", answer=gold, answer_type=answer_type, choices=list(choices)
-    )
-    return judge(answer, question).correct
+def _agree(one: str, other: str, answer_type: AnswerType, choices: tuple[str, ...], answer_rule: AnswerRule) -> bool:
+    told = {"answer_type": answer_type, "choices": list(choices), "answer_rule": answer_rule}
+    golds = [Question(source="", source_row="", task="math", text="", answer=gold, **told) for gold in (one, other)]
+    return judge(other, golds[0]).correct or judge(one, golds[1]).correct

@@ -157,11 +157,11 @@ def _number(text: str) -> Number | None:
     return None if _VARIABLE.search(text) else parse_number(text)
 
 
-def _equal_numbers(answer: Number, gold: Number) -> bool:
+def _equal_numbers(answer: Number, gold: Number, units: bool) -> bool:
     """Whether two numbers are equal as mathematics: exactly, or nearly where one is a decimal."""
     wanted = gold.value / 100 if gold.percent else gold.value
     decimal = answer.decimals is not None or gold.decimals is not None
-    for value in gold_units(answer, gold):
+    for value in gold_units(answer, gold, units):
         value = value / 100 if answer.percent else value
         if value == wanted or (decimal and abs(value - wanted) <= DECIMAL * max(abs(value), abs(wanted))):
             return True
@@ -181,9 +181,12 @@ def _readable(latex: str) -> bool:
 
 
 @functools.lru_cache(maxsize=16384)
-def equal(answer: str, gold: str) -> tuple[bool, str]:
+def equal(answer: str, gold: str, units: bool = True) -> tuple[bool, str]:
     """Whether two expressions are equal, and how that was found: `same_text`, `number`, `name` (of a figure), `words`,
     `units` (which differ), `expression`, `not_an_expression`, `too_big`, `timed_out`, `out_of_memory` or `failed_…`.
+
+    Args:
+        units: whether two units must agree.
 
     Raises:
         RuntimeError: the worker cannot be started at all (math-verify is missing).
@@ -197,9 +200,9 @@ def equal(answer: str, gold: str) -> tuple[bool, str]:
         return same_text(answer, gold), "words"
     number, gold_number = _number(answer), _number(gold)
     if number and gold_number:
-        return _equal_numbers(number, gold_number), "number"
+        return _equal_numbers(number, gold_number, units), "number"
     (given, unit), (right, gold_unit) = to_latex(answer), to_latex(gold)
-    if _units_differ(unit, gold_unit):
+    if units and _units_differ(unit, gold_unit):
         return False, "units"
     if canonical(given) == canonical(right):
         return True, "same_text"

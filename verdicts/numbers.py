@@ -242,10 +242,12 @@ def parse_number(text: str) -> Number | None:
         return None
 
 
-def gold_units(answer: Number, gold: Number) -> list[Fraction]:
+def gold_units(answer: Number, gold: Number, units: bool = True) -> list[Fraction]:
     """The values of an answer in the unit and the currency of the gold; none where they differ. A unit or a currency
-    that only one of the two has is ignored."""
+    that only one of the two has is ignored, and all are without `units`."""
     value = answer.value
+    if not units:
+        return [value]
     if answer.currency and gold.currency:
         given, wanted = money(answer.currency), money(gold.currency)
         if given is None or wanted is None or not given[0] & wanted[0]:
@@ -257,13 +259,20 @@ def gold_units(answer: Number, gold: Number) -> list[Fraction]:
     return [value * factor + more for factor, more in ways or ()]
 
 
-def same_number(answer: Number, gold: Number) -> bool:
-    """Whether an answer meets a gold number, by the rule in verdicts/rules.py."""
-    for value in gold_units(answer, gold):
+def same_number(answer: Number, gold: Number, tolerance: Fraction | None = None, units: bool = True) -> bool:
+    """Whether an answer meets a gold number, by the rule in verdicts/rules.py.
+
+    Args:
+        tolerance: how far it may lie from it, relatively, where a field's own rule says so.
+        units: whether two units must agree.
+    """
+    for value in gold_units(answer, gold, units):
         candidates = [value]
         if answer.percent != gold.percent:
             candidates.append(value / 100 if answer.percent else value * 100)
         if any(_close(v, answer.decimals if v == answer.value else None, gold) for v in candidates):
+            return True
+        if tolerance is not None and any(abs(v - gold.value) <= tolerance * abs(gold.value) for v in candidates):
             return True
     return False
 

@@ -18,6 +18,8 @@ quotes and "the answer is" are taken off first; an answer of 300 characters or m
 - short_text: equal after normalising case, accents, articles and punctuation (verdicts/texts.py). Never a substring.
 - set: the same elements in any order, as often; elements are numbers, short texts, expressions, or pairs and other
   brackets of which the order counts (verdicts/sets.py).
+
+A source may have its answers compared as a benchmark's own metric does it (verdicts/metrics.py).
 """
 
 # ruff: noqa: RUF001 - signs that look alike are what this module is about
@@ -28,8 +30,9 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 
 from records.identity import content_hash
-from records.question import Question
+from records.question import AnswerRule, Question
 from verdicts.booleans import boolean
+from verdicts.metrics import METRIC_RULES, MetricRule
 from verdicts.numbers import MAX_CHARS, Number, gold_units, parse_number, same_number
 from verdicts.texts import normalise, same_text
 
@@ -59,12 +62,12 @@ def _verifier() -> str:
     return identity if VERSION == 1 and installed == MATH_VERIFY else content_hash([identity, installed])
 
 
-def judged_with(answer_type: str, aliases: list[str]) -> str:
+def judged_with(answer_type: str, aliases: list[str], answer_rule: AnswerRule = "") -> str:
     """Fingerprint of all that a verdict depends on beyond an answer and the question's own identity.
 
     An answer whose stored verdict has another fingerprint is judged again, which costs no model call.
     """
-    return content_hash([_verifier(), answer_type, aliases])
+    return content_hash([_verifier(), answer_type, aliases, *([answer_rule] if answer_rule else [])])
 
 
 _PREFIX = re.compile(
@@ -114,14 +117,15 @@ def _balanced(text: str) -> bool:
     return depth == 0
 
 
-def _judge_number(answer: str, golds: list[str]) -> Verdict:
+def _judge_number(answer: str, golds: list[str], rule: MetricRule) -> Verdict:
     number = parse_number(answer)
     parsed = [parse_number(gold) for gold in golds]
     if number is None:  # "three mice" is 3 mice as a text; "three" alone is no number, by design
         worded = re.fullmatch(r"[^\W\d]+(?: [^\W\d]+)+", answer) is not None
-        same = any(same_text(answer, g) for g, p in zip(golds, parsed, strict=True) if p is None or worded)
+        same = any(rule.same_text(answer, g) for g, p in zip(golds, parsed, strict=True) if p is None or worded)
         return Verdict(same, "same_text" if same else "not_a_number")
-    return Verdict(any(p is not None and same_number(number, p) for p in parsed), "number")
+    same = any(p is not None and same_number(number, p, rule.tolerance, rule.units) for p in parsed)
+    return Verdict(same, "number")
 
 
 def _judge_boolean(answer: str, golds: list[str]) -> Verdict:
@@ -175,10 +179,10 @@ def _judge_choice(answer: str, golds: list[str], choices: list[str]) -> Verdict:
     return Verdict(False, how)
 
 
-def _judge_short_text(answer: str, golds: list[str]) -> Verdict:
+def _judge_short_text(answer: str, golds: list[str], rule: MetricRule) -> Verdict:
     if not normalise(answer):  # nothing but punctuation
         return Verdict(any(answer.strip() == gold.strip() for gold in golds), "short_text")
-    return Verdict(any(same_text(answer, gold) for gold in golds), "short_text")
+    return Verdict(any(rule.same_text(answer, gold) for gold in golds), "short_text")
 
 
 def _judge_set(answer: str, golds: list[str]) -> Verdict:
@@ -201,8 +205,9 @@ def judge(answer: str | None, question: Question) -> Verdict:
     golds = [unwrap(gold) for gold in (question.answer, *question.aliases) if gold.strip()]
     if not given:
         return Verdict(False, "no_answer")
+    rule = METRIC_RULES[question.answer_rule]
     if question.answer_type == "number":
-        return _judge_number(given, golds)
+        return _judge_number(given, golds, rule)
     if question.answer_type == "boolean":
         return _judge_boolean(given, golds)
     if question.answer_type == "choice":
@@ -212,7 +217,7 @@ def judge(answer: str | None, question: Question) -> Verdict:
     if question.answer_type == "expression":
         from verdicts.expressions import equal
 
-        outcomes = [equal(given, gold) for gold in golds]
+        outcomes = [equal(given, gold, rule.units) for gold in golds]
         best = next((how for right, how in outcomes if right), outcomes[0][1] if outcomes else "expression")
         return Verdict(any(right for right, _ in outcomes), best)
-    return _judge_short_text(given, golds)
+    return _judge_short_text(given, golds, rule)

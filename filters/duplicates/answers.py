@@ -12,7 +12,8 @@ from itertools import product
 import polars as pl
 
 from filters.question_text import is_foreign, plain, where
-from records.question import AnswerType
+from records.question import AnswerRule, AnswerType, Question
+from records.tables import completed
 from records.words import UNSPACED
 from verdicts.agreement import agree
 
@@ -76,15 +77,15 @@ def choices_in_any_order(questions: pl.DataFrame) -> pl.Series:
 
 def agreeing(questions: pl.DataFrame, left: pl.Series, right: pl.Series) -> pl.Series:
     """Whether the answers of the rows at two places agree, for each pair: some answer of the one, alias or not, with
-    some answer of the other, under the type of either."""
-    told = questions.select("answer_type", accepted=accepted(questions))
+    some answer of the other, under the type and the rule of either."""
+    told = completed(questions, Question).select("answer_type", "answer_rule", accepted=accepted(questions))
     both = pl.concat(
-        [told[left].rename({"answer_type": "one", "accepted": "ours"}),
-         told[right].rename({"answer_type": "other", "accepted": "theirs"})],
+        [told[left].rename({"answer_type": "one", "answer_rule": "rule", "accepted": "ours"}),
+         told[right].rename({"answer_type": "other", "answer_rule": "other_rule", "accepted": "theirs"})],
         how="horizontal",
     ).with_row_index("pair")  # fmt: skip
     same = both.select(pl.col("ours").list.set_intersection("theirs").list.len() > 0).to_series()
-    columns = ["ours", "theirs", "one", "other"]
+    columns = ["ours", "theirs", "one", "other", "rule", "other_rule"]
     asked = both.filter(~same)
     distinct = asked.select(columns).unique(maintain_order=True)
     verdicts = [_agree(*row) for row in distinct.iter_rows()]
@@ -95,8 +96,12 @@ def agreeing(questions: pl.DataFrame, left: pl.Series, right: pl.Series) -> pl.S
     return both.select((pl.col("pair").is_in(right_ones.implode())) | same).to_series()
 
 
-def _agree(ours: Sequence[str], theirs: Sequence[str], one: str | None, other: str | None) -> bool:
-    return any(agree(a, b, kind) for a, b in product(ours, theirs) if a and b for kind in _types((one, other), a, b))
+def _agree(
+    ours: Sequence[str], theirs: Sequence[str], one: str | None, other: str | None, *rules: AnswerRule | None
+) -> bool:
+    pairs = [(a, b) for a, b in product(ours, theirs) if a and b]
+    under = {rule or "" for rule in rules or ("",)}
+    return any(agree(a, b, kind, (), rule) for a, b in pairs for kind in _types((one, other), a, b) for rule in under)
 
 
 def _types(given: Sequence[str | None], one: str, other: str) -> list[AnswerType]:

@@ -26,8 +26,8 @@ class Verifier(Protocol):
     def fingerprint(self, question: Question) -> str:
         """Identity of all that a verdict depends on beyond the answer and the question's own identity.
 
-        It reads `answer_type` and `aliases` of the question and nothing else. A stored verdict with another fingerprint
-        is reached again.
+        It reads `answer_type`, `aliases` and `answer_rule` of the question and nothing else. A stored verdict with
+        another fingerprint is reached again.
         """
         ...
 

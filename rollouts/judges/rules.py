@@ -16,7 +16,7 @@ class RuleVerifier:
     """The rules as a verifier. Satisfies `Verifier`."""
 
     def fingerprint(self, question: Question) -> str:
-        return judged_with(question.answer_type, question.aliases)
+        return judged_with(question.answer_type, question.aliases, question.answer_rule)
 
     async def verify(self, answer: str | None, question: Question) -> Verdict:
         if question.answer_type != "expression":

@@ -88,6 +88,7 @@ def _asked(options: MappingOptions, row: dict[str, Any], number: int | None) -> 
         "choices": choices if is_choice else [],
         "answer": answer,
         "answer_type": answer_type,
+        "answer_rule": options.answer_rule,
         "aliases": [alias for alias in dict.fromkeys(aliases) if alias and alias != answer],
     }
 

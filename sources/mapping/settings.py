@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from records.question import AnswerType, Task
+from records.question import AnswerRule, AnswerType, Task
 from records.recipe import RecipeError
 from sources.mapping.evidence import BoxForm
 from sources.mapping.expressions import Path, compiled
@@ -83,6 +83,9 @@ class MappingOptions(BaseModel):
     answer_type: AnswerType | Literal["infer"] = "infer"
     """`infer`: choice where there are choices, boolean for yes/no, number for a number, expression for a formula where
     the task is math, else short_text."""
+    answer_rule: AnswerRule = ""
+    """The benchmark whose metric compares the answers (verdicts/metrics.py): chartqa (numbers within 5 %, no units),
+    math (no units), squad or vqa (their forms of texts). Otherwise the rules of verdicts/rules.py."""
     answer_pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     """A regular expression whose one group is the answer within the answer column, such as '#### (.+)' for GSM8K."""
     first_choice: Literal[0, 1] = 0

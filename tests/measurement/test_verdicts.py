@@ -52,6 +52,15 @@ def test_a_new_alias_is_judged_once(ledger, monkeypatch):
     assert verdicts(ledger, QUESTION) == {"a": True, "b": False, "c": None}
 
 
+def test_the_rule_of_a_field_is_asked_where_a_question_names_one(ledger, caplog):
+    known = QUESTION.model_copy(update={"aliases": ["Kíev"]})
+    assert verdicts(ledger, known) == {"a": True, "b": True, "c": None}
+    caplog.clear()
+    exact = known.model_copy(update={"answer_rule": "squad"})
+    assert verdicts(ledger, exact) == {"a": True, "b": False, "c": None}
+    assert caplog.messages[0].startswith("2 stored answers judged again without a model call: ")
+
+
 def test_the_run_says_which_verdicts_changed_and_by_which_rule(ledger, caplog):
     verdicts(ledger, QUESTION)
     assert caplog.messages == []

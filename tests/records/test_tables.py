@@ -115,3 +115,13 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     os.utime(old, (1, 1))
     store.write("numbers", pl.DataFrame({"n": [1]}))
     assert {path.name for path in tmp_path.iterdir()} == {"numbers.parquet", new.name}
+
+
+def test_a_column_that_an_older_version_did_not_write_has_its_default():
+    new = tables.to_frame([question(answer_rule="vqa"), question(text="2+2?")], Question)
+    old = new.drop("answer_rule", "aliases").with_columns(first_seen=pl.lit(1))
+    whole = tables.completed(old, Question)
+    assert whole.columns == [*tables.schema(Question), "first_seen"]
+    assert whole["answer_rule"].to_list() == ["", ""] and whole["aliases"].to_list() == [[], []]
+    assert tables.completed(new, Question) is new
+    assert tables.stack([new, old.drop("first_seen")], Question).height == 4

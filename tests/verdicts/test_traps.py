@@ -21,6 +21,7 @@ def question(trap, row):
     return Question(
         source="s", source_row=str(row), task="math", text=f"What is {row}?", answer=trap["gold"],
         answer_type=trap["answer_type"], choices=trap.get("choices", []), aliases=trap.get("aliases", []),
+        answer_rule=trap.get("rule", ""),
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def test_a_plain_row():
     made = draft({"level": 3, "key": "k", "also": "two"}, columns={"id": "key", "aliases": "also", "extra": ["level"]})
     assert made.pictures == [] and made.fields == {
         "source": "src", "source_row": "k", "task": "math", "text": "1+1?", "choices": [], "answer": "2",
-        "answer_type": "number", "aliases": ["two"], "licence": "unknown", "extra": '{"level": 3}',
+        "answer_type": "number", "answer_rule": "", "aliases": ["two"], "licence": "unknown", "extra": '{"level": 3}',
     }  # fmt: skip
 
 
