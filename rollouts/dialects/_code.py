@@ -11,7 +11,7 @@ Body = Literal["text", "code", "json"]
 _PREFIXES = frozenset({"r", "b", "f", "u", "t", "rb", "br", "rf", "fr", "rt", "tr"})
 _LINE = {quote: re.compile(rf"{quote}(?:[^{quote}\\\n]|\\[\s\S])*+(?P<end>{quote})?") for quote in "\"'"}
 _JSON = re.compile(r'"(?:[^"\\]|\\[\s\S])*+(?P<end>")?')
-_WORD = re.compile(r"\w+$")
+_WORD = re.compile(r"\w+\Z")
 _LONGEST_LINE = 300
 _DEEPEST = 32
 """Blanks at the begin of a line that are looked at."""

@@ -12,9 +12,10 @@ write tags into strings of their code. The rules:
 - Of several actions the last one counts. What follows a call together with a result that the model made up is cut: a
   stop string would have ended the turn there.
 - A tag that is still open at the end counts if the turn ended there by itself or by a stop string (servers drop it),
-  and not if it was cut off. Code that ends within a string is half a call, and none.
+  and not if it was cut off. Code that ends within a string is half a call, and none. With its closing tag the text must
+  say the same: what is stored is what is read again by a trainer.
 
-A text is read once from left to right: the work grows with its length and never faster.
+A text is read from left to right, three times at most: the work grows with its length and never faster.
 """
 
 from bisect import bisect_left, bisect_right
@@ -37,6 +38,9 @@ class Ending:
     """Whether by the model's own end or by a stop string; False: it was cut off."""
     stop: str | None = None
     """The stop string that ended it; "": none did; None: the server does not say."""
+
+
+_CUT = Ending(by_itself=False)
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,18 @@ def read_tags(
         results: what a result begins with, which a model must not write itself.
         in_thought: whether the text is known to begin within a thought.
     """
-    walk = _Walk(text, {tag.name: tag for tag in tags}, in_thought)
-    walk.tokens(tag_tokens(text, tuple(tag.name for tag in tags), tuple(results)))
-    return walk.reading(ending)
+
+    def walked(read: str) -> _Walk:
+        walk = _Walk(read, {tag.name: tag for tag in tags}, in_thought)
+        walk.tokens(tag_tokens(read, tuple(tag.name for tag in tags), tuple(results)))
+        return walk
+
+    reading = walked(text).reading(ending)
+    action = reading.action
+    closed_for_it = action is not None and len(action.text) > len(text)
+    if closed_for_it and walked(action.text).reading(_CUT).action != action:
+        return walked(text).reading(_CUT)
+    return reading
 
 
 @dataclass

@@ -90,6 +90,9 @@ def test_nothing_in_a_thought_is_an_action_and_it_is_read_back(name, thought):
 
 @pytest.mark.parametrize("name", dialect_names())
 @given(text=pieces, finish=st.sampled_from(["stop", "length"]), stopped_by=st.sampled_from([None, "", "</answer>"]))
+@example(text="<code><answer># <answer>", finish="stop", stopped_by=None)
+@example(text="<python><answer># <answer>", finish="stop", stopped_by=None)
+@example(text="<code>```python\n'<code>'</code>'", finish="stop", stopped_by=None)
 def test_what_was_read_is_read_again_the_same(name, text, finish, stopped_by):
     dialect = get_dialect(name)
     first = dialect.parse(text, finish, TOOLS, stopped_by)
