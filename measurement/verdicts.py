@@ -127,8 +127,11 @@ def _fingerprint(
     verifier: Verifier, answer_type: AnswerType, aliases: list[str] | None, answer_rule: AnswerRule
 ) -> str:
     """The verifier's fingerprint, which depends on these fields of a question alone."""
-    judged_by = {"answer_type": answer_type, "aliases": aliases or [], "answer_rule": answer_rule}
-    return verifier.fingerprint(Question(source="", source_row="", task="math", text="", answer="", **judged_by))
+    question = Question(
+        source="", source_row="", task="math", text="", answer="", answer_type=answer_type, aliases=aliases or [],
+        answer_rule=answer_rule,
+    )  # fmt: skip
+    return verifier.fingerprint(question)
 
 
 async def _judge(ledger: Ledger, missing: pl.DataFrame, questions: pl.DataFrame, verifier: Verifier) -> pl.DataFrame:

@@ -99,10 +99,10 @@ def read_tags(
 
     reading = walked(text).reading(ending)
     action = reading.action
-    closed_for_it = action is not None and len(action.text) > len(text)
-    if closed_for_it and walked(action.text).reading(_CUT).action != action:
-        return walked(text).reading(_CUT)
-    return reading
+    if action is None or len(action.text) <= len(text):
+        return reading
+    same = walked(action.text).reading(_CUT).action == action  # the tag was closed for it
+    return reading if same else walked(text).reading(_CUT)
 
 
 @dataclass
