@@ -36,7 +36,7 @@ def test_decisions_are_judged():
 
 
 def test_ours_reaches_the_recall():
-    table = synthetic_questions.make(5_000)
+    table = synthetic_questions.make(3_000)
     result = questions_text.quality(table, questions_text.ours(table["text"]))
     assert result["recall"] >= questions_text.RECALL and result["precision"] >= questions_text.RECALL
 
@@ -52,8 +52,8 @@ def test_a_missing_peer_is_named(monkeypatch):
 
 @pytest.mark.parametrize("language", languages.LANGUAGES)
 def test_pairs_are_told_apart_in_every_language(language):
-    pairs = languages.make(language, 60)
-    assert pairs.equals(languages.make(language, 60)) and (pairs["one"] != pairs["other"]).all()
+    pairs = languages.make(language, 40)
+    assert pairs.equals(languages.make(language, 40)) and (pairs["one"] != pairs["other"]).all()
     same = pairs["same"].to_list()
     assert languages.duplicates_found(pairs) == same
     originals = set(pairs["one"])
