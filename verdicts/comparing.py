@@ -31,6 +31,7 @@ from sympy import (
 from sympy.core.numbers import Integer as IntegerNumber
 
 from verdicts.latex import canonical, to_latex
+from verdicts.regions import is_joined, region, same_region
 
 MAX_BITS = 500_000
 """Size of the largest whole number that a power or a factorial is worked out to."""
@@ -181,6 +182,10 @@ def compare(answer: str, gold: str) -> tuple[bool, str]:
     """Whether two texts are equal as expressions, and how that was found."""
     given, wanted = to_latex(answer)[0], to_latex(gold)[0]
     real = not is_complex(given) and not is_complex(wanted)
+    if is_joined(given) or is_joined(wanted):
+        described, meant = (region(text, lambda part: read(part, real=True)) for text in (given, wanted))
+        if described is not None and meant is not None:
+            return same_region(described, meant), "expression"
     left, right = read(given, real), read(wanted, real)
     if left is None or right is None:
         # What the parser does not know, such as unions of named sets, is the same text up to order.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from verdicts.compounds import in_one_unit, scaled
 from verdicts.notation import plain, words
 from verdicts.units import conversions, money, unit_of
 
@@ -189,6 +190,26 @@ def _unit(rest: str, attached: bool) -> str | None:
     return unit_of(rest.replace("{", "").replace("}", ""), attached)
 
 
+def _powers(scale: str) -> tuple[int, int] | None:
+    """What verdicts.compounds.scaled asks for."""
+    if scale[0] in _SIGN_SCALES:
+        known = [_SIGN_SCALES[sign] for sign in scale]
+        return sum(power for power in known if power < 4), sum(power for power in known if power >= 4)
+    power = _SCALES.get(scale.lower(), _SCALES.get(scale.lower().removesuffix("s"))) if len(scale) > 1 else None
+    return None if power is None else (power, 0) if power < 3 else (0, power)
+
+
+def _compound(text: str, currency: str) -> Number | None:
+    """A number that is written as a sum of parts."""
+    if (quantity := in_one_unit(text)) is not None and not currency:
+        return Number(*quantity)
+    if (found := scaled(text, _powers)) is None:
+        return None
+    behind, rest = _currency(found[1])
+    unit = _unit(rest, attached=False)
+    return None if unit is None else Number(found[0], unit, currency=currency or behind)
+
+
 def _read_number(text: str) -> Number | None:
     text = _stripped(_cleaned(text))
     said = re.fullmatch(r"(.*\d[^()]*?)\s*\(([A-Za-z -]+)\)\.?", text)
@@ -217,7 +238,7 @@ def _read_number(text: str) -> Number | None:
     behind, rest = _currency(rest)
     unit = _unit(rest, attached and not behind)
     if unit is None:
-        return None
+        return _compound(text, currency)
     power -= 3 * permille
     value *= Fraction(10) ** power * factor * (-1 if match["sign"] == "-" else 1)
     if decimals is not None:

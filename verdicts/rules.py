@@ -4,13 +4,14 @@ The rules, by answer type (an alias of the question counts like its answer; wrap
 quotes and "the answer is" are taken off first; an answer of 300 characters or more is wrong):
 
 - number: read as an exact fraction. Thousands separators, a currency, percent, fractions, mixed numbers, powers,
-  scientific notation, digits of other scripts, what is said before ("x =", "about") and words that multiply (million,
-  dozen, k, M, 万, 亿) are read. Behind the number may stand a unit, or what is counted; it is ignored where the other
-  answer has none, two must be the same quantity (5 m is 500 cm; benchmarks of physics convert, MATH and ChartQA drop
-  units), and money is never converted. What multiplies, bounds or continues is no unit: "2π", "3-2", "5±2" are not
-  numbers. A whole gold number must be met exactly. Otherwise the answer must lie within 1e-4 of it, relatively (ChartQA
-  takes 5 %); one with as many decimals as the gold or more must also round to it, and may then lie further off when the
-  gold has two decimals or more ("0.3333" meets "0.33"). Where one of the two is a percentage, 50 and 0.5 both meet 50%.
+  scientific notation, sums of parts ("5 ft 6 in", "5万3千"), digits of other scripts, what is said before ("x =",
+  "about") and words that multiply (million, dozen, k, M, 万, 亿) are read. Behind the number may stand a unit, or what
+  is counted; it is ignored where the other answer has none, two must be the same quantity (5 m is 500 cm; benchmarks of
+  physics convert, MATH and ChartQA drop units), and money is never converted. What multiplies, bounds or continues is
+  no unit: "2π", "3-2", "5±2" are not numbers. A whole gold number must be met exactly. Otherwise the answer must lie
+  within 1e-4 of it, relatively (ChartQA takes 5 %); one with as many decimals as the gold or more must also round to
+  it, and may then lie further off when the gold has two decimals or more ("0.3333" meets "0.33"). Where one of the two
+  is a percentage, 50 and 0.5 both meet 50%.
 - expression: equal as mathematics, by math-verify (verdicts/expressions.py); names of figures and words are compared as
   such, two units must agree.
 - choice: the letter, or the text of the choice, or both when they agree.
