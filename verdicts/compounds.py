@@ -5,10 +5,10 @@ The parts go down, and each is less than one of what the part before it counts. 
 """
 
 import re
-from collections.abc import Callable
 from fractions import Fraction
 
 from verdicts.units import conversions, unit_of
+from verdicts.vocabulary import SCALES, SIGN_SCALES
 
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _JOINT = re.compile(r"\s*,?\s*(?:and\s+|&\s*|零(?=\d))?")
@@ -48,19 +48,24 @@ def in_one_unit(text: str) -> tuple[Fraction, str] | None:
     return total, first
 
 
-def scaled(text: str, powers: Callable[[str], tuple[int, int] | None]) -> tuple[Fraction, str] | None:
-    """The value of a number in parts with words or signs that multiply, and what stands behind it; None if it is not
-    one.
+def _powers(scale: str) -> tuple[int, int] | None:
+    """The powers of ten that a word or signs stand for: of their part alone, and of all since the last such power
+    (3千5百万 is 3500 times 10,000)."""
+    if scale[0] in SIGN_SCALES:
+        known = [SIGN_SCALES[sign] for sign in scale]
+        return sum(power for power in known if power < 4), sum(power for power in known if power >= 4)
+    power = SCALES.get(scale.lower(), SCALES.get(scale.lower().removesuffix("s"))) if len(scale) > 1 else None
+    return None if power is None else (power, 0) if power < 3 else (0, power)
 
-    Args:
-        powers: the powers of ten that such a word or sign stands for: of its part alone, and of all since the last such
-            power (3千5百万 is 3500 times 10,000).
-    """
+
+def scaled(text: str) -> tuple[Fraction, str] | None:
+    """The value of a number in parts with words or signs that multiply, and what stands behind it; None if it is not
+    one."""
     total, section = Fraction(0), Fraction(0)
     small = large = MAX_POWER
     place = parts = 0
     while match := _SCALED.match(text, place):
-        found = powers(match["scale"])
+        found = _powers(match["scale"])
         if found is None:
             break
         value = _number(match["number"]) * 10 ** found[0]

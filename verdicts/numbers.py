@@ -10,6 +10,7 @@ from functools import lru_cache
 from verdicts.compounds import in_one_unit, scaled
 from verdicts.notation import plain, words
 from verdicts.units import conversions, money, unit_of
+from verdicts.vocabulary import SCALES, SIGN_SCALES
 
 MAX_CHARS = 300
 """A text this long or longer is not a short answer, whatever it contains."""
@@ -34,19 +35,10 @@ class Number:
     currency: str = ""
 
 
-_SCALES = {
-    "hundred": 2, "thousand": 3, "million": 6, "billion": 9, "milliard": 9, "trillion": 12, "lakh": 5, "lac": 5,
-    "crore": 7, "k": 3, "bn": 9, "mn": 6, "mln": 6, "mio": 6, "bln": 9, "tn": 12, "trn": 12,
-}  # fmt: skip
 _LETTER_SCALES = {"K": 3, "M": 6, "B": 9}
 """Scales by letters of this case; K behind a blank is the kelvin."""
 _MONEY_SCALES = {"K": 3, "M": 6, "m": 6, "MM": 6, "mm": 6, "B": 9, "b": 9, "T": 12, "t": 12, "tn": 12}
 """Scales behind an amount of money."""
-_SIGN_SCALES = {
-    "十": 1, "百": 2, "千": 3, "仟": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "兆": 12, "백": 2, "천": 3, "만": 4,
-    "억": 8,
-    "조": 12,
-}  # fmt: skip
 _SMALL = words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -150,15 +142,15 @@ def _scaled(rest: str, attached: bool, amount: bool) -> tuple[str, int, Fraction
     power, factor = 0, Fraction(1)
     while rest:
         sign = rest[0]
-        if sign in _SIGN_SCALES:
-            power, rest, attached = power + _SIGN_SCALES[sign], rest[1:], True
+        if sign in SIGN_SCALES:
+            power, rest, attached = power + SIGN_SCALES[sign], rest[1:], True
             continue
         word = re.match(r"-?([^\W\d_]+)\.?(?!\w)", rest)
         if word is None:
             break
         name = word[1]
         lower = name.lower()
-        known = _SCALES.get(lower, _SCALES.get(lower.removesuffix("s"))) if name != "K" else None
+        known = SCALES.get(lower, SCALES.get(lower.removesuffix("s"))) if name != "K" else None
         if known is None and (amount or (name in _LETTER_SCALES and (attached or name != "K"))):
             known = (_MONEY_SCALES if amount else _LETTER_SCALES).get(name)
         if lower in ("dozen", "dozens"):
@@ -190,20 +182,11 @@ def _unit(rest: str, attached: bool) -> str | None:
     return unit_of(rest.replace("{", "").replace("}", ""), attached)
 
 
-def _powers(scale: str) -> tuple[int, int] | None:
-    """What verdicts.compounds.scaled asks for."""
-    if scale[0] in _SIGN_SCALES:
-        known = [_SIGN_SCALES[sign] for sign in scale]
-        return sum(power for power in known if power < 4), sum(power for power in known if power >= 4)
-    power = _SCALES.get(scale.lower(), _SCALES.get(scale.lower().removesuffix("s"))) if len(scale) > 1 else None
-    return None if power is None else (power, 0) if power < 3 else (0, power)
-
-
 def _compound(text: str, currency: str) -> Number | None:
     """A number that is written as a sum of parts."""
     if (quantity := in_one_unit(text)) is not None and not currency:
         return Number(*quantity)
-    if (found := scaled(text, _powers)) is None:
+    if (found := scaled(text)) is None:
         return None
     behind, rest = _currency(found[1])
     unit = _unit(rest, attached=False)

@@ -55,3 +55,14 @@ PHRASES = {
     "nautical mile": "nautical_mile", "light year": "light_year", "light*year": "light_year", "watt hour": "watt_hour",
     "fl oz": "fluid_ounce", "fluid ounce": "fluid_ounce", "metric ton": "metric_ton",
 }  # fmt: skip
+SCALES = {
+    "hundred": 2, "thousand": 3, "million": 6, "billion": 9, "milliard": 9, "trillion": 12, "lakh": 5, "lac": 5,
+    "crore": 7, "k": 3, "bn": 9, "mn": 6, "mln": 6, "mio": 6, "bln": 9, "tn": 12, "trn": 12,
+}  # fmt: skip
+"""Powers of ten by words."""
+SIGN_SCALES = {
+    "十": 1, "百": 2, "千": 3, "仟": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "兆": 12, "백": 2, "천": 3, "만": 4,
+    "억": 8,
+    "조": 12,
+}  # fmt: skip
+"""Powers of ten by signs."""
