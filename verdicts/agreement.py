@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from records.question import AnswerRule, AnswerType, Question
-from verdicts.rules import judge
+from verdicts.latex import canonical, to_latex
+from verdicts.numbers import parse_number
+from verdicts.rules import judge, unwrap
+from verdicts.sets import parts
+from verdicts.texts import normalise
 
 
 def agree(
@@ -27,3 +31,19 @@ def _agree(one: str, other: str, answer_type: AnswerType, choices: tuple[str, ..
     told = {"answer_type": answer_type, "choices": list(choices), "answer_rule": answer_rule}
     golds = [Question(source="", source_row="", task="math", text="", answer=gold, **told) for gold in (one, other)]
     return judge(other, golds[0]).correct or judge(one, golds[1]).correct
+
+
+@lru_cache(maxsize=1 << 16)
+def agreement_key(answer: str, answer_type: AnswerType) -> str:
+    """Equal for nearly all answers of a type that agree, as the verdict reads them: to look for such pairs by. Whether
+    they agree is still asked."""
+    text = unwrap(answer)
+    if answer_type == "set":
+        return "|".join(sorted(agreement_key(part, "short_text") for part in parts(text)))
+    number = parse_number(text)
+    if number is not None:
+        value = number.value / 100 if number.percent else number.value
+        return f"{float(value):.6g}" if abs(value) < 1e300 else str(value)
+    if answer_type == "expression":
+        return canonical(to_latex(text)[0])
+    return normalise(text)

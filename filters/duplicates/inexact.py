@@ -18,11 +18,12 @@ import numpy as np
 import polars as pl
 
 from filters.duplicates import STAGE, near, semantic
-from filters.duplicates.answers import agreeing, answer_keys, choices_in_any_order
+from filters.duplicates.answers import accepted, agreeing, choices_in_any_order
 from filters.duplicates.exact import seniority, without
 from filters.duplicates.keep_oldest import keep_first
 from filters.rejects import reject_rows
 from records.recipe.questions import Duplicates
+from verdicts.agreement import agreement_key
 
 PAIRS = pl.Schema(
     {
@@ -56,7 +57,6 @@ def apply(
     """
     rows = questions.with_row_index("row").sort(*seniority(questions), "row")
     rows = rows.with_columns(
-        accepted=answer_keys(rows),
         block=pl.struct(
             pl.col("pictures").list.join("\n"),
             near.number_key(pl.col("text")),
@@ -104,7 +104,14 @@ def _near(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
 
 def _semantic(rows: pl.DataFrame, threshold: float, embed: Embed | None) -> pl.DataFrame:
     """Only what shares its block and an answer with another question is embedded at all."""
-    key = pl.struct("block", pl.col("accepted").list.first()).hash()
+    answers = rows.select("answer_type", answer=accepted(rows).list.first().fill_null(""))
+    read = answers.unique()
+    forms = [agreement_key(answer, kind or "short_text") for kind, answer in read.iter_rows()]
+    same = answers.join(
+        read.with_columns(form=pl.Series(forms, dtype=pl.String)), on=["answer_type", "answer"], nulls_equal=True,
+        how="left", maintain_order="left",
+    )  # fmt: skip
+    key = pl.struct("block", same["form"]).hash()
     answered = rows.select("text", block=key).with_row_index("place").filter(pl.col("text").str.len_chars() <= SHORT)
     shared = answered.filter(pl.len().over("block") > 1)
     pairs = pl.DataFrame(schema={"left": pl.UInt32, "right": pl.UInt32, "similarity": pl.Float32})
