@@ -28,9 +28,14 @@ def agree(
 
 @lru_cache(maxsize=1 << 16)
 def _agree(one: str, other: str, answer_type: AnswerType, choices: tuple[str, ...], answer_rule: AnswerRule) -> bool:
-    told = {"answer_type": answer_type, "choices": list(choices), "answer_rule": answer_rule}
-    golds = [Question(source="", source_row="", task="math", text="", answer=gold, **told) for gold in (one, other)]
-    return judge(other, golds[0]).correct or judge(one, golds[1]).correct
+    def right(answer: str, gold: str) -> bool:
+        question = Question(
+            source="", source_row="", task="math", text="", answer=gold, answer_type=answer_type,
+            choices=list(choices), answer_rule=answer_rule,
+        )  # fmt: skip
+        return judge(answer, question).correct
+
+    return right(one, other) or right(other, one)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,6 +1,9 @@
+from typing import get_args
+
 import polars as pl
 
-from measurement.endings import alike
+from measurement.endings import LOOK_AT, alike
+from records.trajectory import StopReason
 
 
 def endings(**counts):
@@ -19,3 +22,7 @@ def test_an_arm_whose_attempts_end_alike_without_an_answer_is_named():
 def test_answers_few_attempts_and_mixed_endings_are_nothing_to_say():
     assert not list(alike(endings(direct={"answered": 20}, tools={"no_answer": 1})))
     assert not list(alike(endings(direct={"no_answer": 10, "answered": 10}, tools={"no_answer": 8, "max_tokens": 8})))
+
+
+def test_every_end_without_an_answer_has_its_hint():
+    assert set(LOOK_AT) == set(get_args(StopReason)) - {"answered"}
