@@ -15,7 +15,7 @@ LOOK_AT: dict[StopReason, str] = {
     "context_length": "serve the model with a longer context, or lower max_tokens of the arm's sampling",
     "refused": "the endpoint's rules of content refuse these questions: use another endpoint",
     "malformed_reply": "look at the turns: the server's parser of thoughts or calls may not be that of the model",
-    "lost_content": "the server gave answers or calls apart from the text: start it without parsers of thoughts and calls",
+    "lost_content": "the server gave answers or calls apart from the text: start it without its parsers",
     "unfinished": "the endpoint or a tool failed: the log says how; the next run tries them again",
 }
 
