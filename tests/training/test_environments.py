@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from transformers.utils import get_json_schema
 
 from records.images.store import ImageStore
 from records.recipe import Recipe, SandboxSettings
@@ -91,6 +90,8 @@ def test_it_says_what_it_said_in_curation(real: PythonEnvironments, store: Image
     assert expected[:2] == ["said\n42", "41"] and "ZeroDivisionError" in expected[2]
     assert expected[3] == "[image of 60x40 pixels]" and "longer than 2 seconds" in expected[4]
     assert "NameError" in expected[5] and expected[6] == "(80, 40)" and expected[-1].startswith("Invalid call")
+
+    from transformers.utils import get_json_schema
 
     schema = get_json_schema(environment.python)
     parameters = {key: value for key, value in curated.parameters.items() if key != "additionalProperties"}

@@ -1,14 +1,14 @@
 """Loss is on the model's own words after the prompt, and on nothing else."""
 
 import pytest
-from transformers import AutoTokenizer
 
 from tests.support.training_rows import DIALECT, question, trajectory
 from training.masking import IGNORED, TemplateError, encode
+from training.turns import load_tokenizer
 
 
 def test_only_the_completions_assistant_turns_are_learnt(tiny_policy: str) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    tokenizer = load_tokenizer(tiny_policy)
     made = trajectory(question(1))
     prompt, completion = DIALECT.training_turns(made.prompt, None), DIALECT.training_turns(made.messages, None)
     ids, labels = encode(prompt, completion, tokenizer)
@@ -24,7 +24,7 @@ def test_only_the_completions_assistant_turns_are_learnt(tiny_policy: str) -> No
 
 
 def test_a_template_that_rewrites_history_is_refused(tiny_policy: str) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    tokenizer = load_tokenizer(tiny_policy)
     tokenizer.chat_template = tokenizer.chat_template.replace(
         "{{ message['content'] }}", "{{ message['content'] if loop.last or message['role'] != 'assistant' else '...' }}"
     )

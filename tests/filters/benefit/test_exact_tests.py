@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.stats import boschloo_exact
 
 from filters.benefit.exact_tests import adjusted, boschloo, ladder_level, ladder_p, look_weights
 
@@ -44,6 +43,8 @@ def test_the_test_is_never_above_its_level(n_first, n_second):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 14), st.integers(1, 14), st.data())
 def test_it_gives_the_values_of_scipy(n_first, n_second, data):
+    from scipy.stats import boschloo_exact
+
     first, second = data.draw(st.integers(0, n_first)), data.draw(st.integers(0, n_second))
     table = [[second, first], [n_second - second, n_first - first]]
     given_by_scipy = boschloo_exact(table, alternative="greater").pvalue

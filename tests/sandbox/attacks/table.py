@@ -20,7 +20,7 @@ same session went on or said that it was started anew, and the next session look
 
 This page is written by `python -m tests.sandbox.attacks.run --write docs/sandbox-attacks.md`; the programs are in
 `tests/sandbox/attacks/`, and `tests/sandbox/test_attacks.py` runs them with all other tests; as the second user, those
-on time, text, images and results only with the slow ones.
+on limits, text, images and results only with the slow ones.
 """
 
 
