@@ -100,7 +100,7 @@ def _agree(
     ours: Sequence[str], theirs: Sequence[str], one: str | None, other: str | None, *rules: AnswerRule | None
 ) -> bool:
     pairs = [(a, b) for a, b in product(ours, theirs) if a and b]
-    under = {rule or "" for rule in rules or ("",)}
+    under: set[AnswerRule] = {rule or "" for rule in rules or ("",)}
     return any(agree(a, b, kind, (), rule) for a, b in pairs for kind in _types((one, other), a, b) for rule in under)
 
 

@@ -104,16 +104,16 @@ def _near(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
 
 def _semantic(rows: pl.DataFrame, threshold: float, embed: Embed | None) -> pl.DataFrame:
     """Only what shares its block and an answer with another question is embedded at all."""
-    answers = rows.select("answer_type", answer=accepted(rows).list.first().fill_null(""))
-    read = answers.unique()
-    forms = [agreement_key(answer, kind or "short_text") for kind, answer in read.iter_rows()]
-    same = answers.join(
-        read.with_columns(form=pl.Series(forms, dtype=pl.String)), on=["answer_type", "answer"], nulls_equal=True,
-        how="left", maintain_order="left",
+    asked = rows.select("text", "block", "answer_type", answer=accepted(rows).list.first().fill_null(""))
+    asked = asked.with_row_index("place").filter(pl.col("text").str.len_chars() <= SHORT)
+    asked = asked.filter(pl.len().over("block") > 1)
+    answers = asked.select("answer_type", "answer").unique()
+    forms = [agreement_key(answer, kind or "short_text") for kind, answer in answers.iter_rows()]
+    asked = asked.join(
+        answers.with_columns(form=pl.Series(forms, dtype=pl.String)), on=["answer_type", "answer"], nulls_equal=True,
+        maintain_order="left",
     )  # fmt: skip
-    key = pl.struct("block", same["form"]).hash()
-    answered = rows.select("text", block=key).with_row_index("place").filter(pl.col("text").str.len_chars() <= SHORT)
-    shared = answered.filter(pl.len().over("block") > 1)
+    shared = asked.with_columns(block=pl.struct("block", "form").hash()).filter(pl.len().over("block") > 1)
     pairs = pl.DataFrame(schema={"left": pl.UInt32, "right": pl.UInt32, "similarity": pl.Float32})
     if shared.height and embed is not None:
         from_similarity = max(threshold - MARGIN / 3, 0.1)
