@@ -209,7 +209,7 @@ def without_frame(texts: pl.Series) -> pl.Series:
 
 _PARTICLES = {
     HAN: "请问 請問 请 請 那么 那麼 一共 总共 總共 的 了 吗 嗎 呢 啊 吧 呀 嘛 在",
-    KANA: "でしょうか ですか でしょう です ます か は が を ね",
+    KANA: "でしょうか ですか でしょう です ます か は が ね",
     SOUTH_EAST_ASIAN: "ครับ ค่ะ คะ นะ ก็ ซึ่ง อยู่ กรุณา โปรด",
 }
 """What scripts without blanks have for words of no meaning of their own. Struck out wherever the letters stand, inside
