@@ -13,7 +13,7 @@ import polars as pl
 
 from filters.benefit.per_question import counts, per_question
 from filters.benefit.planner import forecast, next_round
-from measurement.cost import Cost, tokens_per_rollout
+from measurement.cost import WHY, Cost, tokens_per_rollout
 from measurement.progress import ArmProgress
 from measurement.run import Stage
 from measurement.summary import StageSummary
@@ -123,7 +123,9 @@ def budget_cost(progresses: Sequence[ArmProgress], questions: pl.DataFrame) -> C
         tokens_per_rollout(progress, questions) for progress in progresses if progress.arm.name in ("tools", "direct")
     ]
     tokens = cast("float | None", pl.concat([table for table, _ in both])["tokens"].mean()) or 0.0
-    why = pl.DataFrame({"reason": [OPEN_REASON], "questions": [questions.height], "rollouts": [float(expected)]})
+    why = pl.DataFrame(
+        {"reason": [OPEN_REASON], "questions": [questions.height], "rollouts": [float(expected)]}, schema=WHY
+    )
     return Cost(
         arm="further",
         questions=questions.height,

@@ -19,6 +19,9 @@ CHARACTERS_PER_TOKEN = 4
 """An estimate for English text and code, used where no rollout is stored."""
 
 
+WHY = pl.Schema({"reason": pl.String, "questions": pl.UInt32, "rollouts": pl.Float64})
+
+
 @dataclass(frozen=True)
 class Cost:
     """What an arm would still cost. Rollouts are counts; tokens are read and written ones together."""
@@ -65,7 +68,7 @@ def cost(snapshot: LedgerSnapshot, progress: ArmProgress, questions: pl.DataFram
     table = table.with_columns(expected=pl.col("expected") * pl.col("weight")).join(
         _reasons(snapshot, progress), on="question_id", how="left", maintain_order="left"
     )
-    why = table.group_by("reason").agg(questions=pl.len(), rollouts=pl.col("expected").sum()).sort("reason")
+    why = table.group_by("reason").agg(questions=pl.len(), rollouts=pl.col("expected").sum()).sort("reason").cast(WHY)
     tokens, basis = tokens_per_rollout(progress, questions)
     spent = table.join(tokens, on="task", how="left")
     return Cost(

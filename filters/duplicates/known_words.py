@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
 
+import polars as pl
 import regex
 
-from records.words import folded
+from filters.question_text import is_foreign
+from records.words import folded_column
 
 LANGUAGES = {
     "Latin": ("en", "de", "fr", "es", "it", "pt", "nl"),
@@ -27,8 +29,10 @@ _SCRIPT = regex.compile(r"(\p{Latin})|(\p{Cyrillic})|(\p{Arabic})")
 def _words(language: str) -> frozenset[str]:
     from spellchecker import SpellChecker
 
-    words = SpellChecker(language=language).word_frequency.dictionary
-    return frozenset(word if word.isascii() else folded(word) for word in words)
+    words = pl.Series("word", list(SpellChecker(language=language).word_frequency.dictionary))
+    foreign = is_foreign(words)
+    changed = words.filter(foreign).to_frame().select(folded_column(pl.col("word")))["word"]
+    return frozenset(words.filter(~foreign)).union(changed)
 
 
 @lru_cache(maxsize=4096)

@@ -185,12 +185,12 @@ def test_questions_sent_to_the_teacher_by_a_new_rule_are_asked_of_it_alone(chang
 
 
 def test_further_rollouts_are_planned_as_what_they_may_cost_at_most(changed):
-    changed.place.change({"tool_benefit.further": 2})
+    changed.place.change({"tool_benefit.further": 2, "cold_start.sampling.temperature": 0.5})
     planned = {(stage, need.arm): need for stage, need in changed.plan()}
     assert len(planned) == ARMS + 1
     need = planned.pop(("tool_rollouts", "further"))
     assert (need.needed_now, need.at_most) == (0, 2 * changed.before["difficulty"].height)
-    assert reasons(planned) == {}
+    assert reasons(planned) == {("teacher_rollouts", "teacher"): ["changed: sampling"]}, "both are in one table"
 
 
 def test_the_sampling_of_one_arm_asks_for_that_arm_alone(changed):
