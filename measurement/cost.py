@@ -15,6 +15,8 @@ NEW = "new to this arm"
 """The reason of a question that the arm never asked."""
 BEGUN = "begun, not decided"
 """The reason of a question whose attempts do not decide yet."""
+REREAD = "turns are read anew: from stored calls, where the model wrote what it would write now"
+"""The reason of a question whose attempts differ in nothing but the version of how turns are read."""
 CHARACTERS_PER_TOKEN = 4
 """An estimate for English text and code, used where no rollout is stored."""
 
@@ -104,9 +106,9 @@ def _reasons(snapshot: LedgerSnapshot, progress: ArmProgress) -> pl.DataFrame:
     last = last.unique("question_id", keep="last").join(snapshot.parts, left_on="then", right_on="setting")
     last = last.join(progress.settings, on="setting", suffix="_now")
     differs = [pl.when(pl.col(part) != pl.col(f"{part}_now")).then(pl.lit(name)) for part, name in PARTS.items()]
-    changed = last.select(
-        "question_id", changed=pl.format("changed: {}", pl.concat_str(differs, separator=", ", ignore_nulls=True))
-    )
+    named = pl.concat_str(differs, separator=", ", ignore_nulls=True)
+    reread = pl.when(named == "").then(pl.lit(REREAD)).otherwise(pl.format("changed: {}", named))
+    changed = last.select("question_id", changed=reread)
     return reasons.join(changed, on="question_id", how="left", maintain_order="left").select(
         "question_id", reason=pl.coalesce("changed", "reason")
     )
