@@ -36,7 +36,7 @@ def faults_seen(server):
 def test_faults_that_pass_leave_every_table_as_it_would_have_been(tmp_path, fault_free):
     _, expected, calls = fault_free
     with ModelStandIn(tmp_path, faults=PASSING) as server:
-        place = Place(tmp_path, server.url, {"models.policy.timeout_s": 10})
+        place = Place(tmp_path, server.url)
         result = place.run()
     seen = faults_seen(server)
     print(f"\n{dict(seen)} in {server.asked().total()} requests for {calls} calls")
