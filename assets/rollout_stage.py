@@ -7,8 +7,9 @@ import dagster as dg
 import polars as pl
 
 from assets.shown import failures
+from measurement.arm_runner import ArmRunner
 from measurement.arms import Arm
-from measurement.run import ArmRunner, Outcome, Stage, sentence
+from measurement.run import Outcome, Stage, Then, sentence
 from measurement.summary import METADATA_KEY, StageSummary
 from measurement.toolbox import Toolbox
 from records.workspace import Workspace
@@ -24,9 +25,9 @@ def rolled_out(
     model: Callable[[], Endpoint],
     questions: pl.DataFrame,
     arms: Sequence[Arm],
-    then: Callable[[Stage], None] | None = None,
+    then: Then | None = None,
 ) -> Outcome:
-    """Make what is missing of these arms, one after the other, and then whatever `then` asks for.
+    """Make what is missing of these arms, and whatever `then` asks for beside it.
 
     Args:
         model: gives the client of the model that attempts.
@@ -37,9 +38,7 @@ def rolled_out(
     """
     with failures(), Ledger(workspace.ledger) as ledger:
         stage = Stage(ArmRunner(Toolbox(workspace), model(), ledger, context.log), questions, arms)
-        stage.make_missing()
-        if then is not None:
-            then(stage)
+        stage.make_missing(then)
         return stage.outcome()
 
 

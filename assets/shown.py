@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from measurement.run import MeasurementError
+from measurement.arm_runner import MeasurementError
 from reports.markdown import Markdown
 from rollouts.models.roles import RoleError
 

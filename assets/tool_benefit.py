@@ -9,9 +9,10 @@ from assets.stage import StageAssets
 from filters.benefit import columns
 from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
+from measurement.arm_runner import ArmPool
 from measurement.arms import compared_arms
-from measurement.budget import FORECAST_ROLLOUTS, ExtraRollouts, spend_budget
 from measurement.endings import alike
+from measurement.extra_rounds import FORECAST_ROLLOUTS, ExtraRollouts, ExtraRounds
 from measurement.prepared_arm import PreparedArm
 from measurement.run import Stage
 from measurement.toolbox import Toolbox
@@ -38,8 +39,8 @@ def tool_rollouts(
     compared = compared_arms(workspace.recipe)
     extra: list[ExtraRollouts] = []
 
-    def further(stage: Stage) -> None:
-        extra.append(spend_budget(stage))
+    async def further(stage: Stage, pool: ArmPool) -> None:
+        extra.append(await ExtraRounds(stage, pool).spend_budget())
 
     outcome = rolled_out(context, workspace, lambda: models.completer("policy"), difficulty, compared, further)
     decided = questions.filter(pl.col("split") == "curation").height - difficulty.height

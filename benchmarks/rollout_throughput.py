@@ -38,6 +38,7 @@ from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, Request
 from rollouts.models.endpoint import Endpoint
 from rollouts.models.roles import Models
+from rollouts.pool import Pool
 from rollouts.setting import Setting
 from rollouts.waves import OpenQuestion, Waves
 from sources.open import load_source
@@ -126,10 +127,9 @@ async def through_pipeline(
     start = time.monotonic()
     with Ledger(place.ledger) as ledger:
         todo = (OpenQuestion(question) for question in questions)
-        waves = Waves(
-            prepared, (1,), lambda n, s: False, recorder, ledger, model.concurrency, lambda line: None, arm.name, first
-        )
-        late = await waves.roll_out(todo, len(questions))
+        async with Pool(recorder, ledger, model.concurrency, lambda line: None) as pool:
+            waves = Waves(prepared, (1,), lambda n, s: False, pool, arm.name, first)
+            late = await waves.roll_out(todo, len(questions))
         ledger.flush()
         seconds, tools = time.monotonic() - start, ledger.made["tool"]
     await model.aclose()

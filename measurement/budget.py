@@ -1,28 +1,19 @@
-"""Extra rollouts for the questions that the first ones leave open, in rounds, up to the recipe's budget.
+"""The budget of extra rollouts: what of it is spent, and what the rest may still cost.
 
-The budget is for the whole table of questions, and what the ledger holds beyond the first samples has been spent: a
-run that was killed continues with the rest, and one with nothing new makes no call.
+The budget is for the whole table of questions, and what the ledger holds beyond the first samples has been spent.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import cast
 
 import polars as pl
 
-from filters.benefit.per_question import counts, per_question
-from filters.benefit.planner import forecast, next_round
+from filters.benefit.per_question import counts
+from filters.benefit.planner import next_round
 from measurement.cost import WHY, Cost, tokens_per_rollout
 from measurement.progress import ArmProgress
-from measurement.run import Stage
-from measurement.summary import StageSummary
-from records.recipe import BENEFIT_DECISIONS, ToolBenefit
+from records.recipe import ToolBenefit
 
-MIN_ROUNDS = 4
-"""A round takes at most this part of the budget: the next one is planned with what it brought."""
-FORECAST_ROLLOUTS = 1000
-"""The further rollouts whose effect is forecast."""
 OPEN_REASON = "not decided by the first samples"
 
 
@@ -34,71 +25,6 @@ def attempts_of(progresses: Sequence[ArmProgress]) -> pl.DataFrame:
 def spent_on(attempts: pl.DataFrame, settings: ToolBenefit) -> int:
     """How many of the attempts go beyond the first samples."""
     return attempts.filter(pl.col("sample_index") >= settings.samples).height
-
-
-@dataclass
-class ExtraRollouts:
-    """What became of the extra rollouts."""
-
-    budget: int
-    spent: int
-    ahead: dict[str, float]
-    """What FORECAST_ROLLOUTS more would settle (filters.benefit.planner.forecast)."""
-    rounds: list[dict[str, int]] = field(default_factory=list)
-    """What each round asked and decided."""
-    calls: StageSummary = field(default_factory=StageSummary)
-
-
-def spend_budget(stage: Stage) -> ExtraRollouts:
-    """Make extra rollouts of the stage's arms, each round where the planner wants it, until the budget is spent or
-    nothing that is left pays.
-    """
-    runner, questions, recipe = stage.runner, stage.questions, stage.runner.toolbox.workspace.recipe
-    settings, seed = recipe.tool_benefit, recipe.seed
-    budget, rounds = round(settings.further * questions.height), []
-    attempts = attempts_of([runner.progress(arm, questions) for arm in stage.arms])
-    counted, spent = counts(attempts, settings.looks), spent_on(attempts, settings)
-    while spent < budget:
-        size = math.ceil(budget / MIN_ROUNDS)
-        plan = next_round(counted, questions, settings, seed, budget - spent, size)
-        if plan.is_empty():
-            break
-        _make_round(stage, plan)
-        before, before_spent = attempts.height, spent
-        attempts = attempts_of([runner.progress(arm, questions) for arm in stage.arms])
-        counted, spent = counts(attempts, settings.looks), spent_on(attempts, settings)
-        table = per_question(counted, questions, settings, seed)
-        decided = {decision: int((table["decision"] == decision).sum()) for decision in BENEFIT_DECISIONS}
-        rounds.append({"questions": plan["question_id"].n_unique(), "rollouts": spent - before_spent, **decided})
-        runner.log.info(
-            f"extra rollouts: round {len(rounds)}: {_spoken(rounds[-1])}; {spent} of {budget} rollouts are spent"
-        )
-        if attempts.height == before:  # nothing could be finished, and the plan would be the same again
-            break
-    ahead = forecast(counted, questions, settings, seed, FORECAST_ROLLOUTS)
-    runner.log.info(
-        f"{ahead['open']} questions are open; of a further {FORECAST_ROLLOUTS} rollouts {ahead['rollouts']} would be "
-        f"used, and settle about {ahead['settled']} of them"
-    )
-    stage.calls["further"] = runner.calls()
-    return ExtraRollouts(budget, spent, ahead, rounds, stage.calls["further"])
-
-
-def _make_round(stage: Stage, plan: pl.DataFrame) -> None:
-    """Make the samples of a plan: columns arm, question_id and wanted."""
-    asked = []
-    for arm in stage.arms:
-        wanted = plan.filter(pl.col("arm") == arm.name).select("question_id", "wanted")
-        if wanted.height:
-            chosen = stage.questions.join(wanted, on="question_id", maintain_order="left")
-            asked.append((stage.runner.progress(arm, chosen), chosen))
-    for progress, chosen in asked:  # the ledger was read for all before any is made: once per round
-        stage.runner.make(progress, chosen)
-
-
-def _spoken(made: dict[str, int]) -> str:
-    decided = ", ".join(f"{made[decision]} {decision}" for decision in BENEFIT_DECISIONS)
-    return f"{made['rollouts']} rollouts of {made['questions']} questions; now {decided}"
 
 
 def budget_cost(progresses: Sequence[ArmProgress], questions: pl.DataFrame) -> Cost:

@@ -18,10 +18,9 @@ from measurement.verdicts import Rejudged, said, with_current_verdicts
 from records.identity import canonical_json
 from records.question import Question
 from records.tables import from_frame
-from records.trajectory import Message
 from rollouts.ledger.ledger import Ledger
 from rollouts.setting import sampling_identity
-from rollouts.waves import OpenQuestion
+from rollouts.waves import OpenQuestion, Prefilled
 
 INDEX = [
     "rollout_id", "question_id", "arm", "setting", "sample_index", "stop_reason", "correct", "verdict", "judged_with",
@@ -31,8 +30,6 @@ PARTS = {"model_fingerprint": "model", "prompt_template": "prompt", "sampling": 
 """What a setting is made of, and how a changed part is called."""
 SLICE_QUESTIONS = 500
 """How many questions are in memory while they wait to be asked."""
-Prefilled = dict[int, tuple[Message, ...]]
-"""What the prompt of each sample of a question shows without a call, by the sample's number from 0."""
 
 
 class LedgerSnapshot:
@@ -176,27 +173,28 @@ def open_questions(
     progress: ArmProgress,
     questions: pl.DataFrame,
     order: int,
-    prefilled: Callable[[pl.Series], Iterator[Prefilled]] | None = None,
+    prefilled: Callable[[pl.Series, int], Iterator[Prefilled]] | None = None,
 ) -> Iterator[OpenQuestion]:
     """The questions to continue with, a slice at a time, so that memory does not grow with how many wait.
 
     Args:
         order: seeds their order: two runs at once on one ledger then meet in few questions, and share the work.
-        prefilled: for a form that shows results of the arm with tools: those of each of these questions' samples.
+        prefilled: for a form that shows results of the arm with tools: gives those of each of these questions' samples
+            (measurement.donors.Donors.of).
     """
     first, fixed = progress.arm.first_sample, progress.arm.fixed
     todo = progress.open.select("question_id", "known_samples", "known_correct", "wanted")
     todo = todo.sort(pl.col("question_id").hash(order))
-    results = repeat(None) if prefilled is None else prefilled(todo["question_id"])
+    results = repeat(None) if prefilled is None else prefilled(todo["question_id"], first)
     for start in range(0, todo.height, SLICE_QUESTIONS):
         part = todo.slice(start, SLICE_QUESTIONS)
         rows = part.select("question_id").join(questions, on="question_id", maintain_order="left")
         known = part.select("known_samples", "known_correct", "wanted").iter_rows()
         asked = zip(from_frame(rows, Question), known, strict=True)
-        for (question, (samples, correct, wanted)), obtained in zip(asked, results, strict=False):
+        for (question, (samples, correct, wanted)), given in zip(asked, results, strict=False):
             yield OpenQuestion(
                 question,
                 {first + s: c for s, c in zip(samples or (), correct or (), strict=True)},
                 samples=wanted if fixed else None,
-                prefilled=None if obtained is None else {first + s: result for s, result in obtained.items()},
+                prefilled=given,
             )

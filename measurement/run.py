@@ -1,140 +1,31 @@
-"""Rolling a model out over a table of questions, over the ledger, as every rollout stage does."""
+"""A rollout stage: its arms over a table of questions, over the ledger, as every rollout stage runs them."""
 
 import asyncio
 import logging
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import polars as pl
 
+from measurement.arm_runner import ArmPool, ArmRunner, MeasurementError, summary_of
 from measurement.arms import Arm, tools_arm
 from measurement.cost import Cost, cost
+from measurement.donors import Donors
 from measurement.endings import alike
 from measurement.export import export
-from measurement.prepared_arm import PreparedArm
-from measurement.progress import ArmProgress, LedgerSnapshot, Prefilled, arm_progress, open_questions
+from measurement.progress import ArmProgress
 from measurement.summary import StageSummary
-from measurement.toolbox import Toolbox
 from measurement.verdicts import Rejudged
 from records.faults import ToolInfrastructureError
 from records.tables import TableFile, to_frame
 from records.trajectory import Rollout
-from rollouts.ledger.ledger import Ledger
-from rollouts.ledger.outcomes import Outcomes
-from rollouts.models.contract import ModelOutage
-from rollouts.models.endpoint import Endpoint
-from rollouts.prompts.prefilled_results import results_of
-from rollouts.redraws import REDRAW
-from rollouts.waves import OpenQuestion, Waves
+from rollouts.ledger.tally import Tally
 
 MAX_UNFINISHED_SHARE = 0.05
 """Share of rollouts that faults of ours may leave unfinished before a stage fails."""
-DONOR_QUESTIONS = 50_000
-"""Questions whose results with tools are in memory at a time."""
-
-
-class MeasurementError(RuntimeError):
-    """A stage cannot go on: the model is unreachable, or too many rollouts stayed unfinished."""
-
-
-class ArmRunner:
-    """Runs what arms lack: one model over one open ledger.
-
-    Args:
-        toolbox: builds the tools; its workspace says where things are.
-        model: the client of the model that attempts.
-        ledger: an open ledger, which is told how long the model's context is.
-        log: where progress goes.
-    """
-
-    def __init__(self, toolbox: Toolbox, model: Endpoint, ledger: Ledger, log: logging.Logger) -> None:
-        self.toolbox, self.model, self.ledger, self.log = toolbox, model, ledger, log
-        ledger.outcomes = Outcomes(model.context)
-        self.unfinished: list[Rollout] = []
-        self.rejudged: list[Rejudged] = []
-        self._prepared: dict[str, PreparedArm] = {}
-        self._snapshot: LedgerSnapshot | None = None
-        self._calls = dict(ledger.made), dict(ledger.reused)
-
-    @property
-    def snapshot(self) -> LedgerSnapshot:
-        """What the ledger holds, what this runner has made included."""
-        if self._snapshot is None:
-            self.ledger.flush()
-            self._snapshot = LedgerSnapshot(self.ledger, self._note)
-        return self._snapshot
-
-    def _note(self, rejudged: Rejudged) -> None:
-        self.rejudged.append(rejudged)
-        for line in rejudged.lines():
-            self.log.warning(line)
-
-    def lasting(self, progresses: Sequence[ArmProgress]) -> list[Rollout]:
-        """The rollouts that stayed unfinished, each once, however often they were tried."""
-        tried = {rollout.rollout_id: rollout for rollout in self.unfinished}
-        if tried:
-            for progress in progresses:
-                for finished in tried.keys() & set(progress.used["rollout_id"]):
-                    del tried[finished]
-        return list(tried.values())
-
-    def prepared(self, arm: Arm) -> PreparedArm:
-        """The arm with all that its attempts share, built once."""
-        prepared = self._prepared.get(arm.name)
-        if prepared is None or prepared.arm != arm:
-            prepared = self._prepared[arm.name] = PreparedArm(arm, self.toolbox)
-        return prepared
-
-    def progress(self, arm: Arm, questions: pl.DataFrame) -> ArmProgress:
-        """How far an arm is over these questions."""
-        return arm_progress(self.prepared(arm), self.snapshot, self.model.fingerprint, questions)
-
-    def make(self, progress: ArmProgress, questions: pl.DataFrame) -> None:
-        """Make what is missing of an arm.
-
-        Raises:
-            MeasurementError: the model is unreachable.
-        """
-        if progress.open.is_empty():
-            return
-        arm, prefilled = progress.arm, None
-        if arm.form.prefilled == "tool_results":
-            donors = self.progress(tools_arm(self.toolbox.workspace.recipe), questions).rollouts
-            prefilled = partial(prefilled_by, self.ledger, donors)
-        self.ledger.reopen(progress.former_settings)
-        todo = open_questions(progress, questions, int.from_bytes(os.urandom(4)), prefilled)
-        self._snapshot = None
-        try:
-            self.unfinished += asyncio.run(self._roll_out(progress.prepared, todo, progress.open.height))
-        except ModelOutage as outage:
-            self.ledger.flush()
-            raise MeasurementError(
-                f"{arm.name}: no call gets through to the model: {outage}\n"
-                "All finished calls are saved: run the same command to resume."
-            ) from outage
-
-    async def _roll_out(self, prepared: PreparedArm, todo: Iterator[OpenQuestion], total: int) -> list[Rollout]:
-        arm = prepared.arm
-        try:
-            waves = Waves(
-                prepared.prompt, arm.rule.waves, arm.rule.is_open, self.model, self.ledger, self.model.concurrency,
-                self.log.info, arm.name, arm.first_sample,
-            )  # fmt: skip
-            return await waves.roll_out(todo, total)
-        finally:
-            await self.model.aclose()
-
-    def calls(self) -> StageSummary:
-        """The calls that were made, and read from the ledger, since this was last asked."""
-        before, now = self._calls, (dict(self.ledger.made), dict(self.ledger.reused))
-        self._calls = now
-        made, read = (
-            {kind: count - earlier.get(kind, 0) for kind, count in counts.items() if kind != REDRAW}
-            for counts, earlier in zip(now, before, strict=True)
-        )
-        return StageSummary(calls_made=made, calls_from_the_ledger=read)
+Then = Callable[["Stage", "ArmPool"], Awaitable[None]]
+"""What a stage does beside its arms' missing attempts, in the same pool."""
 
 
 @dataclass
@@ -178,18 +69,63 @@ class Stage:
 
     def __init__(self, runner: ArmRunner, questions: pl.DataFrame, arms: Sequence[Arm]) -> None:
         self.runner, self.questions, self.arms = runner, questions, arms
+        self.before: dict[str, ArmProgress] = {}
+        """How far each arm was before any call was made."""
         self.planned: dict[str, Cost] = {}
+        self.under_way: dict[str, asyncio.Task[object]] = {}
+        """What makes the missing attempts of each arm."""
+        self.tallies: dict[str, Tally] = {}
         self.calls: dict[str, StageSummary] = {}
 
-    def make_missing(self) -> None:
-        """Make what is missing of each arm, one after the other. Raises MeasurementError as `ArmRunner.make`."""
+    def make_missing(self, then: Then | None = None) -> None:
+        """Make what is missing of all arms, in one pool, and whatever `then` asks for. Raises MeasurementError as
+        `ArmRunner.pooled`."""
         runner = self.runner
         for arm in self.arms:
-            progress = runner.progress(arm, self.questions)
+            self.before[arm.name] = progress = runner.progress(arm, self.questions)
             self.planned[arm.name] = needed = cost(runner.snapshot, progress, self.questions)
             runner.log.info(f"{arm.name}: {sentence(needed)}")
-            runner.make(progress, self.questions)
-            self.calls[arm.name] = runner.calls()
+        runner.pooled(partial(self._make_all, then=then))
+        self.calls = {name: summary_of(tally) for name, tally in self.tallies.items()}
+
+    async def _make_all(self, pool: ArmPool, then: Then | None) -> None:
+        shown = {
+            name: Donors(self._progress_of_donors(), self.runner.ledger, under_way=True)
+            for name, progress in self.before.items() if progress.arm.form.prefilled == "tool_results"
+        }  # fmt: skip
+
+        def ended(question_id: str, sample: int, rollout: Rollout | None) -> None:
+            for donors in shown.values():
+                donors.ended(question_id, sample, rollout)
+
+        async with asyncio.TaskGroup() as group:
+            for name, progress in self.before.items():
+                self.tallies[name] = tally = Tally()
+                if name in shown:
+                    work = self._make_shown(pool, progress, shown[name], tally)
+                else:
+                    work = pool.make(
+                        progress, self.questions, tally, ended if progress.arm.form.executes_calls else None
+                    )
+                self.under_way[name] = group.create_task(work)
+            if then is not None:
+                await then(self, pool)
+
+    def _progress_of_donors(self) -> ArmProgress:
+        donor = tools_arm(self.runner.toolbox.workspace.recipe)
+        return self.before.get(donor.name) or self.runner.progress(donor, self.questions)
+
+    async def _make_shown(self, pool: ArmPool, progress: ArmProgress, donors: Donors, tally: Tally) -> None:
+        """Attempts that are shown what others obtained: as these end, and what that left out from the ledger."""
+        await pool.make(progress, self.questions, tally, prefilled=donors.of)
+        if donors.left_out:
+            runner, donor = self.runner, tools_arm(self.runner.toolbox.workspace.recipe)
+            runner.forget()
+            now, given = [
+                await asyncio.to_thread(runner.progress, arm, self.questions) for arm in (progress.arm, donor)
+            ]
+            stored = Donors(given, runner.ledger, under_way=False)
+            await pool.make(now, self.questions, tally, prefilled=stored.of)
 
     def outcome(self) -> Outcome:
         """The table of all rollouts that count, and what the stage did.
@@ -215,22 +151,6 @@ class Stage:
         table = export(runner.ledger, progresses, to_frame(runner.unfinished, Rollout), scratch)
         self.calls["unfinished"] = StageSummary(unfinished=len(lasting))
         return Outcome(table, progresses, self.planned, self.calls, warnings, runner.rejudged)
-
-
-def prefilled_by(ledger: Ledger, donors: pl.DataFrame, question_ids: pl.Series) -> Iterator[Prefilled]:
-    """The results that the attempts `donors` obtained by their calls, for one question after another.
-
-    Args:
-        donors: finished rollouts: rollout_id, question_id, sample_index.
-    """
-    for start in range(0, len(question_ids), DONOR_QUESTIONS):
-        part = question_ids.slice(start, DONOR_QUESTIONS).to_frame("question_id")
-        rows = donors.select("rollout_id", "question_id", "sample_index").join(part, on="question_id", how="semi")
-        calls = ledger.select(["rollout_id", "tool_calls"], pl.col("rollout_id").is_in(rows["rollout_id"].implode()))
-        made = rows.join(calls, on="rollout_id").group_by("question_id").agg("sample_index", "tool_calls")
-        made = part.join(made, on="question_id", how="left", maintain_order="left")
-        for samples, texts in made.select("sample_index", "tool_calls").iter_rows():
-            yield {sample: results_of(text) for sample, text in zip(samples or (), texts or (), strict=True)}
 
 
 def _check_unfinished(log: logging.Logger, unfinished: list[Rollout], finished: int) -> None:

@@ -16,7 +16,7 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -38,7 +38,8 @@ from reports import samples as show
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, Request
 from rollouts.models.roles import Models
-from rollouts.waves import Waves
+from rollouts.pool import Pool
+from rollouts.waves import OpenQuestion, Waves
 
 QUESTIONS_A_ROLLOUT = 1 / 10.4
 """Sizes by which every question gets its direct attempts, and those in the band their tools attempts."""
@@ -125,9 +126,13 @@ def roll_out_at_once(root: str) -> dict[str, float]:
     with Ledger(f"{root}/another") as ledger:
         at = arm_progress(prepared, LedgerSnapshot(ledger), Instant.fingerprint, questions)
         todo = open_questions(at, questions, order=0)
-        waves = Waves(prepared.prompt, (1,), lambda n, s: False, Instant(), ledger, 32, lambda line: None, "direct")
-        asyncio.run(waves.roll_out(todo, questions.height))
+        asyncio.run(_roll_out(prepared, ledger, todo, questions.height))
     return {"rollouts": questions.height, "rollouts_s": round(questions.height / (time.monotonic() - start))}
+
+
+async def _roll_out(prepared: PreparedArm, ledger: Ledger, todo: Iterator[OpenQuestion], total: int) -> None:
+    async with Pool(Instant(), ledger, 32, lambda line: None) as pool:
+        await Waves(prepared.prompt, (1,), lambda n, s: False, pool, "direct").roll_out(todo, total)
 
 
 STEPS = (plan_refresh, compact, unfinished_calls, write_table, difficulty_table, roll_out_at_once)

@@ -41,7 +41,8 @@ def next_round(
 
     Args:
         counts: as filters.benefit.per_question.counts returns them, with the looks of the settings.
-        questions: columns question_id, task, source and, if known, chance.
+        questions: columns question_id, task, source and, if known, chance and busy (whether samples of it are under
+            way: it gets none now).
         seed: of the estimates, as for filters.benefit.per_question.per_question.
         budget: rollouts that are left in all. The plan is the first part of what pays best with all of them.
         round_size: rollouts in this round; without it, all that are left. One question may take more than that, if it
@@ -53,6 +54,8 @@ def next_round(
     """
     steps = _prospect(counts, questions, settings, seed, budget).steps
     steps = steps.filter(pl.col("index") >= PRICES[0], pl.col("cost") <= budget)
+    if "busy" in questions.columns:
+        steps = steps.join(questions.filter("busy"), on="question_id", how="anti")
     steps = steps.sort(["index", "question_id"], descending=[True, False])
     size = budget if round_size is None else min(budget, max(round_size, int(steps["cost"].head(1).sum())))
     wanted = _affordable(steps, size).unpivot(

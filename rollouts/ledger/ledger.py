@@ -9,7 +9,6 @@ import json
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -21,6 +20,7 @@ from rollouts.ledger.compaction import Compaction, compact
 from rollouts.ledger.kinds import SegmentKind
 from rollouts.ledger.outcomes import COLUMNS, GIVES_WAY, Outcomes, is_old_failure
 from rollouts.ledger.segments import Segments
+from rollouts.ledger.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ class Ledger:
         self.rollouts = Segments(f"{self.root}/rollouts", ROLLOUTS)
         self.verdicts = Segments(f"{self.root}/verdicts", VERDICTS)
         self.outcomes = Outcomes()
-        self.made = Counter(model=0, tool=0)
-        self.reused = Counter(model=0, tool=0)
+        self.tally = Tally()
+        self.made, self.reused = self.tally.made, self.tally.reused
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._reading = threading.Lock()
         self._unfinished: dict[str, dict[str, str]] | None = None
@@ -160,15 +160,15 @@ class Ledger:
             former: rollout and key of this call in the version before, taken over if that rollout was reopened.
         """
         if (stored := self.get(rollout_id, key)) is not None:
-            self.reused[kind] += 1
+            self.tally.reuse(kind)
             return stored
         if former is not None and (stored := self.get(*former)) is not None:
-            self.reused[kind] += 1
+            self.tally.reuse(kind)
             self.put(rollout_id, kind, key, stored)
             self._calls_of_unfinished_rollouts().get(former[0], {}).pop(former[1], None)
             return stored
         value = await make()
-        self.made[kind] += 1
+        self.tally.make(kind)
         self.put(rollout_id, kind, key, value)
         return value
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 
 from PIL import Image
 from pydantic import TypeAdapter
@@ -22,12 +23,14 @@ _executed = TypeAdapter(list[ExecutedCall])
 def results_of(tool_calls_json: str) -> tuple[Message, ...]:
     """What the calls of a rollout returned, in their order, from the JSON text that the ledger keeps of them.
 
-    A call that was refused before anything ran has no result.
-
     Raises:
         ValueError: the text is not a list of executed calls.
     """
-    calls = _executed.validate_json(tool_calls_json)
+    return obtained(_executed.validate_json(tool_calls_json))
+
+
+def obtained(calls: Sequence[ExecutedCall]) -> tuple[Message, ...]:
+    """What these calls returned, in their order. A call that was refused before anything ran has no result."""
     return tuple(tool_message(c.call.name, c.result) for c in calls if c.result.outcome != "invalid_call")
 
 

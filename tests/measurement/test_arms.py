@@ -9,9 +9,9 @@ import pytest
 from filters.benefit.per_question import counts, per_question
 from measurement import arms
 from measurement.cost import cost
+from measurement.donors import stored_results
 from measurement.prepared_arm import PreparedArm
 from measurement.progress import LedgerSnapshot, arm_progress, open_questions
-from measurement.run import prefilled_by
 from measurement.toolbox import Toolbox
 from records.evidence import Box, Evidence, write_evidence
 from records.recipe.section import RecipeError
@@ -58,7 +58,7 @@ def test_a_redrawn_attempt_is_counted_and_gives_its_results_to_the_sample_of_its
         ledger.finish(donor.model_copy(update={"rollout_id": "second draw", "redraws": 1}))
         ledger.flush()
         rows = LedgerSnapshot(ledger).rollouts
-        (prefilled,) = prefilled_by(ledger, rows, rows["question_id"])
+        (prefilled,) = stored_results(ledger, rows, rows["question_id"])
     assert rows["redraws"].to_list() == [1]
     assert prefilled == {donor.sample_index: tuple(m for m in donor.messages if m.role == "tool")}
 

@@ -1,19 +1,21 @@
-"""Further rollouts: where the planner wants them, within the budget, and not twice."""
+"""Further rollouts: where the planner wants them, within the budget, and not twice, whatever ends first."""
 
+import asyncio
+import random
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 from filters.benefit.per_question import per_question
-from measurement import arms, budget
-from measurement import run as rolling
+from measurement import arms, budget, extra_rounds
 from measurement.prepared_arm import PreparedArm
 from measurement.progress import LedgerSnapshot, arm_progress
-from measurement.run import Stage
-from measurement.summary import StageSummary
 from measurement.toolbox import Toolbox
+from records.faults import ToolInfrastructureError
+from rollouts import waves
 from rollouts.ledger.ledger import Ledger
+from rollouts.models.endpoint import Endpoint
 from rollouts.models.roles import Models
 from tests.support.arms_workspace import ASKED, QUESTIONS, Place, new_place
 
@@ -21,34 +23,30 @@ SETTINGS = {"samples": 3, "further": 5.0, "most_samples": 12, "controls": ["call
 BUDGET = round(SETTINGS["further"] * len(QUESTIONS))
 
 
+def recorded(plans):
+    """The planner, which notes each plan, what is known then, what is left and which questions are busy."""
+
+    def next_round(counts, questions, settings, seed, left, size):
+        plan = real(counts, questions, settings, seed, left, size)
+        busy = set(questions.filter("busy")["question_id"])
+        plans.append((plan, per_question(counts, questions, settings, seed), left, busy))
+        return plan
+
+    real = extra_rounds.next_round
+    return next_round
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """A place in which a little was given at first; then more, and that run ended within a round; and was run again.
+    """A place in which a little was given at first; and then more.
 
     With the last run's table, requests and metadata, and each plan that was made, with what was known then.
     """
-    plans, made, real, real_make = [], [], budget.next_round, rolling.ArmRunner.make
-
-    def recorded(counts, questions, settings, seed, budget, round_size):
-        plan = real(counts, questions, settings, seed, budget, round_size)
-        plans.append((plan, per_question(counts, questions, settings, seed), budget))
-        return plan
-
-    def make(stage, at, questions):
-        real_make(stage, at, questions)
-        made.append(at.arm.name)
-        if made[3:] == ["tools"]:  # all first samples are there; the round has been made in this arm alone
-            raise KeyboardInterrupt
-
+    plans = []
     with new_place(tmp_path_factory.mktemp("further")) as place, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget, "next_round", recorded)
+        patch.setattr(extra_rounds, "next_round", recorded(plans))
         small, _, metadata = place.roll(**SETTINGS | {"further": 1.2})
         assert metadata["further_spent"] == 6
-        patch.setattr(rolling.ArmRunner, "make", make)
-        with pytest.raises(KeyboardInterrupt):
-            place.roll(**SETTINGS)
-        patch.undo()
-        patch.setattr(budget, "next_round", recorded)
         before = place.server.asked()
         table, requests, metadata = place.roll(**SETTINGS)
         patch.undo()
@@ -67,11 +65,12 @@ def beyond(table):
 
 
 def test_further_samples_go_to_open_questions_only(done):
-    for plan, known, _ in done.plans:
+    for plan, known, _, busy in done.plans:
+        assert not set(plan["question_id"]) & busy
         decided = dict(known.select("question_id", "decision").iter_rows())
         compared = plan.filter(pl.col("arm") != "call_only")
         assert {decided[question_id] for question_id in compared["question_id"]} <= {"open"}
-    planned = pl.concat([plan for plan, _, _ in done.plans])
+    planned = pl.concat([plan for plan, *_ in done.plans])
     most = planned.group_by("question_id", "arm").agg(pl.col("wanted").max())
     more = samples(done.table).filter(pl.col("made") > SETTINGS["samples"])
     assert more.height > 3
@@ -81,8 +80,9 @@ def test_further_samples_go_to_open_questions_only(done):
 def test_the_budget_is_kept_and_a_round_takes_a_part_of_it(done):
     spent = done.metadata["further_spent"]
     assert 6 < beyond(done.table) == spent <= done.metadata["further_budget"] == BUDGET
-    left = [budget for _, _, budget in done.plans]
-    assert left[:2] == [6, BUDGET - 6] and left[1:] == sorted(left[1:], reverse=True) and len(left) > 4
+    left = [left for _, _, left, _ in done.plans]
+    more = left.index(BUDGET - 6)
+    assert left[0] == 6 and left[more:] == sorted(left[more:], reverse=True) and len(left) > more + 3
     calls = sum(count for name, count in done.metadata.items() if name.endswith("model_calls_made"))
     assert calls == done.metadata["further: model_calls_made"] == done.requests.total() > 0
     assert set(done.metadata["a_further_1000_rollouts"]) >= {"open", "settled", "rollouts"}
@@ -104,25 +104,104 @@ def test_nothing_new_asks_for_nothing(done):
     assert requests.total() == 0 and table.equals(done.table) and metadata["further_budget"] == 0
 
 
-def test_a_round_that_brings_nothing_is_the_last(monkeypatch):
-    plan = pl.DataFrame({"question_id": [QUESTIONS[0].question_id], "arm": ["tools"], "wanted": [6]})
-    made = []
-    attempts = pl.DataFrame(
-        {"question_id": [q.question_id for q in QUESTIONS for _ in range(6)], "arm": ["tools", "direct"] * 15,
-         "sample_index": [0, 0, 1, 1, 2, 2] * 5, "correct": [True, False] * 15}
-    )  # fmt: skip
-    settings = Place.recipe_of(**SETTINGS).tool_benefit
-    recipe = SimpleNamespace(tool_benefit=settings, seed=0)
-    runner = SimpleNamespace(
-        toolbox=SimpleNamespace(workspace=SimpleNamespace(recipe=recipe)),
-        log=SimpleNamespace(info=lambda line: None),
-        progress=lambda arm, questions: SimpleNamespace(used=attempts),
-        make=lambda at, questions: made.append(questions["wanted"].to_list()),
-        calls=StageSummary,
-    )
-    monkeypatch.setattr(budget, "next_round", lambda *_: plan)
-    extra = budget.spend_budget(Stage(runner, ASKED, [SimpleNamespace(name="tools")]))
-    assert made == [[6]] and extra.spent == 0
+class Ended(Exception):
+    """A run ends in the midst of what it does."""
+
+
+def without_times(table):
+    return table.with_columns(pl.col("tool_calls").str.replace_all(r'"seconds":[0-9.e+-]+', "")).drop("seconds")
+
+
+ALL = SETTINGS | {"controls": ["call_only", "result_only"]}
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory):
+    """The same budget given at once, undisturbed: the place, its table, what was asked, the plans, and the attempts in
+    the order in which they began and ended."""
+    begun, ended, plans, real = [], [], [], waves.attempt
+
+    async def attempt(question, prompt, setting, sample, model, ledger):
+        begun.append((setting.arm, question.question_id, sample, len(ended)))
+        rollout = await real(question, prompt, setting, sample, model, ledger)
+        ended.append((setting.arm, question.question_id, sample))
+        return rollout
+
+    with new_place(tmp_path_factory.mktemp("at_once")) as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waves, "attempt", attempt)
+        patch.setattr(extra_rounds, "next_round", recorded(plans))
+        table, requests, metadata = place.roll(**ALL)
+        patch.undo()
+        assert metadata["further_spent"] > 6 and set(table["arm"]) == {"tools", "direct", "call_only", "result_only"}
+        yield SimpleNamespace(
+            place=place, table=table, requests=requests, metadata=metadata, plans=plans, begun=begun, ended=ended
+        )
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_table_depends_on_what_ends_first_nor_on_when_a_run_is_killed(at_once, tmp_path, monkeypatch, seed):
+    """Replies come in any order, and the run ends within a round more than once: equal tables, and each call once."""
+    drawn, calls = random.Random(seed), 0
+    real, first = Endpoint.complete, at_once.requests.total() - 30
+
+    async def complete(self, request):
+        nonlocal calls
+        calls += 1
+        if calls in killed_at:
+            raise Ended
+        await asyncio.sleep(drawn.random() * 0.02)
+        return await real(self, request)
+
+    killed_at = {drawn.randrange(20, first), first + drawn.randrange(15), first + 15 + drawn.randrange(10)}
+    monkeypatch.setattr(Endpoint, "complete", complete)
+    place = Place(tmp_path, at_once.place.server)
+    before = place.server.asked()
+    for _ in killed_at:
+        with pytest.raises(Ended):
+            place.roll(**ALL)
+    table, _, metadata = place.roll(**ALL)
+    assert without_times(table).equals(without_times(at_once.table))
+    assert metadata["further_spent"] == at_once.metadata["further_spent"]
+    asked = place.server.asked() - before
+    assert set(asked) == set(at_once.requests)
+
+
+def test_no_arm_and_no_round_waits_for_the_end_of_the_one_before(at_once):
+    (one, *_), (two, _, _, busy), *_ = at_once.plans
+    assert one.height and two.height and busy == set(one["question_id"])
+    for arm, question_id, sample, before in at_once.begun:  # but what is shown results waits for these
+        if arm == "result_only":
+            assert ("tools", question_id, sample) in at_once.ended[:before]
+    place = {what: n for n, what in enumerate(at_once.ended)}
+    end = {"tools": 3, "direct": 4 + 3}  # of the first samples
+    last = {arm: max(n for what, n in place.items() if what[0] == arm and what[2] < end[arm]) for arm in end}
+    first = {arm: min(before for a, _, _, before in at_once.begun if a == arm) for arm in ("direct", "call_only")}
+    assert first["direct"] < last["tools"] and first["call_only"] < last["direct"]
+
+
+def test_what_cannot_be_finished_is_wanted_by_no_other_plan(tmp_path, monkeypatch):
+    """The tool fails in every further attempt: the rounds end, nothing counts, and the next run makes up for it."""
+    real, broken = waves.attempt, True
+
+    async def attempt(question, prompt, setting, sample, model, ledger):
+        if broken and setting.arm == "tools" and sample >= 3:
+            rollout = await real(question, prompt, setting, sample, model, ledger)
+            return rollout.model_copy(
+                update={"stop_reason": "unfinished", "error_class": ToolInfrastructureError.__name__}
+            )
+        return await real(question, prompt, setting, sample, model, ledger)
+
+    monkeypatch.setattr(waves, "attempt", attempt)
+    monkeypatch.setattr("measurement.run.MAX_UNFINISHED_SHARE", 1.0)
+    with new_place(tmp_path) as place:
+        table, _, metadata = place.roll(**SETTINGS)
+        lost = table.filter(pl.col("stop_reason") == "unfinished")
+        assert lost.height and set(lost["arm"]) == {"tools"}
+        broken = False
+        again, _, metadata = place.roll(**SETTINGS)
+    assert not (again["stop_reason"] == "unfinished").any() and metadata["further_spent"] <= BUDGET
+    made = again.select("question_id", "arm", "sample_index")
+    assert lost.select("question_id", "arm", "sample_index").join(made, on=made.columns, how="anti").is_empty()
 
 
 def test_the_plan_says_the_most_that_is_given_until_nothing_is_left_that_pays(done, tmp_path):

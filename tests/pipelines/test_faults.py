@@ -89,7 +89,7 @@ def test_an_outage_ends_the_asset_soon_with_all_that_finished_and_the_next_run_g
     began = time.monotonic()
     refused = place.run().error
     assert time.monotonic() - began < SOON_S
-    assert "direct: no call gets through to the model" in refused and "connection after 3 attempts" in refused
+    assert "direct, tools: no call gets through to the model" in refused and "connection after 3 attempts" in refused
     assert "Check that the server runs and that the url is right." in refused
     assert "All finished calls are saved: run the same command to resume." in refused
 
@@ -137,7 +137,7 @@ def test_a_wrong_model_name_fails_at_once_and_says_what_is_served(tmp_path):
     with ModelStandIn(tmp_path) as server:
         place = Place(tmp_path, server.url, {"models.policy.model": "stand-on"})
         error = place.run().error
-    assert "direct: no call gets through to the model" in error
+    assert "direct, tools: no call gets through to the model" in error
     assert "The model `stand-on` does not exist" in error and "it serves: stand-in" in error
     assert set(server.asked().values()) == {1}, "a refusal is not tried again"
     assert server.asked().total() <= 2 * place.workspace.recipe.models.policy.concurrency, "of two assets"

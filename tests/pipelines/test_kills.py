@@ -9,7 +9,16 @@ from collections import Counter
 import pytest
 
 from tests.support.watched_ledger import read_notes
-from tests.support.whole_runs import FLUSH_S, ModelStandIn, Place, assert_same, left_sandboxes, still_there, undisturbed
+from tests.support.whole_runs import (
+    FLUSH_S,
+    FURTHER,
+    ModelStandIn,
+    Place,
+    assert_same,
+    left_sandboxes,
+    still_there,
+    undisturbed,
+)
 
 KINDS = ["run"] * 14 + ["server"] * 4 + ["both"] * 4
 FLUSHES_S = [FLUSH_S, FLUSH_S, FLUSH_S, 1.0]
@@ -112,11 +121,11 @@ class Story:
 
 @pytest.mark.parametrize("kinds", [KINDS[::5], pytest.param(KINDS, marks=pytest.mark.slow)], ids=["some", "many"])
 def test_killed_at_any_moment_a_run_loses_what_was_not_yet_flushed_and_nothing_else(tmp_path, tmp_path_factory, kinds):
-    _, expected, calls = undisturbed(tmp_path_factory.getbasetemp())
+    _, expected, calls = undisturbed(tmp_path_factory.getbasetemp(), further=True)
     chance = random.Random(22)
     kinds = chance.sample(kinds, len(kinds))
     with ModelStandIn(tmp_path, delay=0.08) as server:
-        story = Story(Place(tmp_path, server.url), server)
+        story = Story(Place(tmp_path, server.url, FURTHER), server)
         for number, kind in enumerate(kinds):
             story.go_on_until(round((number + chance.random()) * 0.95 * calls / len(kinds)))
             time.sleep(chance.uniform(0, 0.1))

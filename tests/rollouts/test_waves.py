@@ -8,8 +8,9 @@ import pytest
 from records.trajectory import text_message
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, ModelOutage, ModelUnavailable
+from rollouts.pool import ATTEMPTS_PER_REQUEST, Pool
 from rollouts.prompts.build import FOUND_OUT
-from rollouts.waves import ATTEMPTS_PER_REQUEST, OpenQuestion, Waves
+from rollouts.waves import OpenQuestion, Waves
 from tests.rollouts.test_agent import ANSWER, QUESTION, Scripted, prompt_of, setting
 
 WRONG = "<answer>5</answer>"
@@ -25,8 +26,17 @@ def named(*names):
 
 async def run(tmp_path, questions, model, ledger, waves, is_open=lambda n, s: True, concurrency=4, first=0):
     use = setting(tmp_path, None, turns=1)
-    plan = Waves(prepare(use), waves, is_open, model, ledger, concurrency, print, "test", first)
-    return await plan.roll_out(questions, len(questions))
+    async with Pool(model, ledger, concurrency, print) as pool:
+        return await Waves(prepare(use), waves, is_open, pool, "test", first).roll_out(questions, len(questions))
+
+
+def given(results):
+    """What gives each sample its results, for those that have some."""
+
+    async def prefilled(sample):
+        return results.get(sample)
+
+    return prefilled
 
 
 def finished(tmp_path):
@@ -77,11 +87,11 @@ async def test_a_question_is_attempted_as_often_as_is_wanted_of_it(tmp_path):
 @pytest.mark.parametrize("samples", [None, 4])
 async def test_each_sample_gets_what_is_given_to_it_and_waits_where_nothing_is_there_yet(tmp_path, samples):
     (item,) = named("q")
-    given = {0: (text_message("tool", "zero"),), 1: (), 3: (text_message("tool", "three"),)}
+    results = {0: (text_message("tool", "zero"),), 1: (), 3: (text_message("tool", "three"),)}
     seen = []
     with Ledger(str(tmp_path / "ledger")) as ledger:
         model = Scripted(ANSWER, WRONG, ANSWER)
-        todo = [OpenQuestion(item.question, samples=samples, prefilled=given)]
+        todo = [OpenQuestion(item.question, samples=samples, prefilled=given(results))]
         late = await run(tmp_path, todo, model, ledger, [2, 2], lambda n, s: not seen.append(n), concurrency=1)
     asked = [request.messages[-1]["content"] for request in model.requests]
     assert asked[1] == "q"  # the attempt whose calls it would be given made none
@@ -99,10 +109,11 @@ async def test_a_prompt_is_made_once_for_a_question_unless_its_samples_are_given
         return prepare(use)(question, given)
 
     plain, shown = named("plain", "shown")
-    todo = [plain, OpenQuestion(shown.question, prefilled={n: () for n in range(3)})]
+    todo = [plain, OpenQuestion(shown.question, prefilled=given({n: () for n in range(3)}))]
     with Ledger(str(tmp_path / "ledger")) as ledger:
         model = Scripted(*[ANSWER] * 6)
-        await Waves(counted, [3], lambda n, s: False, model, ledger, 2, print, "test").roll_out(todo, 2)
+        async with Pool(model, ledger, 2, print) as pool:
+            await Waves(counted, [3], lambda n, s: False, pool, "test").roll_out(todo, 2)
     assert sorted(made) == ["plain", *["shown"] * 3] and len(finished(tmp_path)) == 6
 
 
@@ -157,7 +168,8 @@ async def test_no_more_questions_are_taken_than_there_is_room_for(tmp_path):
 
     with Ledger(str(tmp_path / "ledger")) as ledger:
         use = setting(tmp_path, None, turns=1)
-        await Waves(prepare(use), [3], is_open, Counting(), ledger, 5, print, "test").roll_out(questions(), 200)
+        async with Pool(Counting(), ledger, 5, print) as pool:
+            await Waves(prepare(use), [3], is_open, pool, "test").roll_out(questions(), 200)
     assert taken == 200 and most <= ATTEMPTS_PER_REQUEST * 5 + 1 and len(finished(tmp_path)) == 600
 
 

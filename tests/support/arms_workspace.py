@@ -75,9 +75,8 @@ class Place:
         """The table, what was asked of the model (rollout keys), and the metadata."""
         before, workspace = self.server.asked(), self.workspace(**changes)
         models = Models(workspace)
-        made = tool_rollouts(
-            dg.build_asset_context(), workspace=workspace, models=models, questions=asked, difficulty=asked
-        )
+        with dg.build_asset_context() as context:
+            made = tool_rollouts(context, workspace=workspace, models=models, questions=asked, difficulty=asked)
         workspace.tables.adopt("tool_rollouts", made.value)
         metadata = {name: entry.value for name, entry in made.metadata.items()}
         return workspace.tables.read("tool_rollouts"), self.server.asked() - before, metadata

@@ -316,17 +316,22 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
     return "\n".join(messages)
 
 
+FURTHER = {"tool_benefit.further": 2.0, "tool_benefit.most_samples": 6}
+"""Changes of the recipe by which questions that are open get further rollouts."""
+
+
 @functools.cache
-def undisturbed(parent: Path) -> tuple[Place, dict[str, pl.DataFrame], int]:
+def undisturbed(parent: Path, further: bool = False) -> tuple[Place, dict[str, pl.DataFrame], int]:
     """One whole run for all tests of a session: its place, not to be changed, its tables and its requests.
 
     Args:
         parent: the session's base folder.
+        further: whether there are further rollouts.
     """
-    folder = parent / "undisturbed"
+    folder = parent / f"undisturbed{'-further' if further else ''}"
     folder.mkdir()
     with ModelStandIn(folder) as server:
-        place = Place(folder, server.url)
+        place = Place(folder, server.url, FURTHER if further else None)
         result = place.start().wait()
         assert result.error == ""
         contents = place.contents()

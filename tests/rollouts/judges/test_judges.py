@@ -15,6 +15,7 @@ from rollouts.judges import JudgeContext, build_verifier, verifier_names
 from rollouts.judges.rules import RULES
 from rollouts.ledger.ledger import Ledger
 from rollouts.models.contract import Completion, ModelOutage, ModelUnavailable
+from rollouts.pool import Pool
 from rollouts.waves import OpenQuestion, Waves
 from tests.rollouts.test_agent import QUESTION, Scripted, setting
 from tests.rollouts.test_waves import prepare
@@ -90,10 +91,9 @@ def judges(tmp_path, monkeypatch):
 async def run(tmp_path, ledger, verifier, answers):
     model = Scripted(*(f"<answer>{answer}</answer>" for answer in answers))
     use = setting(tmp_path, None, turns=1)
-    waves = Waves(
-        prepare(use), [len(answers)], lambda n, s: False, model, ledger, 1, print, "test", verifier=verifier
-    )  # fmt: skip
-    return await waves.roll_out([OpenQuestion(QUESTION)], 1)
+    async with Pool(model, ledger, 1, print) as pool:
+        waves = Waves(prepare(use), [len(answers)], lambda n, s: False, pool, "test", verifier=verifier)
+        return await waves.roll_out([OpenQuestion(QUESTION)], 1)
 
 
 def stored(ledger):
