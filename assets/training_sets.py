@@ -23,6 +23,7 @@ from rollouts.models.roles import Models
 from training.formats import Readback, get_format
 from training.products import Product, ProductInput, get_product, product_names
 
+_IN_TRAIN = pl.Schema({"id": pl.String})
 _SCHEMA = {"row_id": pl.String, "question_id": pl.String, "task": pl.String, "split": pl.String}
 
 
@@ -60,6 +61,13 @@ def _export(
     return target, read
 
 
+def _with_train(known: pl.DataFrame, table: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+    """The ids of questions and pictures that have been in the train part, those of this table included."""
+    train = table.filter(pl.col("split") == "train").select("question_id").unique()
+    pictures = questions.join(train, on="question_id").select(id="pictures").explode("id").drop_nulls()
+    return pl.concat([known, train.select(id="question_id"), pictures]).unique().sort("id")
+
+
 def _tokenizer(workspace: Workspace, models: Models) -> str | None:
     return str(models.files("policy").path) if workspace.recipe.models.role("policy").weights else None
 
@@ -92,11 +100,14 @@ def _training_set(product: Product, recipe: Recipe) -> dg.AssetsDefinition:
         models: dg.ResourceParam[Models],
         **tables: pl.DataFrame,
     ) -> dg.Output[pl.DataFrame]:
-        inputs = ProductInput(workspace, tables, _tokenizer(workspace, models))
+        trained_on = f"in_train/{product.name}"
+        known = workspace.tables.read(trained_on) if workspace.tables.exists(trained_on) else _IN_TRAIN.to_frame()
+        inputs = ProductInput(workspace, tables, _tokenizer(workspace, models), set(known["id"]))
         refused: list[Reject] = []
         rows = product.make(inputs, refused)
         folder, read = _export(context, product, inputs, rows)
         table = pl.DataFrame([product.entry(row) for row in rows], schema=_SCHEMA, orient="row")
+        workspace.tables.write(trained_on, _with_train(known, table, workspace.tables.read("questions")))
         rejects, rows_in = to_frame(refused, Reject), tables[product.source_table].height
         return decided(workspace, product.asset, rows_in, table, rejects, **_metadata(folder, read, table))
 

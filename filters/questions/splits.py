@@ -1,5 +1,8 @@
 """The held-out questions, the validation split, and the check that no question or picture is on two sides."""
 
+import math
+from collections.abc import Collection
+
 import polars as pl
 
 from filters.rejects import reject_rows
@@ -7,6 +10,8 @@ from records.identity import unit_interval
 
 STAGE = "questions"
 """The stage of the rejects: a question is split where the table of questions is made."""
+FEW_UNITS = 50
+"""Below this many units, a number of them is drawn for validation and not a share of the hashes."""
 
 
 def _draw(units: pl.Series, share: float, salt: str) -> pl.Series:
@@ -46,8 +51,33 @@ def held_out_questions(questions: pl.DataFrame, limit_per_task: int | None = Non
     return held_out if limit_per_task is None else held_out.group_by("task", maintain_order=True).head(limit_per_task)
 
 
-def draw_split(questions: pl.DataFrame, share: float, salt: str) -> pl.Series:
-    """True for about `share` of the questions; those that are linked by their pictures are drawn together."""
+def draw_validation(questions: pl.DataFrame, share: float, salt: str, in_train: Collection[str] = ()) -> pl.Series:
+    """True for the questions of the validation part; those that are linked by their pictures are one unit.
+
+    Of FEW_UNITS or more, the units whose hash is below `share` are drawn: a draw stays when others come or go. Of
+    fewer, that would be any number of them, so the share of them with the lowest hashes is drawn, rounded up; one at
+    least is left to train on.
+
+    Args:
+        in_train: ids of questions and of pictures that have been in a train part: their units are never drawn.
+    """
+    units = _linked(questions)
+    shown = questions.select(unit=units, mark=pl.col("pictures")).explode("mark")
+    marks = pl.concat([shown, questions.select(unit=units, mark="question_id")])
+    seen = marks.filter(pl.col("mark").is_in(list(in_train)))["unit"].unique()
+    whole = units.unique().sort()
+    free = whole.filter(~whole.is_in(seen.implode()))
+    places = free.map_elements(lambda unit: unit_interval(unit, salt), return_dtype=pl.Float64)
+    if len(whole) >= FEW_UNITS:
+        drawn = free.filter(places < share)
+    else:
+        wanted = math.ceil(round(share * len(whole), 9))  # 0.1 * 30 is a little more than 3
+        drawn = free.gather(places.arg_sort()).head(min(wanted, len(whole) - 1))
+    return units.is_in(drawn.implode())
+
+
+def _linked(questions: pl.DataFrame) -> pl.Series:
+    """The unit of each question: one of the pictures that it is linked to, or its id."""
     links = questions.select("pictures").with_row_index("row").explode("pictures").drop_nulls()
     links = links.with_columns(unit="pictures")
     while True:
@@ -62,7 +92,7 @@ def draw_split(questions: pl.DataFrame, share: float, salt: str) -> pl.Series:
         .with_row_index("row")
         .join(links.unique("row", keep="any").select("row", "unit"), on="row", how="left", maintain_order="left")
     )
-    return _draw(units.select(pl.coalesce("unit", "question_id"))["unit"], share, salt)
+    return units.select(pl.coalesce("unit", "question_id"))["unit"]
 
 
 def on_several_sides(sides: pl.DataFrame) -> pl.DataFrame:

@@ -83,6 +83,7 @@ class Split(Section):
     held_out: Share = 0.1
     """The share of questions that are kept for the evaluation and never rolled out for curation."""
     validation: Share = 0.1
-    """The share of a training set's questions that go to its validation part."""
+    """The share of a training set's questions that go to its validation part. Of fewer than 50 (linked ones counted
+    once) it is exactly this share, rounded up. A question that has been in a train part never goes there."""
     salt: str = "touchstone"
     """A text that enters the hash: another one draws another split."""

@@ -6,13 +6,13 @@ and from it follow an asset `<name>_training_set` with its checks, its rejects a
 product is written as are the formats (training/formats/) of its kind.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from filters.questions.splits import draw_split
+from filters.questions.splits import draw_validation
 from records.control_tokens import control_tokens
 from records.images.store import ImageStore
 from records.plugins import get_module, module_names
@@ -35,6 +35,8 @@ class ProductInput:
     """The tables that the product asks for, by their names."""
     tokenizer: str | None = None
     """The folder of the policy's tokenizer, where there is one."""
+    in_train: Collection[str] = ()
+    """Ids of questions and of pictures that have been in the product's train part."""
 
     @property
     def rendering(self) -> Rendering:
@@ -56,10 +58,12 @@ class ProductInput:
         """Where images are, when the policy sees them; None when it does not, and then no image leaves."""
         return self.workspace.images if self.recipe.models.role("policy").sees_images else None
 
-    def split_of(self, table: str) -> Callable[[str], SplitName]:
-        """The split of a question_id, drawn among the questions of a table."""
+    def split_of(self, table: str, asked: Collection[str] | None = None) -> Callable[[str], SplitName]:
+        """The split of a question_id, drawn among the questions of a table, or among those of them with these ids."""
         questions, split = self.tables[table], self.recipe.split
-        drawn = draw_split(questions, split.validation, f"{split.salt}/validation")
+        if asked is not None:
+            questions = questions.filter(pl.col("question_id").is_in(list(asked)))
+        drawn = draw_validation(questions, split.validation, f"{split.salt}/validation", self.in_train)
         names: dict[str, SplitName] = {
             key: "validation" if side else "train" for key, side in zip(questions["question_id"], drawn, strict=True)
         }

@@ -17,7 +17,7 @@ def make(inputs: ProductInput, rejects: list[Reject]) -> list[SftRow]:
             trajectory.model_copy(update={"messages": [with_thought(message) for message in trajectory.messages]})
             for trajectory in trajectories
         ]
-    split_of = inputs.split_of("cold_start_questions")
+    split_of = inputs.split_of("cold_start_questions", {trajectory.question_id for trajectory in trajectories})
     return list(sft_rows(trajectories, inputs.rendering, split_of, tasks, rejects))
 
 

@@ -143,6 +143,22 @@ def test_a_product_and_a_format_that_are_dropped_in_make_an_asset(workspace: Wor
     assert product_names() == ["rl", "sft"]
 
 
+def test_what_was_in_a_train_part_stays_there(workspace: Workspace, tmp_path: Path) -> None:
+    """Of three questions, one trains. When it is left with one other, it is the other that is validated on."""
+    questions = workspace.tables.read("rl_questions")
+    with both_dropped_in(tmp_path, PAIRS.replace('answer == "3"', "False")):
+        assert materialize(workspace, "pairs_training_set").success
+        first = dict(workspace.tables.read("pairs_training_set").select("question_id", "split").iter_rows())
+        assert sorted(first.values()) == ["train", "validation", "validation"]
+        (train,) = (key for key, split in first.items() if split == "train")
+        assert workspace.tables.read("in_train/pairs")["id"].to_list() == [train]
+        (other,) = list(first.keys() - {train})[:1]
+        workspace.tables.write("rl_questions", questions.filter(pl.col("question_id").is_in([train, other])))
+        assert materialize(workspace, "pairs_training_set").success
+        second = dict(workspace.tables.read("pairs_training_set").select("question_id", "split").iter_rows())
+    assert second == {train: "train", other: "validation"}
+
+
 def test_a_lost_row_of_a_product_fails_its_check(workspace: Workspace, tmp_path: Path) -> None:
     losing = PAIRS.replace("rejects.append(", "str(")
     with both_dropped_in(tmp_path, losing):
