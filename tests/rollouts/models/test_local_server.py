@@ -173,6 +173,22 @@ def test_a_server_deaf_to_sigterm_is_killed(tmp_path):
     assert process.wait(120) == 128 + signal.SIGKILL
 
 
+@pytest.mark.parametrize(
+    ("there", "before", "after"),
+    [
+        ({"tcmalloc_minimal": "libtcmalloc_minimal.so.4"}, "libother.so", "libtcmalloc_minimal.so.4:libother.so"),
+        ({"tcmalloc": "libtcmalloc.so.4"}, "", "libtcmalloc.so.4"),
+        ({"tcmalloc": "libtcmalloc.so.4"}, "/opt/libtcmalloc.so", "/opt/libtcmalloc.so"),
+        ({}, "", ""),
+    ],
+)
+def test_a_faster_allocator_is_preloaded_where_this_machine_has_one(dummy, monkeypatch, there, before, after):
+    monkeypatch.setattr(server_module, "find_library", there.get)
+    monkeypatch.setattr(server_module, "faster_allocator", server_module.faster_allocator.__wrapped__)
+    monkeypatch.setenv("LD_PRELOAD", before)
+    assert dummy.surroundings()["LD_PRELOAD"] == after
+
+
 def test_a_server_that_died_is_started_again_but_not_for_ever(dummy, tmp_path):
     dummy.start()
     for _ in range(server_module.MAX_RESTARTS):
