@@ -23,6 +23,11 @@ def merged(base: ModelFiles, adapter: Path, cache: Path | None = None) -> ModelF
     Raises:
         WeightsError: the adapter cannot be read or does not fit the base.
     """
+    if not (adapter / "adapter_config.json").is_file() or not list(adapter.glob("adapter_model.*")):
+        raise WeightsError(
+            f"{adapter} cannot be merged into {base.path}: it is not a PEFT adapter, for it lacks "
+            "adapter_config.json or adapter_model.safetensors"
+        )
     cache = cache or default_cache()
     identity = content_hash({"base": base.identity, "adapter": identity_of_directory(adapter, cache)})
     target = cache / "merged" / identity

@@ -116,6 +116,7 @@ def test_an_outage_ends_the_asset_soon_with_all_that_finished_and_the_next_run_g
     assert set(map(len, server.answered().values())) == {1}, "nothing was paid for twice"
 
 
+@pytest.mark.slow
 def test_a_page_of_html_is_an_outage_and_leaves_nothing_behind(tmp_path, fault_free):
     """A maintenance page with HTTP 200, for a while: no attempt is anything but what a healthy server makes of it."""
     _, expected, calls = fault_free

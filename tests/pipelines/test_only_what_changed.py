@@ -172,6 +172,7 @@ def test_filters_shares_and_formats_ask_for_nothing(changed):
     assert changed.place.tables.read("rl_questions").height > changed.before["rl_questions"].height
 
 
+@pytest.mark.slow
 def test_questions_sent_to_the_teacher_by_a_new_rule_are_asked_of_it_alone(changed):
     changed.place.change({"selection": [{"to": "cold_start", "benefit": {"min": 0.1}}]})
     planned, _, asked = changed.planned_and_asked()
@@ -212,7 +213,7 @@ def with_other_examples(folder, **changes):
     return {"examples": str(folder / "examples.yaml")}
 
 
-@pytest.mark.parametrize("what", ["prompt", "tools"])
+@pytest.mark.parametrize("what", [pytest.param("prompt", marks=pytest.mark.slow), "tools"])
 def test_a_changed_tool_or_worked_call_asks_for_the_arms_with_tools(changed, tmp_path, what):
     limit = {"sandbox.output_chars": 3999}
     changed.place.change(limit if what == "tools" else with_other_examples(tmp_path, result=True))
@@ -232,6 +233,7 @@ def test_a_changed_tool_or_worked_call_asks_for_the_arms_with_tools(changed, tmp
     assert set(asked["arm"]) <= {"tools", "result_only", "teacher", *(arm for _, arm in worked)}
 
 
+@pytest.mark.slow
 def test_another_model_asks_for_everything(changed, tmp_path):
     changed.place.change({"models.policy.revision": "2"})
     planned, _, asked = changed.planned_and_asked()

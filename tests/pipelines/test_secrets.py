@@ -30,7 +30,11 @@ def test_a_server_that_sends_the_key_back(tmp_path, monkeypatch, caplog, capfd, 
     run(tmp_path, monkeypatch, caplog, capfd, KEY, reply)
 
 
-@pytest.mark.parametrize("form", TWISTED)
+MORE = ("with a line break", "with blanks", "with Bearer in front")
+"""Forms that tests/rollouts/models/test_addresses.py tries by default, without a run around them."""
+
+
+@pytest.mark.parametrize("form", [pytest.param(form, marks=[pytest.mark.slow] * (form in MORE)) for form in TWISTED])
 def test_a_key_in_another_form(tmp_path, monkeypatch, caplog, capfd, form):
     run(tmp_path, monkeypatch, caplog, capfd, TWISTED[form], REFUSED)
 

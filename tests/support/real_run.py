@@ -16,9 +16,7 @@ from records.tables import TableStore
 ROOT = Path(__file__).parent.parent.parent
 ROLLOUT_STAGES = ("direct_rollouts", "tool_rollouts", "teacher_rollouts")
 CHECKS = ["right", "uses_tool", "error_free", "well_formed", "replayed"]
-TRAINING_SETS = (
-    "sft/llamafactory_sharegpt/dataset_info.json", "sft/trl_messages", "rl/verl_parquet", "rl/trl_prompts",
-)  # fmt: skip
+TRAINING_SETS = ("sft/trl_messages", "rl/trl_prompts")
 RUN_S = 3000
 """A guard against a run that hangs."""
 

@@ -40,9 +40,18 @@ def test_merged_is_base_with_adapter(tmp_path):
     assert result.identity != merged(ModelFiles(tmp_path / "base", "other"), tmp_path / "adapter", tmp_path).identity
 
 
-def test_what_is_no_adapter_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({}, "it is not a PEFT adapter"),
+        ({"adapter_config.json": "{}"}, "lacks adapter_config.json or adapter_model.safetensors"),
+        pytest.param({"adapter_config.json": "{}", "adapter_model.safetensors": ""}, "peft", marks=pytest.mark.slow),
+    ],
+)
+def test_what_is_no_adapter_is_refused(tmp_path, files, says):
     (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
-    with pytest.raises(WeightsError, match="cannot be merged"):
+    for name, text in files.items():
+        (tmp_path / "adapter" / name).write_text(text)
+    with pytest.raises(WeightsError, match=rf"(?s)cannot be merged.*{says}"):
         merged(ModelFiles(tmp_path / "base", "base"), tmp_path / "adapter", tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("merged/*"))

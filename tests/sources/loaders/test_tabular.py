@@ -340,10 +340,12 @@ def test_another_writer_of_a_table_changes_no_column(tmp_path):
     assert kinds(pa.binary(), pa.list_) != plain
 
 
-def test_limits_draw_with_the_seed_across_files(tmp_path):
+def test_limits_draw_with_the_seed_across_files(tmp_path, monkeypatch):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # `datasets` waits so long whenever a stream is left before its end, lest the interpreter ends within its threads
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
     folder = tmp_path / "many"
     folder.mkdir()
     for part in range(3):
