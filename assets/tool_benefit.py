@@ -6,7 +6,7 @@ import polars as pl
 from assets.rollout_stage import rolled_out, rollout_stage_metadata
 from assets.shown import shown
 from assets.stage import StageAssets
-from filters.benefit import columns
+from filters.benefit import columns, posterior_decisions
 from filters.benefit import per_question as measure
 from filters.benefit.totals import totals
 from measurement.arm_runner import ArmPool
@@ -16,7 +16,7 @@ from measurement.extra_rounds import FORECAST_ROLLOUTS, ExtraRollouts, ExtraRoun
 from measurement.prepared_arm import PreparedArm
 from measurement.run import Stage
 from measurement.toolbox import Toolbox
-from records.recipe import BENEFIT_DECISIONS, Recipe
+from records.recipe import BENEFIT_DECISIONS, Recipe, ToolBenefit
 from records.tables import TableFile
 from records.trajectory import UNREADABLE
 from records.workspace import Workspace
@@ -124,14 +124,11 @@ def benefit_adds_up(workspace: dg.ResourceParam[Workspace], tool_benefit: pl.Dat
 
 def adds_up(table: pl.DataFrame, recipe: Recipe) -> dg.AssetCheckResult:
     """What must be true of any table of tool benefits; metadata counts the rows (or totals) for which it is not."""
-    level = recipe.tool_benefit.false_discovery_rate
     decided = {name: pl.col("decision") == name for name in BENEFIT_DECISIONS}
     wrong = table.select(
         questions_twice=pl.len() - pl.col("question_id").n_unique(),
         without_a_decision=(pl.sum_horizontal(decided.values()).fill_null(0) != 1).sum(),
-        decided_beyond_the_level=pl.any_horizontal(
-            decided[name] & (pl.col(f"{name}_q") > level) for name in ("gain", "harm")
-        ).sum(),
+        decided_beyond_the_level=_beyond(recipe.tool_benefit, decided),
         more_right_than_attempts=pl.any_horizontal(
             pl.col(right(arm)) > pl.col(attempts(arm))
             for arm in columns.ARMS
@@ -158,6 +155,20 @@ def adds_up(table: pl.DataFrame, recipe: Recipe) -> dg.AssetCheckResult:
     whole = int(total.filter(pl.col("task") == "all")["questions"].sum())
     wrong["questions_lost_between_tasks"] = whole - counted
     return dg.AssetCheckResult(passed=not any(wrong.values()), metadata=wrong)
+
+
+def _beyond(settings: ToolBenefit, decided: dict[str, pl.Expr]) -> pl.Expr:
+    """How many questions the rule in force would not have decided so: by their own error, or by that of all of a kind,
+    unless each passes its exact test."""
+    error, level = posterior_decisions.error(), settings.false_discovery_rate
+    beyond = {name: decided[name] & (pl.col(columns.q_value(name)) > level) for name in ("gain", "harm")}
+    if settings.decide_by == "exact":
+        return pl.sum_horizontal(rows.sum() for rows in beyond.values())
+    on_average = [
+        pl.when(error.filter(decided[name]).mean() > level).then(beyond.get(name, decided[name]).sum()).otherwise(0)
+        for name in ("gain", "harm", "none")
+    ]
+    return pl.sum_horizontal((error > settings.most_error).sum(), *on_average)
 
 
 def stage(recipe: Recipe) -> StageAssets:

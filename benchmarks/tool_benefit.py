@@ -26,7 +26,8 @@ from benchmarks.benefit import figures as benefit_figures
 from benchmarks.benefit import size as benefit_size
 from benchmarks.benefit.budget import AHEAD, RECORDED, budgets, forecasts
 from benchmarks.benefit.budget import QUESTIONS as PLANNED_QUESTIONS
-from benchmarks.benefit.simulation import KINDS, POPULATIONS, mean_and_error, one_table, totals_coverage
+from benchmarks.benefit.populations import POPULATIONS
+from benchmarks.benefit.simulation import KINDS, mean_and_error, one_table, totals_coverage
 from benchmarks.targets import concluded, judged
 from reports.samples import markdown_table
 

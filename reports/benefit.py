@@ -11,6 +11,7 @@ from records.images.store import ImageStore
 from records.recipe import ToolBenefit
 from reports import benefit_charts as charts
 from reports.attempts import examples
+from reports.benefit_decisions import decisions, never_solved
 from reports.markdown import Markdown, markdown_table, plain
 
 ROWS = 40
@@ -90,9 +91,15 @@ def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) 
         f"Right without tools {charts.in_percent(total['direct'])} %, with tools {charts.in_percent(total['tools'])} %"
         f": {100 * total['benefit']:+.1f} points{interval}. "
         f"Questions that tools help: {made.get('gain', 0):,}, harm: {made.get('harm', 0):,}, make no difference to: "
-        f"{made.get('none', 0):,}, still open: {made.get('open', 0):,}. {explained(total)[0].upper()}"
+        f"{made.get('none', 0):,}{_of_them_never_solved(table)}, still open: {made.get('open', 0):,}. "
+        f"{explained(total)[0].upper()}"
         f"{explained(total)[1:]}.{silent}"
     )
+
+
+def _of_them_never_solved(table: pl.DataFrame) -> str:
+    never = table.filter(pl.col("decision") == "none", never_solved()).height
+    return f" ({never:,} of them never solved)" if never else ""
 
 
 def unreadable(table: pl.DataFrame) -> str:
@@ -225,22 +232,6 @@ def _named(totals: pl.DataFrame, by: str) -> pl.DataFrame:
     """The totals with `by` as `name`; without the last row, over all, where it is that of the only other one."""
     named = totals.rename({by: "name"})
     return named.head(1) if named.height == 2 else named
-
-
-def decisions(table: pl.DataFrame, settings: ToolBenefit) -> str:
-    """How many questions of each task are decided in which way, and what a decision promises."""
-    of = {name: (pl.col("decision") == name).sum() for name in charts.DECISIONS}
-    counted = table.group_by("task").agg(questions=pl.len(), **of).sort("task")
-    if counted.height > 1:
-        counted = pl.concat([counted, counted.select(pl.lit(ALL).alias("task"), pl.exclude("task").sum())])
-    looks = settings.looks
-    at = f"{looks[0]} attempts per arm" if len(looks) == 1 else f"{', '.join(map(str, looks))} attempts per arm"
-    return (
-        f"{markdown_table(counted)}\n\n`gain`, `harm`: exact tests at {at}; over all such tables at most "
-        f"{settings.false_discovery_rate:.0%} of the questions called `gain` have none, on average, and likewise for "
-        f"`harm` (false discovery rate). `none`: the difference lies within {100 * settings.margin:.0f} points with a "
-        f"probability of at least {settings.confidence:.0%}. `open`: neither; more attempts may decide."
-    )
 
 
 def totals_table(by_task: pl.DataFrame, by_tool: pl.DataFrame) -> str:

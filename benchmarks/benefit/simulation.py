@@ -4,13 +4,13 @@ Everything goes through the functions that the pipeline uses: rollouts are count
 real ones is.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import numpy as np
 import polars as pl
 
+from benchmarks.benefit.populations import DECIDED_ABOUT
 from filters.benefit.per_question import counts, per_question
 from filters.benefit.planner import next_round
 from filters.benefit.totals import totals
@@ -19,59 +19,6 @@ from records.recipe import ToolBenefit
 ARMS = ("direct", "tools", "call_only", "result_only")
 MOST = 32
 """Attempts drawn of each question in each arm; a simulation takes the first of them."""
-Rates = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Population:
-    """What questions can be like: `draw(random, n)` gives n pass rates without tools and with them."""
-
-    what: str
-    draw: Callable[[np.random.Generator, int], Rates]
-    chance: float = 0.0
-    """How often a guess is right: the rates drawn are those of a model that never guesses."""
-
-
-def _ties(random: np.random.Generator, n: int) -> Rates:
-    direct = random.beta(0.5, 0.5, n)
-    return direct, np.where(random.random(n) < 0.5, direct, direct + (1 - direct) * random.beta(2, 1, n))
-
-
-def _unrelated(random: np.random.Generator, n: int) -> Rates:
-    return random.beta(0.5, 1.5, n), random.beta(1, 0.7, n)
-
-
-def _null(random: np.random.Generator, n: int) -> Rates:
-    direct = random.beta(0.4, 0.8, n)
-    return direct, direct
-
-
-def _small(random: np.random.Generator, n: int) -> Rates:
-    direct = random.beta(2, 3, n)
-    return direct, np.clip(direct + random.normal(0.03, 0.12, n), 0, 1)
-
-
-def _harm(random: np.random.Generator, n: int) -> Rates:
-    direct, kind = random.beta(0.5, 0.5, n), random.random(n)
-    up, down = direct + (1 - direct) * random.random(n), direct * random.random(n)
-    return direct, np.where(kind < 0.6, direct, np.where(kind < 0.8, up, down))
-
-
-def _hard(random: np.random.Generator, n: int) -> Rates:
-    direct = np.where(random.random(n) < 0.6, 0.02 * random.random(n), random.beta(0.6, 2, n))
-    return direct, np.where(random.random(n) < 0.4, direct, random.random(n))
-
-
-POPULATIONS = {
-    "ties": Population("tools change nothing at half of the questions, and help much at the others", _ties),
-    "unrelated": Population("the rate with tools has nothing to do with the one without", _unrelated),
-    "small": Population("small differences both ways: 0.03 on average, a spread of 0.12", _small),
-    "harm": Population("no difference at 60 %, a gain at 20 %, harm at 20 %", _harm),
-    "hard": Population("hardly ever right without tools; 40 % stay so with them, the others reach any rate", _hard),
-    "choices": Population("as ties, but one guess in four is right", _ties, 0.25),
-    "yes_no": Population("as harm, but every second guess is right", _harm, 0.5),
-    "null": Population("tools change nothing at any question", _null),
-}
 
 
 def draw_truth(name: str, n: int, random: np.random.Generator) -> pl.DataFrame:
@@ -83,7 +30,7 @@ def draw_truth(name: str, n: int, random: np.random.Generator) -> pl.DataFrame:
     Returns columns question_id, task, source, chance, the true rates of ARMS, and benefit: the true difference
     corrected for chance.
     """
-    population = POPULATIONS[name]
+    population = DECIDED_ABOUT[name]
     direct, tools = population.draw(random, n)
     habit = np.where(random.random(n) < 0.5, 0.0, random.random(n))
     rates = {
@@ -155,15 +102,24 @@ class Attempts:
 
 
 def spend(attempts: Attempts, questions: pl.DataFrame, settings: ToolBenefit, budget: int, seed: int = 0) -> int:
-    """Take up to `budget` further attempts where the planner wants them, a quarter of it a round; returns how many."""
-    spent = 0
-    while spent < budget:
-        held = counts(attempts.rollouts(), settings.looks)
-        plan = next_round(held, questions, settings, seed, budget - spent, round_size=max(budget // 4, 2))
-        taken = attempts.take(plan)
-        if not taken:  # nothing pays, or there are no more attempts
+    """Take up to `budget` further attempts where the planner wants them, a quarter of it per round; returns how many.
+
+    As in the pipeline (measurement/extra_rounds.py), a round is planned while the one before is being made: it does not
+    know what that brings, and leaves its questions out.
+    """
+    spent, planned = 0, 0
+    known, under_way = counts(attempts.rollouts(), settings.looks), None
+    while planned < budget:
+        busy = [] if under_way is None else under_way["question_id"].unique().to_list()
+        asked = questions.with_columns(busy=pl.col("question_id").is_in(busy))
+        plan = next_round(known, asked, settings, seed, budget - planned, round_size=max(budget // 4, 2))
+        if plan.is_empty() and under_way is None:  # nothing pays
             break
-        spent += taken
+        known = counts(attempts.rollouts(), settings.looks)  # the round before is over
+        taken = attempts.take(plan) if plan.height else 0
+        if plan.height and not taken:  # there are no more attempts
+            break
+        spent, planned, under_way = spent + taken, planned + taken, plan if plan.height else None
     return spent
 
 

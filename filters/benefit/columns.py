@@ -11,6 +11,8 @@ import polars as pl
 ARMS = ("direct", "tools", "call_only", "result_only", "oracle")
 COMPARED = ("direct", "tools")
 """The arms whose difference is the benefit; only they are looked at more than once."""
+RULES = ("posterior", "exact")
+"""The rules by which questions are decided; the recipe says which one is in force."""
 
 
 def attempts(arm: str, look: int | None = None) -> str:
@@ -83,6 +85,11 @@ def q_value(name: str) -> str:
     return f"{name}_q"
 
 
+def decision_by(rule: str) -> str:
+    """The decision by the rule `exact` or `posterior`, whichever is in force."""
+    return f"decision_{rule}"
+
+
 def state(arms: Sequence[str], look: int | None = None) -> list[str]:
     """The counts that a posterior depends on: attempts and right ones of each arm, in order."""
     return [name for arm in arms for name in (attempts(arm, look), right(arm, look))]
@@ -130,14 +137,17 @@ def _described() -> dict[str, tuple[type[pl.DataType], str]]:
         found[q_value(what)] = (number, f"The p-value for a {what}, adjusted for the number of questions.")
     for what in ("habit", "content"):
         found[probability(what)] = (number, f"Posterior probability that {what} is above the margin.")
+    for rule in ("exact", "posterior"):
+        found[decision_by(rule)] = (text, f"Decision by the rule {rule}, whichever rule is in force.")
     found["decision"] = (
         text,
-        "Gain, harm, none (no difference) or open; the false discovery rate is controlled. Open too if it depends on "
-        "how attempts count that could not be read.",
+        "Gain, harm, none (no difference) or open, by the rule in force; the false discovery rate is controlled. Open "
+        "too if it depends on how attempts count that could not be read.",
     )
     for name, said in ((counted_wrong, "every unreadable attempt counted wrong"), (left_out, "none of them counted")):
         found[name("benefit")] = (number, f"Estimate of the benefit with {said}.")
         found[name("decision")] = (text, f"Decision with {said}.")
+    found["decision_error"] = (number, "Posterior probability that the decision is wrong; null where none is made.")
     found["attribution"] = (text, "Explanation of a gain: content, habit, both or unclear; null without a gain.")
     return found
 

@@ -33,6 +33,16 @@ class Position(NamedTuple):
     """Those of them with a verdict."""
 
 
+class Bounds(NamedTuple):
+    """What decides a question at a look; -1 where it decides nothing."""
+
+    levels: tuple[float, float]
+    """For a gain and for a harm: up to it a p-value, divided by the weight of its look, decides
+    (exact_tests.ladder_level)."""
+    errors: tuple[float, float, float]
+    """For a gain, for a harm and for none: up to it the posterior probability of being wrong decides."""
+
+
 def _sequence(attempts: int) -> np.ndarray:
     """The chance of one series of attempts with 0, 1, ... of them right, (attempts + 1, POINTS), at rates of GRID."""
     right = np.arange(attempts + 1)[:, None]
@@ -77,11 +87,8 @@ class Lookahead:
     looks: tuple[int, ...]
     weights: tuple[float, ...]
     """Weights of the looks (exact_tests.look_weights)."""
-    gain_level: float
-    """Up to it a p-value, divided by the weight of its look, decides for a gain (exact_tests.ladder_level)."""
-    harm_level: float
+    bounds: Bounds
     margin: float
-    confidence: float
     _known: dict[Position, np.ndarray] = field(default_factory=dict)
 
     def step(self, at: Position) -> tuple[int, tuple[int, int]] | None:
@@ -120,11 +127,13 @@ class Lookahead:
         """The same as `ahead`, but at a look just made: what is decided there stays decided."""
         found = self.ahead(at).copy()
         first, second = at.attempts
-        weight = self.weights[number]
-        within = probability(self.rates, at.stratum, at.attempts, np.abs(DIFFERENCE) <= edge(at.chance, self.margin))
-        gain = boschloo(first, second) <= self.gain_level * weight
-        harm = ~gain & (boschloo(second, first) <= self.harm_level * weight).T
-        none = ~gain & ~harm & (within >= self.confidence)
+        weight, (levels, errors) = self.weights[number], self.bounds
+        end = edge(at.chance, self.margin)
+        above = probability(self.rates, at.stratum, at.attempts, end < DIFFERENCE)
+        below = probability(self.rates, at.stratum, at.attempts, -end > DIFFERENCE)
+        gain = (boschloo(first, second) <= levels[0] * weight) | (1 - above <= errors[0])
+        harm = ~gain & ((boschloo(second, first) <= levels[1] * weight).T | (1 - below <= errors[1]))
+        none = ~gain & ~harm & (above + below <= errors[2])
         for kind, decided in ((GAIN, gain), (HARM, harm), (NONE, none)):
             found[decided] = 0
             found[decided, kind] = 1

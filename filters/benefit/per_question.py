@@ -6,11 +6,12 @@ picked for few right answers would look as if anything helped it (regression to 
 Two kinds of statement, both valid although how often a question was asked may depend on what came out:
 - Estimates and probabilities are posterior ones (filters/benefit/joint_rates.py): calibrated on average over the
   questions of a table.
-- Decisions `gain` and `harm` rest on exact tests at fixed looks (filters/benefit/exact_tests.py), whatever the
-  distribution of the rates is. Where all questions are asked equally often, that their false discovery rate is
-  controlled over the table is a theorem; where a plan made of all questions' attempts chose how often
-  (filters/benefit/planner.py), each test is still valid alone, and for the table simulation shows it
-  (benchmarks/tool_benefit.py).
+- Decisions, by one of two rules. `posterior` decides as many questions as the false discovery rate allows by these
+  probabilities (filters/benefit/posterior_decisions.py). `exact` tests each question's own attempts at fixed looks
+  (filters/benefit/exact_tests.py), whatever the distribution of the rates is. Where all questions are asked equally
+  often, that their false discovery rate is controlled over the table is a theorem; where a plan made of all questions'
+  attempts chose how often (filters/benefit/planner.py), each test is still valid alone, and for the table simulation
+  shows it (benchmarks/tool_benefit.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from filters.benefit import columns, unreadable
-from filters.benefit.columns import ARMS, COMPARED
+from filters.benefit import columns, posterior_decisions, unreadable
+from filters.benefit.columns import ARMS, COMPARED, RULES
 from filters.benefit.exact_tests import adjusted, boschloo, ladder_p, look_weights
 from filters.benefit.joint_rates import JointRates, fit, one_thread, summary
 from records.recipe import ToolBenefit
@@ -119,8 +120,9 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
         question_id, task, source, chance, tool, the counts, and per arm its rate (right of attempts, null without
         any); benefit, benefit_low, benefit_high: tools minus direct, corrected for chance (joint_rates.summary);
         gain_probability and harm_probability: that it is beyond the margin; gain_p, gain_q, harm_p, harm_q: of the
-        exact tests, q adjusted over the table; decision (see `_decision`), and benefit and decision with every
-        unreadable attempt counted as wrong and with none counted: a decision that differs between them is `open`;
+        exact tests, q adjusted over the table; decision by the rule in force, decision_error (the posterior probability
+        that it is wrong), decision_posterior and decision_exact; benefit and decision with every unreadable attempt
+        counted as wrong and with none counted: a decision that differs between them is `open`;
         habit (call_only minus direct) and content (tools minus call_only), each with _low, _high, _probability, null
         where call_only has no attempt; attribution of a gain: `content`, `habit`, `both` or `unclear`.
     """
@@ -141,9 +143,11 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
     table = table.rename(renamed).with_columns(
         pl.col(controlled).fill_nan(None),
         *(pl.col(f"{what}_above").fill_nan(None).alias(columns.probability(what)) for what in _CONTROLLED),
-        decision=_decision(settings),
+        decision_exact=_exactly(settings),
     )
-    table = unreadable.both_ways(table, lambda counted: _decided(counted, settings, seed))
+    table = table.with_columns(posterior_decisions.decide(table, settings).alias(columns.decision_by("posterior")))
+    table = unreadable.both_ways(table, lambda counted: _decided(counted, settings, seed), settings.decide_by)
+    table = table.with_columns(decision_error=posterior_decisions.error())
     looked_at = [name for look in settings.looks for name in columns.state(COMPARED, look)]
     looked_at += [
         name(arm, look) for name in (columns.silent, columns.lost) for arm in COMPARED for look in settings.looks
@@ -153,15 +157,21 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
 
 
 def _decided(table: pl.DataFrame, settings: ToolBenefit, seed: int) -> pl.DataFrame:
-    """The columns benefit and decision of these counts; null and `open` where an arm has no attempt."""
+    """The columns benefit and decision_{rule} of these counts; null and `open` where an arm has no attempt."""
     found = table.select(
-        pl.all_horizontal(pl.col(columns.attempts(arm)) > 0 for arm in COMPARED).alias("compared"),
+        *(first(arm) for arm in COMPARED for first in (columns.first_attempts, columns.first_right)),
         *_difference(table, COMPARED, "benefit", settings, seed),
         *_tests(table, settings.looks),
     ).rename({f"benefit_{side}": columns.probability(what) for side, what in (("above", "gain"), ("below", "harm"))})
+    found = found.with_columns(_exactly(settings).alias(columns.decision_by("exact")))
+    found = found.with_columns(posterior_decisions.decide(found, settings).alias(columns.decision_by("posterior")))
+    compared = table.select(pl.all_horizontal(pl.col(columns.attempts(arm)) > 0 for arm in COMPARED)).to_series()
     return found.select(
-        pl.when("compared").then("benefit").alias("benefit"),
-        pl.when("compared").then(_decision(settings)).otherwise(pl.lit("open")).alias("decision"),
+        pl.when(compared).then("benefit").alias("benefit"),
+        *(
+            pl.when(compared).then(rule).otherwise(pl.lit("open")).alias(rule)
+            for rule in map(columns.decision_by, RULES)
+        ),
     )
 
 
@@ -227,7 +237,7 @@ def _tests(table: pl.DataFrame, looks: Sequence[int]) -> list[pl.Series]:
     return [pl.Series(name, values) for name, values in found.items()]
 
 
-def _decision(settings: ToolBenefit) -> pl.Expr:
+def _exactly(settings: ToolBenefit) -> pl.Expr:
     """`gain` or `harm`: the exact test says so, at the false discovery rate of the settings among the questions of
     that decision (Benjamini and Hochberg 1995, JRSS B 57:289-300). `none`: tested for neither, and the posterior
     probability that the benefit lies within the margin is at least the confidence. `open`: all others."""

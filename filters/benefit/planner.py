@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.benefit import columns, lookahead
+from filters.benefit import columns, lookahead, posterior_decisions
 from filters.benefit.columns import COMPARED
 from filters.benefit.exact_tests import ladder_level, ladder_p, look_weights
 from filters.benefit.joint_rates import DIFFERENCE, JointRates, one_thread
-from filters.benefit.lookahead import GAIN, HARM, NONE, PRICES, ROLLOUTS, Lookahead, Position
+from filters.benefit.lookahead import GAIN, HARM, NONE, PRICES, ROLLOUTS, Bounds, Lookahead, Position
 from filters.benefit.per_question import CLEAR, STRATUM, fitted, per_question
 from records.recipe import ToolBenefit
 
@@ -129,30 +129,42 @@ def _prospect(
     controls = _control_steps(table, ladder, seed)
     control_cost = (controls["cost"].to_numpy()[:, None] * (controls["index"].to_numpy()[:, None] > PRICES)).sum(axis=0)
 
+    gain, harm, none = (_error_bound(table, kind, settings) for kind in ("gain", "harm", "none"))
+    tested = [what for what, most in (("gain", gain), ("harm", harm)) if most < 0]
     decided = {what: int((table["decision"] == what).sum()) for what in p}
     # The threshold of Benjamini and Hochberg at the end grows with how many are decided then. As in their procedure the
     # largest number that agrees with its own threshold is looked for, so from above.
     expected = {what: decided[what] + float(is_open[columns.probability(what)].sum()) for what in p}
-    gains = harms = np.zeros(is_open.height, bool)
+    sure = {what: np.zeros(is_open.height, bool) for what in p}
     for _ in range(_ROUNDS):
-        levels = {what: settings.false_discovery_rate * max(expected[what], 1) / max(table.height, 1) for what in p}
-        gains = p["gain"] <= levels["gain"]
-        harms = ~gains & (p["harm"] <= levels["harm"])
-        going = np.bincount(state[~gains & ~harms], minlength=states.height)
-        gain_level, harm_level = (ladder_level(level, ladder.looks) for level in levels.values())
-        rule = Lookahead(rates, ladder.looks, weights, gain_level, harm_level, settings.margin, settings.confidence)
+        rates_now = {what: settings.false_discovery_rate * max(expected[what], 1) / max(table.height, 1) for what in p}
+        sure = {what: (p[what] <= rates_now[what]) & (what in tested) for what in p}
+        sure["harm"] &= ~sure["gain"]
+        going = np.bincount(state[~sure["gain"] & ~sure["harm"]], minlength=states.height)
+        by_gain, by_harm = (ladder_level(rates_now[what], ladder.looks) if what in tested else -1.0 for what in p)
+        bounds = Bounds((by_gain, by_harm), (gain, harm, none))
+        rule = Lookahead(rates, ladder.looks, weights, bounds, settings.margin)
         by_price, indices = _ahead(rule, states, going, len(tasks))
         mix = _mix(by_price.sum(axis=0)[ROLLOUTS] + control_cost, max(budget, 0))
         brought = by_price @ mix
-        for kind, sure in ((GAIN, gains), (HARM, harms)):
-            brought[:, kind] += np.bincount(is_open["stratum"].to_numpy()[sure], minlength=len(tasks))
+        for kind, what in ((GAIN, "gain"), (HARM, "harm")):
+            brought[:, kind] += np.bincount(is_open["stratum"].to_numpy()[sure[what]], minlength=len(tasks))
         won = {"gain": brought[:, GAIN].sum(), "harm": brought[:, HARM].sum()}
         before, expected = expected, {what: decided[what] + won[what] for what in p}
-        if all(abs(expected[what] - before[what]) < 0.5 + before[what] / 50 for what in p):
+        if all(abs(expected[what] - before[what]) < 0.5 + before[what] / 50 for what in tested):
             break
-    undecided = ~gains & ~harms
+    undecided = ~sure["gain"] & ~sure["harm"]
     steps = _steps(is_open.filter(undecided), indices[state[undecided]], ladder.looks)
     return _Prospect(tasks, is_open, brought, float(control_cost @ mix), pl.concat([steps, controls]))
+
+
+def _error_bound(table: pl.DataFrame, kind: str, settings: ToolBenefit) -> float:
+    """The posterior error up to which a later look decides for a kind; -1 where exact tests do."""
+    if settings.decide_by == "exact":
+        return 1 - settings.confidence if kind == "none" else -1.0
+    if kind != "none" and not posterior_decisions.may_be_told(table, kind, settings):
+        return -1.0
+    return posterior_decisions.bound(table, kind, settings)
 
 
 def _ahead(rule: Lookahead, states: pl.DataFrame, questions: np.ndarray, tasks: int) -> tuple[np.ndarray, np.ndarray]:

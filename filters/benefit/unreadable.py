@@ -10,31 +10,36 @@ from collections.abc import Callable
 import polars as pl
 
 from filters.benefit import columns
-from filters.benefit.columns import COMPARED
+from filters.benefit.columns import COMPARED, RULES
 
-_BOTH = ("benefit", "decision")
+_DECISIONS = tuple(map(columns.decision_by, RULES))
 
 
-def both_ways(table: pl.DataFrame, decided: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+def both_ways(table: pl.DataFrame, decided: Callable[[pl.DataFrame], pl.DataFrame], rule: str) -> pl.DataFrame:
     """The table with the columns of both counts; a decision that they do not share becomes `open`.
 
     Nothing is computed where no attempt is unreadable.
 
     Args:
-        table: with counts, and the columns benefit and decision.
-        decided: the columns benefit and decision of other counts, as they are in the whole table.
+        table: with counts, and the columns benefit and decision_{rule} of each rule.
+        decided: the columns benefit and decision_{rule} of other counts, as they are in the whole table.
+        rule: the rule in force, whose decision becomes the column decision.
     """
+    agreed = {name: pl.lit(True) for name in _DECISIONS}
+    both: dict[str, pl.Series] = {}
     for name, unread, counted in (
         (columns.counted_wrong, columns.lost, 1),
         (columns.left_out, columns.silent, -1),
     ):
         there = table.select(pl.sum_horizontal(pl.col(unread(arm)).sum() for arm in COMPARED)).item()
         found = decided(_recounted(table, unread, counted)) if there else table
-        table = table.with_columns(found[what].alias(name(what)) for what in _BOTH)
-    agreed = pl.all_horizontal(
-        pl.col(name("decision")) == pl.col("decision") for name in (columns.counted_wrong, columns.left_out)
+        agreed = {decision: same & (found[decision] == pl.col(decision)) for decision, same in agreed.items()}
+        both[name("benefit")] = found["benefit"]
+        both[name("decision")] = found[columns.decision_by(rule)]
+    table = table.with_columns(
+        pl.when(same).then(decision).otherwise(pl.lit("open")).alias(decision) for decision, same in agreed.items()
     )
-    return table.with_columns(decision=pl.when(agreed).then("decision").otherwise(pl.lit("open")))
+    return table.with_columns(pl.col(columns.decision_by(rule)).alias("decision"), **both)
 
 
 def _recounted(table: pl.DataFrame, unread: Callable[..., str], counted: int) -> pl.DataFrame:

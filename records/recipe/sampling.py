@@ -94,6 +94,13 @@ class ToolBenefit(Section):
     """The most attempts per question and arm, extra rollouts included. The key may also be spelled `max_samples`."""
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """The difference of pass rates up to which tools count as making no difference."""
+    decide_by: Literal["posterior", "exact"] = "posterior"
+    """The rule that decides about questions (docs/tool-benefit.md): `posterior` decides as many as the false discovery
+    rate allows by what the whole table says about each of them; `exact` tests each on its own attempts alone, and
+    decides fewer."""
+    most_error: Annotated[float, Field(gt=0, lt=0.5)] = 0.3
+    """The posterior probability of being wrong above which `posterior` does not decide a question, whatever the average
+    of the others is."""
     false_discovery_rate: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
     """The accepted false discovery rate: the average share of "gain" decisions that are wrong, and of "harm" decisions
     likewise."""

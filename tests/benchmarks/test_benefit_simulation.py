@@ -11,10 +11,10 @@ from benchmarks import tool_benefit
 from benchmarks.benefit import budget as benefit_budget
 from benchmarks.benefit import figures as benefit_figures
 from benchmarks.benefit import size as benefit_size
+from benchmarks.benefit.populations import POPULATIONS
 from benchmarks.benefit.simulation import (
     ARMS,
     KINDS,
-    POPULATIONS,
     Attempts,
     draw_truth,
     judge_decisions,

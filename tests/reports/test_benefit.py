@@ -114,7 +114,7 @@ class TestMetadata:
         assert sum(map(len, found.values())) < ROOM
         assert found["in_short"].startswith("60 questions, 8 attempts per arm: intervals are wide. Right without tools")
         assert "tools help: 24, harm: 12, make no difference to:" in found["in_short"]
-        assert "| all | 60 | 24 | 12 |" in found["decisions"] and "at most 10% of the questions" in found["decisions"]
+        assert "| all | 60 | 24 | 12 |" in found["decisions"] and "At most 10% of the questions" in found["decisions"]
         assert "of each decision" not in found["gain_and_harm"] and "first 8 attempts" in found["direct_against_tools"]
 
     @pytest.mark.parametrize("arms_made", [ARMS, ("direct", "tools")])

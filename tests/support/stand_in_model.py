@@ -1,6 +1,7 @@
 """A deterministic OpenAI-compatible server in a process of its own, for kill and fault tests and for benchmarks.
 
-    python tests/support/stand_in_model.py --port 0 --log asked.jsonl [--delay 0.01] [--faults faults.json]
+    python tests/support/stand_in_model.py --port 0 --log asked.jsonl [--delay 0.01] [--spread 0.5]
+        [--faults faults.json]
 
 It prints its url when it listens. What it answers is a function of the call's key alone: X-Request-Id without its last
 "-n", or the hash of the body where there is none. It writes plain tags: a sum of the numbers in the question, worked
@@ -19,10 +20,12 @@ import argparse
 import asyncio
 import hashlib
 import json
+import math
 import os
 import re
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -96,10 +99,10 @@ def error(message: str, kind: str, status: int) -> dict[str, Any]:
 
 
 class Server:
-    def __init__(self, log: Path, delay: float, faults: dict[str, float]) -> None:
+    def __init__(self, log: Path, delay: float, faults: dict[str, float], spread: float = 0.0) -> None:
         if unknown := set(faults) - {*PASSING, *LASTING, "down_after", "page_after"}:
             raise SystemExit(f"unknown faults: {', '.join(sorted(unknown))}")
-        self.delay, self.faults = delay, faults
+        self.delay, self.faults, self.spread = delay, faults, spread
         self.down_after = faults.get("down_after", float("inf"))
         self.page_after = faults.get("page_after", float("inf"))
         self.answered = 0
@@ -109,6 +112,13 @@ class Server:
     def note(self, event: str, key: str, request_id: str, fault: str) -> None:
         line = {"event": event, "key": key, "id": request_id, "time": time.time(), "fault": fault}
         os.write(self.log, (json.dumps(line) + "\n").encode())
+
+    def times(self, key: str) -> float:
+        """How many times the delay the reply to a key takes."""
+        if not self.spread:
+            return 1 + 0.5 * draw(key, "delay")
+        drawn = min(max(draw(key, "delay"), 1e-9), 1 - 1e-9)
+        return math.exp(self.spread * statistics.NormalDist().inv_cdf(drawn))
 
     def fault(self, key: str) -> str:
         """The fault of this try."""
@@ -165,7 +175,7 @@ class Server:
         fault = "page" if self.answered >= self.page_after else fault
         self.note("asked", key, request_id, fault)
         if self.delay:
-            await asyncio.sleep(self.delay * (1 + 0.5 * draw(key, "delay")))
+            await asyncio.sleep(self.delay * self.times(key))
         stays = await self.answer(key, fault, json.loads(raw), writer)
         if stays:
             self.answered += fault in ("", "cut")
@@ -219,11 +229,12 @@ async def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 picks one")
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds for a reply, to half as much again")
+    parser.add_argument("--spread", type=float, default=0.0, help="standard deviation of the delay's logarithm instead")
     parser.add_argument("--faults", type=Path)
     parser.add_argument("--end-with-stdin", action="store_true", help="end when stdin does: with whoever started it")
     options = parser.parse_args()
     faults = json.loads(options.faults.read_text()) if options.faults else {}
-    server = Server(options.log, options.delay, faults)
+    server = Server(options.log, options.delay, faults, options.spread)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", options.port, backlog=1024)
     if options.end_with_stdin:
         asyncio.get_running_loop().add_reader(0, os._exit, 0)
@@ -236,12 +247,15 @@ class ModelStandIn:
 
     Args:
         folder: where its log and its faults lie; a log that is there is added to.
-        delay: seconds a reply.
+        delay, spread: seconds per reply, and the standard deviation of their logarithm.
         faults: see the module.
     """
 
-    def __init__(self, folder: Path, delay: float = 0.0, faults: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, folder: Path, delay: float = 0.0, faults: dict[str, float] | None = None, spread: float = 0.0
+    ) -> None:
         self.log, self.delay, self.faults = folder / "model_stand_in.jsonl", delay, faults or {}
+        self.spread = spread
         self.port, self.url = 0, ""
         self._process: subprocess.Popen[str] | None = None
 
@@ -251,7 +265,7 @@ class ModelStandIn:
         faults = self.log.with_suffix(".faults.json")
         faults.write_text(json.dumps(self.faults))
         command = [sys.executable, __file__, "--port", str(self.port), "--log", str(self.log), "--end-with-stdin"]
-        command += ["--delay", str(self.delay), "--faults", str(faults)]
+        command += ["--delay", str(self.delay), "--spread", str(self.spread), "--faults", str(faults)]
         deadline = time.monotonic() + 120
         while True:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
