@@ -96,6 +96,9 @@ def stored_results(ledger: Ledger, donors: pl.DataFrame, question_ids: pl.Series
     for start in range(0, len(question_ids), AT_ONCE):
         part = question_ids.slice(start, AT_ONCE).to_frame("question_id")
         rows = donors.select("rollout_id", "question_id", "sample_index").join(part, on="question_id", how="semi")
+        if rows.is_empty():  # without reading the ledger for nothing
+            yield from ({} for _ in range(part.height))
+            continue
         calls = ledger.select(["rollout_id", "tool_calls"], pl.col("rollout_id").is_in(rows["rollout_id"].implode()))
         made = rows.join(calls, on="rollout_id").group_by("question_id").agg("sample_index", "tool_calls")
         made = part.join(made, on="question_id", how="left", maintain_order="left")
