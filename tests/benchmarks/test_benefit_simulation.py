@@ -1,17 +1,19 @@
 """The benchmark of tool benefit measures what it says: known truths, attempts taken in order, decisions judged."""
 
+import contextlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 from PIL import Image, ImageColor
 
-from benchmarks import tool_benefit
+from benchmarks import decisions, tool_benefit
 from benchmarks.benefit import budget as benefit_budget
 from benchmarks.benefit import figures as benefit_figures
 from benchmarks.benefit import size as benefit_size
-from benchmarks.benefit.populations import POPULATIONS
+from benchmarks.benefit.populations import DECIDED_ABOUT, POPULATIONS
 from benchmarks.benefit.simulation import (
     ARMS,
     KINDS,
@@ -208,3 +210,20 @@ def test_figures_are_small_pictures(tmp_path):
             drawn = np.array([colour for _, colour in image.convert("RGBA").getcolors(image.width * image.height)])
         for colour in map(ImageColor.getrgb, benefit_figures.COLOURS[:2]):
             assert (np.abs(drawn - [*colour, 255]).max(axis=1) < 8).any(), "few colours stand for all"
+
+
+def test_both_rules_are_compared_with_the_truth_and_cells_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(decisions, "SIZES", (20,))
+    monkeypatch.setattr(decisions, "FURTHER", (0.0,))
+    monkeypatch.setattr(decisions, "DECIDED_ABOUT", {name: DECIDED_ABOUT[name] for name in ("null", "unrelated")})
+    here = contextlib.nullcontext(SimpleNamespace(map=map))
+    monkeypatch.setattr(decisions, "ProcessPoolExecutor", lambda *_, **__: here)
+    cells = decisions.measure(2, tmp_path / "cells.csv")
+    assert cells.height == 4 and set(cells["tables"]) == {4}
+    unrelated = cells.filter(pl.col("population") == "unrelated")
+    assert (unrelated["posterior_gain"] > unrelated["exact_gain"]).all()
+    monkeypatch.setattr(decisions, "measure_cell", None)  # nothing is measured twice
+    assert decisions.measure(2, tmp_path / "cells.csv").equals(cells)
+    assert [row["what"].split(",")[0] for row in decisions.judge(cells)][:1] == ["false gain"]
+    found = decisions.recorded_decisions()
+    assert found.filter(pl.col("attempts") == 4, pl.col("decision") == "gain")["questions"].to_list() == [29, 19]
