@@ -11,7 +11,7 @@ from records.images.store import ImageStore
 from records.recipe import ToolBenefit
 from reports import benefit_charts as charts
 from reports.attempts import examples
-from reports.benefit_decisions import decisions, never_solved
+from reports.benefit_decisions import decisions, fallback, never_solved
 from reports.markdown import Markdown, markdown_table, plain
 
 ROWS = 40
@@ -93,7 +93,7 @@ def in_short(table: pl.DataFrame, by_task: pl.DataFrame, settings: ToolBenefit) 
         f"Questions that tools help: {made.get('gain', 0):,}, harm: {made.get('harm', 0):,}, make no difference to: "
         f"{made.get('none', 0):,}{_of_them_never_solved(table)}, still open: {made.get('open', 0):,}. "
         f"{explained(total)[0].upper()}"
-        f"{explained(total)[1:]}.{silent}"
+        f"{explained(total)[1:]}.{fallback(table, settings)}{silent}"
     )
 
 

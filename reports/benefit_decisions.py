@@ -45,18 +45,25 @@ def by_exact_tests(settings: ToolBenefit) -> str:
 
 def by_posterior(table: pl.DataFrame, settings: ToolBenefit) -> str:
     """What decisions by the posterior false discovery rate promise, and where they fall back to the exact tests."""
-    back = [kind for kind in ("gain", "harm") if not may_be_told(table, kind, settings)]
-    fallback = ""
-    if back:
-        fallback = (
-            f" Over the whole table, {' and '.join(f'{kind}s' for kind in back)} cannot be told from chance: for "
-            f"{'them' if len(back) > 1 else 'these'} only what the exact tests find is decided."
-        )
     return (
         f"`gain`: the benefit is above {100 * settings.margin:.0f} points, `harm`: below minus that, `none`: between "
         f"them. At most {settings.false_discovery_rate:.0%} of the questions of each kind are wrong on average, by "
         "what the whole table says about each (false discovery rate), and none is decided that is wrong with a "
-        f"probability above {settings.most_error:.0%}.{fallback}"
+        f"probability above {settings.most_error:.0%}.{fallback(table, settings)}"
+    )
+
+
+def fallback(table: pl.DataFrame, settings: ToolBenefit) -> str:
+    """What cannot be told from chance over the whole table, in a sentence; "" where both kinds can, or exact tests
+    decide anyway."""
+    if settings.decide_by == "exact":
+        return ""
+    back = [f"{kind}s" for kind in ("gain", "harm") if not may_be_told(table, kind, settings)]
+    if not back:
+        return ""
+    return (
+        f" Over the whole table, {' and '.join(back)} cannot be told from chance: of these, only what the exact tests "
+        "find is decided."
     )
 
 

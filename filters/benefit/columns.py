@@ -139,14 +139,14 @@ def _described() -> dict[str, tuple[type[pl.DataType], str]]:
         found[probability(what)] = (number, f"Posterior probability that {what} is above the margin.")
     for rule in ("exact", "posterior"):
         found[decision_by(rule)] = (text, f"Decision by the rule {rule}, whichever rule is in force.")
+    for name, said in ((counted_wrong, "every unreadable attempt counted wrong"), (left_out, "none of them counted")):
+        found[name("benefit")] = (number, f"Estimate of the benefit with {said}.")
+        found[name("decision")] = (text, f"Decision with {said}.")
     found["decision"] = (
         text,
         "Gain, harm, none (no difference) or open, by the rule in force; the false discovery rate is controlled. Open "
         "too if it depends on how attempts count that could not be read.",
     )
-    for name, said in ((counted_wrong, "every unreadable attempt counted wrong"), (left_out, "none of them counted")):
-        found[name("benefit")] = (number, f"Estimate of the benefit with {said}.")
-        found[name("decision")] = (text, f"Decision with {said}.")
     found["decision_error"] = (number, "Posterior probability that the decision is wrong; null where none is made.")
     found["attribution"] = (text, "Explanation of a gain: content, habit, both or unclear; null without a gain.")
     return found

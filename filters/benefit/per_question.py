@@ -147,6 +147,8 @@ def per_question(counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBe
     )
     table = table.with_columns(posterior_decisions.decide(table, settings).alias(columns.decision_by("posterior")))
     table = unreadable.both_ways(table, lambda counted: _decided(counted, settings, seed), settings.decide_by)
+    table = table.with_columns(decision_posterior=posterior_decisions.kept(table, settings))
+    table = table.with_columns(pl.col(columns.decision_by(settings.decide_by)).alias("decision"))
     table = table.with_columns(decision_error=posterior_decisions.error())
     looked_at = [name for look in settings.looks for name in columns.state(COMPARED, look)]
     looked_at += [

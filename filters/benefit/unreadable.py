@@ -16,14 +16,14 @@ _DECISIONS = tuple(map(columns.decision_by, RULES))
 
 
 def both_ways(table: pl.DataFrame, decided: Callable[[pl.DataFrame], pl.DataFrame], rule: str) -> pl.DataFrame:
-    """The table with the columns of both counts; a decision that they do not share becomes `open`.
+    """The table with the columns of both counts; a decision_{rule} that they do not share becomes `open`.
 
     Nothing is computed where no attempt is unreadable.
 
     Args:
         table: with counts, and the columns benefit and decision_{rule} of each rule.
         decided: the columns benefit and decision_{rule} of other counts, as they are in the whole table.
-        rule: the rule in force, whose decision becomes the column decision.
+        rule: the rule in force, whose decisions by both counts are kept.
     """
     agreed = {name: pl.lit(True) for name in _DECISIONS}
     both: dict[str, pl.Series] = {}
@@ -39,13 +39,13 @@ def both_ways(table: pl.DataFrame, decided: Callable[[pl.DataFrame], pl.DataFram
     table = table.with_columns(
         pl.when(same).then(decision).otherwise(pl.lit("open")).alias(decision) for decision, same in agreed.items()
     )
-    return table.with_columns(pl.col(columns.decision_by(rule)).alias("decision"), **both)
+    return table.with_columns(**both)
 
 
 def _recounted(table: pl.DataFrame, unread: Callable[..., str], counted: int) -> pl.DataFrame:
     """The table with unreadable attempts added to those that count, or taken from them; none of them is right."""
     marks = [name.removeprefix(columns.attempts(COMPARED[0])) for name in table.columns]
-    looks = [None, *(int(mark[1:]) for mark in marks if mark[:1] == "_" and mark[1:].isdecimal())]
-    return table.with_columns(
-        pl.col(columns.attempts(arm, look)) + counted * pl.col(unread(arm, look)) for arm in COMPARED for look in looks
-    )
+    looks = sorted(int(mark[1:]) for mark in marks if mark[:1] == "_" and mark[1:].isdecimal())
+    again = {columns.attempts(arm, look): unread(arm, look) for arm in COMPARED for look in (None, *looks)}
+    again |= {columns.first_attempts(arm): unread(arm, looks[0]) for arm in COMPARED}
+    return table.with_columns(pl.col(made) + counted * pl.col(lost) for made, lost in again.items())

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from benchmarks.benefit.simulation import Attempts, draw_truth, measured, settings_of
 from filters.benefit import posterior_decisions
-from filters.benefit.columns import COMPARED, decision_by, first_attempts, first_right
+from filters.benefit.columns import COMPARED, attempts, decision_by, first_attempts, first_right, lost
 from filters.benefit.posterior_decisions import CAUTION, decided, may_be_told, told_from_chance
+from filters.benefit.unreadable import _recounted
 
 errors = st.lists(st.sampled_from([0.0, 0.01, 0.05, 0.1, 0.2, 0.29, 0.3, 0.31, 0.6, 1.0, float("nan")]), max_size=40)
 
@@ -62,8 +63,8 @@ def found():
     """A table of a population in which half of the questions gain, and the settings."""
     random, settings = np.random.default_rng(3), settings_of(4)
     truth = draw_truth("two_modes", 200, random)
-    attempts = Attempts(truth["question_id"].to_list(), Attempts.draw(truth, COMPARED, random)).take_all(4)
-    return measured(attempts, truth, settings), settings
+    tried = Attempts(truth["question_id"].to_list(), Attempts.draw(truth, COMPARED, random)).take_all(4)
+    return measured(tried, truth, settings), settings
 
 
 def test_more_is_decided_than_by_the_exact_tests_and_as_rightly_as_promised(found):
@@ -84,3 +85,31 @@ def test_where_chance_explains_the_table_the_exact_tests_decide(found, monkeypat
     sure = (made[decision_by("exact")] == "gain") & (1 - made["gain_probability"] <= settings.most_error)
     assert (decision == "gain").equals(sure, check_names=False)
     assert 0 < sure.sum() < (made["decision"] == "gain").sum()
+
+
+def test_what_is_left_of_a_set_keeps_the_promise_by_itself(found):
+    """The most certain half of the gains is taken out: what remains of them is not all decided any more."""
+    made, settings = found
+    gains = made.filter(pl.col("decision") == "gain").sort("decision_error")
+    certain = gains.head(gains.height // 2)["question_id"].implode()
+    name = decision_by("posterior")
+    fewer = made.with_columns(
+        pl.when(pl.col("question_id").is_in(certain)).then(pl.lit("open")).otherwise(name).alias(name)
+    )
+    kept = fewer.with_columns(decision=posterior_decisions.kept(fewer, settings)).filter(pl.col("decision") == "gain")
+    assert 0 < kept.height < gains.height - gains.height // 2
+    assert (1 - kept["gain_probability"]).mean() * CAUTION <= settings.false_discovery_rate
+    assert posterior_decisions.kept(made, settings).equals(made[name], check_names=False)
+
+
+def test_the_whole_table_is_looked_at_both_ways(found):
+    """Attempts that could not be read count in the first samples too."""
+    made, _ = found
+    looks = made.select(
+        *(pl.col(name(arm)) for arm in COMPARED for name in (attempts, first_attempts)),
+        *(pl.col(attempts(arm)).alias(attempts(arm, 4)) for arm in COMPARED),
+        *(pl.lit(1).alias(lost(arm, look)) for arm in COMPARED for look in (None, 4)),
+    )
+    again = _recounted(looks, lost, 1)
+    assert (again[first_attempts("tools")] == made[first_attempts("tools")] + 1).all()
+    assert (again[attempts("direct", 4)] == made[attempts("direct")] + 1).all()
