@@ -167,7 +167,7 @@ def turn_of(arm: Arm) -> int:
 
 
 def summary_of(tally: Tally) -> StageSummary:
-    """The calls of a tally, without what is no call of a model or a tool."""
+    """The calls of a tally; redraws, which are counted beside them, are left out."""
     made, read = (
         {kind: count for kind, count in counts.items() if kind != REDRAW} for counts in (tally.made, tally.reused)
     )

@@ -11,7 +11,7 @@ from records.images.store import ImageStore
 from records.recipe import ToolBenefit
 from reports import benefit_charts as charts
 from reports.attempts import examples
-from reports.benefit_decisions import decisions, fallback, never_solved
+from reports.benefit_decisions import ALL, decisions, fallback, never_solved
 from reports.markdown import Markdown, markdown_table, plain
 
 ROWS = 40
@@ -26,8 +26,6 @@ FEW_QUESTIONS = 100
 """The number of questions below which the page says that intervals are wide."""
 FEW_ATTEMPTS = 8
 """The number of attempts per arm below which the page says that intervals are wide."""
-ALL = "all"
-"""The name of the row of totals over all questions."""
 DONE = ("questions", "direct", "tools", "oracle", "churn", "benefit", "corrected_benefit", "gain", "harm")
 """The totals that say what tools do."""
 SAID = (

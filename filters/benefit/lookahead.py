@@ -37,10 +37,10 @@ class Bounds(NamedTuple):
     """What decides a question at a look; -1 where it decides nothing."""
 
     levels: tuple[float, float]
-    """For a gain and for a harm: up to it a p-value, divided by the weight of its look, decides
+    """The bounds for a gain and for a harm: up to it a p-value, divided by the weight of its look, decides
     (exact_tests.ladder_level)."""
     errors: tuple[float, float, float]
-    """For a gain, for a harm and for none: up to it the posterior probability of being wrong decides."""
+    """The bounds for a gain, for a harm and for none: up to it the posterior probability of being wrong decides."""
 
 
 def _sequence(attempts: int) -> np.ndarray:

@@ -24,8 +24,8 @@ from filters.benefit.columns import COMPARED
 from records.recipe import ToolBenefit
 
 CAUTION = 1.2
-"""By so much errors are counted higher than stated. Measured without it: in tables in which every fourth guess is right
-14 % of the gains are false where 10 % are promised; with it 11 (benchmarks/decisions.py)."""
+"""The factor by which errors are counted higher than stated. Measured without it: in tables in which every fourth guess
+is right, 14 % of the gains are false where 10 % are promised; with it 11 (benchmarks/decisions.py)."""
 EACH_WAY = 0.4
 """The share of the false discovery rate that gains, and harms, of a table without any effect may use up."""
 DRAWS = 2_000
@@ -112,8 +112,9 @@ def kept(table: pl.DataFrame, settings: ToolBenefit) -> pl.Series:
     for kind, error in _errors(table).items():
         left = np.where(before == kind, error * CAUTION, np.nan)
         whole = decided(left, settings.false_discovery_rate, settings.most_error)
-        if kind == "none" or may_be_told(table, kind, settings):
-            decision[(before == kind) & ~whole] = "open"
+        dropped = (before == kind) & ~whole
+        if dropped.any() and (kind == "none" or may_be_told(table, kind, settings)):
+            decision[dropped] = "open"
     return pl.Series(decision, dtype=pl.String)
 
 
