@@ -20,8 +20,9 @@ from records.tables import to_frame
 from records.workspace import Workspace
 from reports.markdown import counts, markdown_table
 from rollouts.models.roles import Models
-from training.formats import Readback, get_format
+from training.formats import get_format
 from training.products import Product, ProductInput, get_product, product_names
+from training.readback import read_back
 
 _IN_TRAIN = pl.Schema({"id": pl.String})
 _SCHEMA = {"row_id": pl.String, "question_id": pl.String, "task": pl.String, "split": pl.String}
@@ -45,10 +46,10 @@ def _export(
     def one(name: str) -> dict[str, Any]:
         folder = part / name
         folder.mkdir()
-        writer = get_format(name)
-        writer.write(rows, folder, images=inputs.images, tokenizer=inputs.tokenizer)
-        back: Readback = writer.read_back(folder, tokenizer=inputs.tokenizer)
-        return {"format": name, "rows": back.rows, "loss_tokens": back.loss_tokens, "read by": back.loader}
+        get_format(name).write(rows, folder, images=inputs.images, tokenizer=inputs.tokenizer)
+        back, read_now = read_back(name, folder, before=target / name, tokenizer=inputs.tokenizer)
+        loader = back.loader if read_now else f"{back.loader} (before: nothing changed)"
+        return {"format": name, "rows": back.rows, "loss_tokens": back.loss_tokens, "read by": loader}
 
     clock = Clock()
     progress = Heartbeat(lambda: f"reading {', '.join(formats)} back: {clock.seconds} s", context.log.info)

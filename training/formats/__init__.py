@@ -3,6 +3,7 @@
     KIND: the kind of a product (training/products/), such as "sft" or "rl"
     write(rows, folder, *, images, tokenizer) -> list[Path]      the product's rows, read one at a time
     read_back(folder, *, tokenizer) -> Readback                  with the trainer's own loader
+    LOADER = (variable, environment)   if that runs in an environment of its own, as `loader_python` takes it
 
 The same rows give the same bytes. Beside its files, a format leaves touchstone.json: how many rows each split has and
 a digest of their content, taken while writing. `read_back` takes the same digest of what the trainer's loader

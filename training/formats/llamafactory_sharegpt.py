@@ -28,6 +28,8 @@ from training.rows import SPLITS, SftRow, Turn
 
 KIND = "sft"
 NAME = "llamafactory_sharegpt"
+LOADER = ("TOUCHSTONE_LLAMAFACTORY_PYTHON", ".venv-llamafactory")
+"""Where the trainer's loader runs, as loader_python takes it."""
 TAGS = {
     "role_tag": "role",
     "content_tag": "content",
@@ -153,7 +155,7 @@ def read_back(folder: Path, *, tokenizer: str | None = None, template: str = "qw
     """
     manifest = read_manifest(folder, NAME)
     splits = manifest["splits"]
-    python = loader_python("TOUCHSTONE_LLAMAFACTORY_PYTHON", ".venv-llamafactory")
+    python = loader_python(*LOADER)
     if python is None or tokenizer is None:
         rows = compare(folder, {split: _structure(folder, split) for split in splits}, splits)
         missing = "run scripts/loaders" if python is None else "give a tokenizer"

@@ -29,6 +29,8 @@ from training.rows import RlRow
 
 KIND = "rl"
 NAME = "verl_parquet"
+LOADER = ("TOUCHSTONE_VERL_PYTHON", ".venv-verl")
+"""Where the trainer's loader runs, as loader_python takes it."""
 AGENT = "tool_agent"
 """verl's multi-turn agent loop; which tools it has, and how it reads calls, is verl's own configuration."""
 
@@ -100,7 +102,7 @@ def read_back(folder: Path, *, tokenizer: str | None = None) -> Readback:
         ExportError: the loader failed, or returned other rows than were written.
     """
     splits = read_manifest(folder, NAME)["splits"]
-    python = loader_python("TOUCHSTONE_VERL_PYTHON", ".venv-verl")
+    python = loader_python(*LOADER)
     if python is None or tokenizer is None:
         rows = compare(folder, {split: _structure(folder / f"{split}.parquet") for split in splits}, splits)
         missing = "run scripts/loaders" if python is None else "give a tokenizer"
