@@ -64,7 +64,7 @@ def _extra_metadata(extra: ExtraRollouts) -> dict[str, object]:
 @dg.asset(
     group_name="tool_benefit",
     kinds={"polars"},
-    code_version="2",  # 1 decided by the exact tests
+    code_version="3",  # 1 decided by exact tests, 2 without DOUBT
     description="What tools do for each question: the difference of the pass rates with and without them, with an "
     "interval and the probability that it is a gain or a harm; decisions whose false discovery rate over the table is "
     "bounded; and how much of a gain the habit of calling explains and how much the results. Counted from all stored "

@@ -33,8 +33,8 @@ from reports.samples import markdown_table
 FILE = Path(__file__).with_name("decisions.csv")
 SIZES = (240, 60, 20)
 SAMPLES = (4, 8)
-FURTHER = (0.0, 8.0)
-"""Further rollouts per question, which the planner gives in rounds."""
+FURTHER = 8.0
+"""Further rollouts per question, which the planner gives in rounds, from the smaller number of samples on."""
 MOST = 16
 """Samples per arm at most."""
 PROMISED, SLACK, SLACK_SMALL, NULL = 0.1, 0.02, 0.03, 0.1
@@ -48,7 +48,7 @@ def one_table(name: str, n: int, samples: int, further: float, seed: int) -> dic
     """Of one table {rule}_{kind}: how many questions are decided so; {rule}_{kind}_false: the share of false ones among
     them, 0 without any; {rule}_any: whether a gain or a harm is decided; and rollouts per question."""
     random = np.random.default_rng([seed, n, samples, int(further), *name.encode()])
-    truth, settings = draw_truth(name, n, random), settings_of(samples, further, most=MOST)
+    truth, settings = draw_truth(name, n, random), settings_of(samples, further, most_samples=MOST)
     right = Attempts.draw(truth, ("direct", "tools"), random, MOST)
     attempts = Attempts(truth["question_id"].to_list(), right).take_all(samples)
     if further:
@@ -84,7 +84,8 @@ def measure(tables: int, file: Path) -> pl.DataFrame:
     """One row per cell; each is written to `file` as soon as it is there."""
     rows = pl.read_csv(file).to_dicts() if file.exists() else []
     done = {tuple(row[key] for key in CELL) for row in rows if row["tables"] >= tables}
-    cells = [(n, s, f, name) for f in FURTHER for n in SIZES for s in SAMPLES for name in DECIDED_ABOUT]
+    ways = [(samples, 0.0) for samples in SAMPLES] + [(min(SAMPLES), FURTHER)]
+    cells = [(n, s, f, name) for s, f in ways for n in SIZES for name in DECIDED_ABOUT]
     wanted = [(name, n, s, f, tables * (2 if n == min(SIZES) else 1)) for n, s, f, name in cells]
     wanted = [cell for cell in wanted if cell[:4] not in done]
     rows = [row for row in rows if tuple(row[key] for key in CELL) in done]

@@ -18,6 +18,7 @@ from benchmarks.benefit.simulation import (
     settings_of,
     spend,
 )
+from filters.benefit.columns import RULES
 from filters.benefit.per_question import counts
 from filters.benefit.planner import forecast
 from records.recipe import ToolBenefit
@@ -33,6 +34,10 @@ QUESTIONS = 300
 """Questions of a simulated table."""
 BEFORE = (0, 8)
 """Rollouts a question that were allocated before the forecast is made."""
+SURELY_AHEAD = (8, 16)
+"""Further rollouts per question at which the planner has to be ahead beyond doubt."""
+FORESEEN = 20
+"""From how many questions on a forecast is judged by its relative error."""
 AHEAD = 1_000
 """Rollouts that the forecast is made for."""
 
@@ -74,9 +79,9 @@ def _point(table: pl.DataFrame, reference: pl.DataFrame | None, rollouts: int, *
 
 
 def curves(
-    questions: pl.DataFrame, right: dict[str, np.ndarray], reference: pl.DataFrame | None, seed: int
+    questions: pl.DataFrame, right: dict[str, np.ndarray], reference: dict[str, pl.DataFrame] | None, seed: int
 ) -> Iterator[dict[str, object]]:
-    """What is settled at each of BUDGETS by the planner and by asking all questions equally often.
+    """What is settled at each of BUDGETS by the planner and by asking all questions equally often, by each rule.
 
     The planner has the ladder of looks that a recipe with further rollouts has, the equal allocation one look at all
     its samples, which costs it nothing of its level.
@@ -84,24 +89,30 @@ def curves(
     Args:
         questions: of `draw_truth`, or recorded ones.
         right: their attempts, as Attempts takes them.
-        reference: the table that decides from all recorded attempts; None where the truth is known.
+        reference: the table that decides from all recorded attempts, by rule; None where the truth is known.
 
-    Yields one row for each way and budget (of recorded attempts, budgets short of all there are): way, budget, rollouts
-    (really made beyond the first samples, a question), rightly and wrongly (shares of the questions settled so).
+    Yields one row for each rule, way and budget (of recorded attempts, budgets short of all there are): rule, way,
+    budget, rollouts (really made beyond the first samples, a question), rightly and wrongly (shares of the questions
+    settled so).
     """
     ids = questions["question_id"].to_list()
     truth = questions if reference is None else _no_truth(questions)
     first, most = Attempts(ids, right).take_all(BASE).taken, max(verdicts.shape[1] for verdicts in right.values())
     # of recorded attempts a budget must leave some: with all of them there is nothing to choose
-    for budget in (0, *(spent for spent in BUDGETS if reference is None or BASE + spent // 2 < most)):
-        attempts = Attempts(ids, right).take_all(BASE + budget // 2)
-        table = measured(attempts, truth, settings_of(BASE + budget // 2), seed)
-        yield _point(table, reference, way="equal", budget=budget, rollouts=attempts.taken - first)
-        if budget:
-            settings, attempts = settings_of(BASE, budget, most=most), Attempts(ids, right).take_all(BASE)
-            spend(attempts, questions, settings, budget * len(ids), seed)
-            table = measured(attempts, truth, settings, seed)
-            yield _point(table, reference, way="planner", budget=budget, rollouts=attempts.taken - first)
+    spendable = [spent for spent in BUDGETS if reference is None or BASE + spent // 2 < most]
+    for rule in RULES:
+        compared = None if reference is None else reference[rule]
+        for budget in (0, *spendable):
+            attempts = Attempts(ids, right).take_all(BASE + budget // 2)
+            table = measured(attempts, truth, settings_of(BASE + budget // 2, decide_by=rule), seed)
+            labels = {"rule": rule, "budget": budget}
+            yield _point(table, compared, way="equal", rollouts=attempts.taken - first, **labels)
+            if budget:
+                settings = settings_of(BASE, budget, most_samples=most, decide_by=rule)
+                attempts = Attempts(ids, right).take_all(BASE)
+                spend(attempts, questions, settings, budget * len(ids), seed)
+                table = measured(attempts, truth, settings, seed)
+                yield _point(table, compared, way="planner", rollouts=attempts.taken - first, **labels)
 
 
 def _no_truth(questions: pl.DataFrame) -> pl.DataFrame:
@@ -121,7 +132,8 @@ def recorded_curves(file: Path, seed: int) -> list[dict[str, object]]:
     questions, right = recorded(file)
     most = max(verdicts.shape[1] for verdicts in right.values())
     whole = Attempts(questions["question_id"].to_list(), right).take_all(most)
-    reference = measured(whole, _no_truth(questions), settings_of(most), 0)
+    truth = _no_truth(questions)
+    reference = {rule: measured(whole, truth, settings_of(most, decide_by=rule), 0) for rule in RULES}
     if seed:
         right = permuted(right, np.random.default_rng(seed))
     return [{"data": "recorded", "seed": seed, **row} for row in curves(questions, right, reference, seed)]
@@ -149,28 +161,56 @@ def _open(attempts: Attempts, truth: pl.DataFrame, settings: ToolBenefit, seed: 
 def budgets(pool: Executor, populations: Iterable[str], runs: int, file: Path, replays: int) -> pl.DataFrame:
     """What planner and equal allocation settle, over so many runs on each population and replays of a file.
 
-    Returns columns data, way (`both` where there is no budget), budget, rollouts, wrongly, rightly, and ahead: how much
-    more of the questions are settled rightly than by equal allocation, run by run; the last two with their {..}_error.
+    Returns columns data, rule, way (`both` where there is no budget), budget, rollouts, wrongly, rightly, and ahead:
+    how much more of the questions are settled rightly than by equal allocation and the same rule, run by run; the last
+    two with their {..}_error.
     Runs draw other questions; replays order the same attempts otherwise.
     """
     jobs = [(name, QUESTIONS, seed) for name in populations for seed in range(runs)]
     rows = [row for one in pool.map(simulated_curves, *zip(*jobs, strict=True)) for row in one]
     rows += [row for one in pool.map(recorded_curves, [file] * replays, range(replays)) for row in one]
     points = pl.DataFrame(rows)
-    equal = points.filter(pl.col("way") == "equal").select("data", "seed", "budget", before="rightly")
-    points = points.join(equal, on=["data", "seed", "budget"], maintain_order="left")
+    equal = points.filter(pl.col("way") == "equal").select("data", "seed", "rule", "budget", before="rightly")
+    points = points.join(equal, on=["data", "seed", "rule", "budget"], maintain_order="left")
     points = points.with_columns(ahead=pl.col("rightly") - pl.col("before"))
-    means = points.group_by("data", "way", "budget", maintain_order=True).agg(
+    means = points.group_by("data", "rule", "way", "budget", maintain_order=True).agg(
         pl.col("rollouts", "wrongly").mean(), *mean_and_error("rightly"), *mean_and_error("ahead")
     )
     return means.with_columns(way=pl.when(pl.col("budget") == 0).then(pl.lit("both")).otherwise("way"))
 
 
 def forecasts(pool: Executor, populations: Iterable[str], runs: int) -> pl.DataFrame:
-    """What was forecast and what came, on average over runs: columns data, before, open, said, came, said_to_came."""
+    """What was forecast and what came, on average over runs: columns data, before, open, said, came, said_to_came, and
+    the standard deviation of said - came over the runs."""
     jobs = [(name, QUESTIONS, before, seed) for name in populations for before in BEFORE for seed in range(runs)]
     table = pl.DataFrame(list(pool.map(foreseen, *zip(*jobs, strict=True)))).with_columns(
         data=pl.Series([job[0] for job in jobs]), before=pl.Series([job[2] for job in jobs])
     )
-    means = table.group_by("data", "before", maintain_order=True).agg(pl.col("open", "said", "came").mean())
+    means = table.group_by("data", "before", maintain_order=True).agg(
+        pl.col("open", "said", "came").mean(), deviation=(pl.col("said") - pl.col("came")).std()
+    )
     return means.with_columns(said_to_came=pl.col("said") / pl.col("came"))
+
+
+def judge_planner(planned: pl.DataFrame, said: pl.DataFrame) -> list[tuple[str, pl.DataFrame, pl.Expr, str, float]]:
+    """The targets for the tables of `budgets` and `forecasts`: what, table, figure, `at least` or `at most`, bound."""
+    rows: list[tuple[str, pl.DataFrame, pl.Expr, str, float]] = []
+    ahead, error = pl.col("ahead"), 2 * pl.col("ahead_error")
+    planner = planned.filter(pl.col("way") == "planner", pl.col("rule") == "posterior")
+    for (data,), of in planner.group_by("data", maintain_order=True):
+        rows += [
+            (f"planner ahead on {data}, mean over budgets", of, ahead.mean(), "at least", 0.01),
+            ("the same, worst budget, two standard errors added", of, (ahead + error).min(), "at least", 0),
+        ]
+        for further in SURELY_AHEAD:
+            at = of.filter(pl.col("budget") == further)
+            rows.append((f"the same, {further} further rollouts, surely", at, (ahead - error).min(), "at least", 0))
+    off = (pl.col("said") - pl.col("came")).abs()
+    for there, of, what, bound in (
+        (True, off / pl.col("came"), f"forecast where {FORESEEN} or more settle: off by", 0.15),
+        (False, off, f"forecast where fewer than {FORESEEN} settle: off by, questions", 3),
+    ):
+        part = said.filter((pl.col("came") >= FORESEEN) == there)
+        if part.height:
+            rows.append((what, part, of.max(), "at most", bound))
+    return rows

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
+from filters.benefit.columns import RULES
 from reports.drawing import CONTENT, GAIN, HABIT, HARM, INK, KEPT, RESULTS, new_figure
 
 if TYPE_CHECKING:
@@ -88,17 +89,20 @@ def budget(points: pl.DataFrame, titles: dict[str, str], file: Path) -> None:
     """What the planner and equal numbers of samples settle, a panel for each kind of data.
 
     Args:
-        points: columns data, way (planner, equal), budget, rightly and rightly_error (shares of the questions).
+        points: columns data, rule, way (planner, equal), budget, rightly and rightly_error (shares of the questions).
         titles: data -> its panel's title, in the order of the panels.
     """
     figure = new_figure(3 * len(titles), 4)
     (panels,) = figure.subplots(1, len(titles), squeeze=False, sharex=True)
-    ways = {"planner": ("planner", COLOURS[0], False), "equal": ("equally many each", COLOURS[1], True)}
+    ways = {"planner": ("planner", False), "equal": ("equally many each", True)}
     for axes, (data, title) in zip(panels, titles.items(), strict=True):
         _panel(axes, title, "questions rightly settled", "further rollouts per question", (0, 0.8))
         axes.set_xticks([budget for budget in sorted(points["budget"].unique()) if budget == 0 or budget >= 4])
-        for way, (name, colour, hollow) in ways.items():
-            rows = points.filter(pl.col("data") == data, pl.col("way").is_in([way, "both"])).sort("budget")
-            _curve(axes, rows.select("budget", "rightly", 2 * pl.col("rightly_error")).rows(), colour, name, hollow)
+        for rule, colour in zip(RULES, COLOURS, strict=False):
+            for way, (name, hollow) in ways.items():
+                mine = (pl.col("data") == data, pl.col("rule") == rule, pl.col("way").is_in([way, "both"]))
+                rows = points.filter(*mine).sort("budget")
+                shown = rows.select("budget", "rightly", 2 * pl.col("rightly_error")).rows()
+                _curve(axes, shown, colour, f"{rule}, {name}", hollow)
     panels[0].legend(loc="upper left")
     _save(figure, file)

@@ -16,6 +16,8 @@ class Population:
     draw: Callable[[np.random.Generator, int], Rates]
     chance: float = 0.0
     """How often a guess is right: the rates drawn are those of a model that never guesses."""
+    other: float = 0.0
+    """The share of the questions, the last ones, that are of another task."""
 
 
 def _ties(random: np.random.Generator, n: int) -> Rates:
@@ -80,10 +82,31 @@ def _rare(random: np.random.Generator, n: int) -> Rates:
     return direct, np.where(random.random(n) < 0.03, direct + (1 - direct) * random.beta(4, 1, n), direct)
 
 
+_OTHER = 0.2
+
+
+def _mixed(most: Callable[..., Rates], few: Callable[..., Rates]) -> Callable[[np.random.Generator, int], Rates]:
+    def draw(random: np.random.Generator, n: int) -> Rates:
+        others = of_other_task(n, _OTHER)
+        here, there = most(random, n - others), few(random, others)
+        return np.concatenate([here[0], there[0]]), np.concatenate([here[1], there[1]])
+
+    return draw
+
+
+def of_other_task(n: int, share: float) -> int:
+    """How many of n questions are of another task."""
+    return round(n * share)
+
+
 DECIDED_ABOUT = POPULATIONS | {
     "two_modes": Population("hard or easy without tools; they solve most of what is left at half of both", _two_modes),
     "habit_prone": Population("a small gain at every question, 0.13 on average", _habit_prone),
     "heavy_tails": Population("small differences both ways, and a few very large ones", _heavy_tails),
     "rare": Population("a large gain at 3 % of the questions, and none at the others", _rare),
+    "unlike": Population(
+        "as two_modes, but of another task every fifth, as null", _mixed(_two_modes, _null), 0, _OTHER
+    ),
+    "only_there": Population("as null, but of another task every fifth, as ties", _mixed(_null, _ties), 0, _OTHER),
 }
 """Those that decisions are tried on."""

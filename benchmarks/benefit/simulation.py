@@ -5,12 +5,12 @@ real ones is.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
-from benchmarks.benefit.populations import DECIDED_ABOUT
+from benchmarks.benefit.populations import DECIDED_ABOUT, of_other_task
 from filters.benefit.per_question import counts, per_question
 from filters.benefit.planner import next_round
 from filters.benefit.totals import totals
@@ -47,7 +47,12 @@ def draw_truth(name: str, n: int, random: np.random.Generator) -> pl.DataFrame:
             **{arm: guess + (1 - guess) * rate for arm, rate in rates.items()},
             "benefit": tools - direct,
         }
-    ).with_columns(task=pl.lit("math"), source=pl.lit(name))
+    ).with_columns(
+        task=pl.when(pl.int_range(n) < n - of_other_task(n, population.other))
+        .then(pl.lit("math"))
+        .otherwise(pl.lit("search")),
+        source=pl.lit(name),
+    )
 
 
 class Attempts:
@@ -123,9 +128,9 @@ def spend(attempts: Attempts, questions: pl.DataFrame, settings: ToolBenefit, bu
     return spent
 
 
-def settings_of(samples: int, further: float = 0.0, confidence: float = 0.95, most: int = MOST) -> ToolBenefit:
-    """The recipe's settings without control arms."""
-    return ToolBenefit(samples=samples, further=further, most_samples=most, confidence=confidence, controls=[])
+def settings_of(samples: int, further: float = 0.0, **more: Any) -> ToolBenefit:
+    """The recipe's settings without control arms, with room for MOST samples."""
+    return ToolBenefit(**{"most_samples": MOST, "controls": [], "samples": samples, "further": further, **more})
 
 
 def measured(attempts: Attempts, truth: pl.DataFrame, settings: ToolBenefit, seed: int = 0) -> pl.DataFrame:
@@ -175,7 +180,7 @@ def one_table(name: str, n: int, samples: int, further: float, seed: int) -> dic
     if further:
         spend(attempts, truth, settings, round(further * n), seed)
     table = judge_decisions(measured(attempts, truth, settings, seed), settings.margin)
-    narrow = measured(attempts, truth, settings_of(samples, further, 0.8), seed)
+    narrow = measured(attempts, truth, settings_of(samples, further, confidence=0.8), seed)
     stated, true = table["gain_probability"].to_numpy(), table["true_benefit"].to_numpy() > settings.margin + 1e-9
     bins = np.stack([np.histogram(stated, EDGES, weights=w)[0] for w in (np.ones(n), stated, true.astype(float))], 1)
     return {

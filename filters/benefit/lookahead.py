@@ -18,6 +18,10 @@ from filters.benefit.joint_rates import DIFFERENCE, GRID, MOST_CHANCE, JointRate
 PRICES = np.geomspace(2e-4, 0.5, 32)
 """Decisions that a rollout has to bring. At less than one in 5,000 rollouts a question is dropped in any case."""
 GAIN, HARM, NONE, ROLLOUTS = range(4)
+ERRORS = slice(4, 7)
+"""Of gain, harm and none: the sum of the posterior probabilities that what is decided is wrong."""
+EXPECTED = 7
+"""How many numbers say what is to be expected: the seven above."""
 _BLOCK = 4_000_000
 """Numbers of a matrix of chances in memory at once."""
 
@@ -105,15 +109,15 @@ class Lookahead:
         come of questions that differ in that is found once for all.
 
         Returns:
-            (attempts[0] + 1, attempts[1] + 1, 4, PRICES), by right attempts in each arm: decisions for GAIN, HARM and
-            NONE, and ROLLOUTS, on average; all 0 where further attempts do not pay. After the last look one number,
-            0, is for all prices.
+            (attempts[0] + 1, attempts[1] + 1, EXPECTED, PRICES), by right attempts in each arm: decisions for GAIN,
+            HARM and NONE, ROLLOUTS, and ERRORS, on average; all 0 where further attempts do not pay. After the last
+            look one number, 0, is for all prices.
         """
         if at in self._known:
             return self._known[at]
         step = self.step(at)
         if step is None:
-            return np.zeros((at.attempts[0] + 1, at.attempts[1] + 1, 4, 1))  # the same at each price
+            return np.zeros((at.attempts[0] + 1, at.attempts[1] + 1, EXPECTED, 1))  # the same at each price
         number, more = step
         samples = (at.samples[0] + more[0], at.samples[1] + more[1])
         then = Position(at.stratum, at.chance, samples, samples)
@@ -134,9 +138,10 @@ class Lookahead:
         gain = (boschloo(first, second) <= levels[0] * weight) | (1 - above <= errors[0])
         harm = ~gain & ((boschloo(second, first) <= levels[1] * weight).T | (1 - below <= errors[1]))
         none = ~gain & ~harm & (above + below <= errors[2])
-        for kind, decided in ((GAIN, gain), (HARM, harm), (NONE, none)):
+        for kind, decided, error in ((GAIN, gain, 1 - above), (HARM, harm, 1 - below), (NONE, none, above + below)):
             found[decided] = 0
             found[decided, kind] = 1
+            found[decided, ERRORS.start + kind] = error[decided][:, None]
         return found
 
     def _average(self, at: Position, then: Position, values: np.ndarray) -> np.ndarray:
@@ -156,8 +161,8 @@ class Lookahead:
 
 
 def index(ahead: np.ndarray) -> np.ndarray:
-    """The price up to which further attempts pay, in decisions per rollout: (...,) of `ahead` (..., 4, PRICES); 0:
-    never."""
+    """The price up to which further attempts pay, in decisions per rollout: (...,) of `ahead` (..., EXPECTED, PRICES);
+    0: never."""
     decisions, rollouts = ahead[..., :ROLLOUTS, :].sum(axis=-2), ahead[..., ROLLOUTS, :]
     last = (rollouts > 0).sum(axis=-1, keepdims=True) - 1  # the prices at which it pays are the lower ones
     best = [np.take_along_axis(values, np.maximum(last, 0), axis=-1)[..., 0] for values in (decisions, rollouts)]

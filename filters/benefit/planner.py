@@ -13,18 +13,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from filters.benefit import columns, lookahead, posterior_decisions
+from filters.benefit import columns, lookahead
 from filters.benefit.columns import COMPARED
-from filters.benefit.exact_tests import ladder_level, ladder_p, look_weights
+from filters.benefit.exact_tests import look_weights
 from filters.benefit.joint_rates import DIFFERENCE, JointRates, one_thread
-from filters.benefit.lookahead import GAIN, HARM, NONE, PRICES, ROLLOUTS, Bounds, Lookahead, Position
+from filters.benefit.lookahead import EXPECTED, GAIN, HARM, NONE, PRICES, ROLLOUTS, Lookahead, Position
 from filters.benefit.per_question import CLEAR, STRATUM, fitted, per_question
+from filters.benefit.thresholds import Thresholds
 from records.recipe import ToolBenefit
 
 _CHANCES = 20
 """Chances are told apart in steps of 1 / 20."""
-_ROUNDS = 6
-"""Rounds in which the expected number of decisions and the threshold that follows from it come to agree."""
+_ROUNDS = 24
+"""Rounds at most in which the expected decisions and the thresholds that follow from them come to agree."""
 _POSITION = ["stratum", "chance_step", *map(columns.samples, COMPARED), *map(columns.attempts, COMPARED)]
 _RIGHT = [columns.right(arm) for arm in COMPARED]
 
@@ -100,7 +101,7 @@ class _Prospect(NamedTuple):
     open: pl.DataFrame
     """The questions that nothing is decided about."""
     brought: np.ndarray
-    """(tasks, 4): what the budget is expected to bring, and the rollouts it takes."""
+    """(tasks, EXPECTED): what the budget is expected to bring, and the rollouts it takes."""
     for_controls: float
     """Rollouts that control arms take besides."""
     steps: pl.DataFrame
@@ -112,7 +113,6 @@ def _prospect(
     counts: pl.DataFrame, questions: pl.DataFrame, settings: ToolBenefit, seed: int, budget: int
 ) -> _Prospect:
     ladder = settings if settings.further else settings.model_copy(update={"further": 1.0})
-    weights = look_weights(ladder.looks)
     table = per_question(counts, questions, settings, seed).with_columns(
         stratum=STRATUM,
         chance_step=(pl.col("chance") * _CHANCES).round().cast(pl.Int64),
@@ -122,54 +122,34 @@ def _prospect(
     states = is_open.select(*_POSITION, *_RIGHT).unique(maintain_order=True).with_row_index("state")
     is_open = is_open.join(states, on=[*_POSITION, *_RIGHT], how="left", maintain_order="left")
     state = is_open["state"].to_numpy()
-    p = {what: is_open[columns.p_value(what)].to_numpy() for what in ("gain", "harm")}
-    if not settings.further:  # the one look had the whole level
-        p = {what: ladder_p(values / weights[0], ladder.looks) for what, values in p.items()}
     rates = fitted(table, COMPARED, seed)
     controls = _control_steps(table, ladder, seed)
     control_cost = (controls["cost"].to_numpy()[:, None] * (controls["index"].to_numpy()[:, None] > PRICES)).sum(axis=0)
 
-    gain, harm, none = (_error_bound(table, kind, settings) for kind in ("gain", "harm", "none"))
-    tested = [what for what, most in (("gain", gain), ("harm", harm)) if most < 0]
-    decided = {what: int((table["decision"] == what).sum()) for what in p}
-    # The threshold of Benjamini and Hochberg at the end grows with how many are decided then. As in their procedure the
-    # largest number that agrees with its own threshold is looked for, so from above.
-    expected = {what: decided[what] + float(is_open[columns.probability(what)].sum()) for what in p}
-    sure = {what: np.zeros(is_open.height, bool) for what in p}
+    thresholds = Thresholds(table, is_open, settings, ladder.looks)
     for _ in range(_ROUNDS):
-        rates_now = {what: settings.false_discovery_rate * max(expected[what], 1) / max(table.height, 1) for what in p}
-        sure = {what: (p[what] <= rates_now[what]) & (what in tested) for what in p}
-        sure["harm"] &= ~sure["gain"]
-        going = np.bincount(state[~sure["gain"] & ~sure["harm"]], minlength=states.height)
-        by_gain, by_harm = (ladder_level(rates_now[what], ladder.looks) if what in tested else -1.0 for what in p)
-        bounds = Bounds((by_gain, by_harm), (gain, harm, none))
-        rule = Lookahead(rates, ladder.looks, weights, bounds, settings.margin)
+        sure = thresholds.sure()
+        undecided = ~np.any(sure, axis=0)
+        rule = Lookahead(rates, ladder.looks, look_weights(ladder.looks), thresholds.bounds(), settings.margin)
+        going = np.bincount(state[undecided], minlength=states.height)
         by_price, indices = _ahead(rule, states, going, len(tasks))
         mix = _mix(by_price.sum(axis=0)[ROLLOUTS] + control_cost, max(budget, 0))
         brought = by_price @ mix
-        for kind, what in ((GAIN, "gain"), (HARM, "harm")):
-            brought[:, kind] += np.bincount(is_open["stratum"].to_numpy()[sure[what]], minlength=len(tasks))
-        won = {"gain": brought[:, GAIN].sum(), "harm": brought[:, HARM].sum()}
-        before, expected = expected, {what: decided[what] + won[what] for what in p}
-        if all(abs(expected[what] - before[what]) < 0.5 + before[what] / 50 for what in tested):
+        for kind, mine in enumerate(sure):
+            brought[:, kind] += np.bincount(is_open["stratum"].to_numpy()[mine], minlength=len(tasks))
+        if thresholds.agree(brought.sum(axis=0), sure):
             break
-    undecided = ~sure["gain"] & ~sure["harm"]
+    for kind, name in ((GAIN, "gain"), (HARM, "harm")):
+        if name not in thresholds.told:  # what the estimate promises may be chance as a whole
+            brought[:, kind] = 0
     steps = _steps(is_open.filter(undecided), indices[state[undecided]], ladder.looks)
     return _Prospect(tasks, is_open, brought, float(control_cost @ mix), pl.concat([steps, controls]))
 
 
-def _error_bound(table: pl.DataFrame, kind: str, settings: ToolBenefit) -> float:
-    """The posterior error up to which a later look decides for a kind; -1 where exact tests do."""
-    if settings.decide_by == "exact":
-        return 1 - settings.confidence if kind == "none" else -1.0
-    if kind != "none" and not posterior_decisions.may_be_told(table, kind, settings):
-        return -1.0
-    return posterior_decisions.bound(table, kind, settings)
-
-
 def _ahead(rule: Lookahead, states: pl.DataFrame, questions: np.ndarray, tasks: int) -> tuple[np.ndarray, np.ndarray]:
-    """What this many questions in each state bring in all at each price, (tasks, 4, PRICES), and each state's index."""
-    brought, indices = np.zeros((tasks, 4, len(PRICES))), np.zeros(states.height)
+    """What this many questions in each state bring in all at each price, (tasks, EXPECTED, PRICES), and the index of
+    each state."""
+    brought, indices = np.zeros((tasks, EXPECTED, len(PRICES))), np.zeros(states.height)
     for (stratum, chance, *made), part in states.partition_by(_POSITION, as_dict=True, maintain_order=True).items():
         samples, attempts = tuple(made[:2]), tuple(made[2:])
         lattice = rule.ahead(Position(stratum, chance / _CHANCES, samples, attempts))

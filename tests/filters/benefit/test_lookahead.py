@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from filters.benefit.exact_tests import boschloo, look_weights
 from filters.benefit.joint_rates import DIFFERENCE, GRID, fit, summary
 from filters.benefit.lookahead import (
+    ERRORS,
+    EXPECTED,
     GAIN,
     HARM,
     NONE,
@@ -43,13 +45,18 @@ def test_probabilities_are_those_of_the_posterior(stratum, first, second, chance
     assert above.ravel() == pytest.approx(found["above"], abs=1e-9)
 
 
+def decision(kind, error):
+    return np.eye(EXPECTED)[kind] + error * np.eye(EXPECTED)[ERRORS.start + kind]
+
+
 def best(rule, price, look, state, chance):
-    """What going on brings at that price, by a walk through each single outcome: gain, harm, none, rollouts."""
+    """What going on brings at that price, by a walk through each single outcome: gain, harm, none, rollouts, and the
+    sums of the errors of gains, harms and nones."""
     if look + 1 == len(rule.looks):
-        return np.zeros(4)
+        return np.zeros(EXPECTED)
     more, weight = rule.looks[look + 1] - rule.looks[look], rule.weights[look + 1]
     posterior = RATES.posterior(state)[0]
-    found = np.array([0.0, 0.0, 0.0, 2 * more])
+    found = 2 * more * np.eye(EXPECTED)[ROLLOUTS]
     for x in range(more + 1):
         for y in range(more + 1):
             ways = comb(more, x) * comb(more, y)
@@ -59,15 +66,15 @@ def best(rule, price, look, state, chance):
             said = summary(RATES.posterior(then), chance, rule.margin, 0.95)
             gain, harm, _ = rule.bounds.errors
             if boschloo(n, m)[s, t] <= rule.bounds.levels[0] * weight or 1 - said["above"][0] <= gain:
-                value = np.eye(4)[GAIN]
+                value = decision(GAIN, 1 - said["above"][0])
             elif boschloo(m, n)[t, s] <= rule.bounds.levels[1] * weight or 1 - said["below"][0] <= harm:
-                value = np.eye(4)[HARM]
+                value = decision(HARM, 1 - said["below"][0])
             elif said["above"][0] + said["below"][0] <= rule.bounds.errors[2]:
-                value = np.eye(4)[NONE]
+                value = decision(NONE, said["above"][0] + said["below"][0])
             else:
                 value = best(rule, price, look + 1, then, chance)
             found += ways * (posterior @ chances) * value
-    return found if found[:ROLLOUTS].sum() > price * found[ROLLOUTS] else np.zeros(4)
+    return found if found[:ROLLOUTS].sum() > price * found[ROLLOUTS] else np.zeros(EXPECTED)
 
 
 @pytest.mark.parametrize("errors", [(-1.0, -1.0), (0.12, 0.1)])
